@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Observation and policy for guest private memory: the events that KVM and
+ * guest_memfd report, the per-VM accounting, and struct kvm_gmem_ops, the BPF
+ * struct_ops type through which a policy decides.  Not here: how guest_memfd
+ * and the memory attributes work.
+ */
+#ifndef __LINUX_KVM_GMEM_H
+#define __LINUX_KVM_GMEM_H
+
+#include <linux/atomic.h>
+#include <linux/bits.h>
+#include <linux/list.h>
+#include <linux/types.h>
+
+struct address_space;
+struct folio;
+struct kvm;
+struct kvm_gmem_chain;
+struct kvm_memory_slot;
+struct kvm_vcpu;
+
+#define KVM_GMEM_POLICY_NAME_LEN	32
+/* Policies that can be in force on one VM at the same time. */
+#define KVM_GMEM_MAX_POLICIES		16
+/* The gfn of memory that no memslot maps. */
+#define KVM_GMEM_NO_GFN			(~0ULL)
+
+enum kvm_gmem_fault_reason {
+	KVM_GMEM_FAULT_VCPU,
+	KVM_GMEM_FAULT_PREFAULT,
+	KVM_GMEM_FAULT_POPULATE,
+	KVM_GMEM_FAULT_FALLOCATE,
+	KVM_GMEM_NR_FAULT_REASONS,
+};
+
+enum kvm_gmem_invalidate_reason {
+	KVM_GMEM_INVALIDATE_CONVERSION,
+	KVM_GMEM_INVALIDATE_PUNCH_HOLE,
+	KVM_GMEM_INVALIDATE_RELEASE,
+	KVM_GMEM_INVALIDATE_UNBIND,
+	KVM_GMEM_INVALIDATE_MEMORY_FAILURE,
+	KVM_GMEM_NR_INVALIDATE_REASONS,
+};
+
+/**
+ * struct kvm_gmem_fault - a request for pages of a guest_memfd
+ * @gfn: first guest frame, KVM_GMEM_NO_GFN if no memslot maps @index
+ * @index: first page of the guest_memfd, in units of 4 KiB
+ * @nr_pages: number of pages asked for
+ * @reason: enum kvm_gmem_fault_reason
+ * @present: 1 if the first page is populated already, 0 if it must be allocated
+ */
+struct kvm_gmem_fault {
+	u64 gfn;
+	u64 index;
+	u64 nr_pages;
+	u32 reason;
+	u32 present;
+};
+
+/**
+ * struct kvm_gmem_convert - a request to change memory attributes
+ * @start: first guest frame
+ * @end: guest frame after the last
+ * @attributes: the attributes to set, KVM_MEMORY_ATTRIBUTE_*
+ */
+struct kvm_gmem_convert {
+	u64 start;
+	u64 end;
+	u64 attributes;
+};
+
+/**
+ * struct kvm_gmem_invalidate - guest mappings or pages that went away
+ * @start: first guest frame, KVM_GMEM_NO_GFN if no memslot maps the range
+ * @end: guest frame after the last
+ * @pages_freed: pages that the guest_memfd gave back
+ * @reason: enum kvm_gmem_invalidate_reason
+ */
+struct kvm_gmem_invalidate {
+	u64 start;
+	u64 end;
+	u64 pages_freed;
+	u32 reason;
+	u32 pad;
+};
+
+/* struct kvm_gmem_ops.flags: evaluate, count and trace, but never enforce. */
+#define KVM_GMEM_OPS_AUDIT	BIT(0)
+#define KVM_GMEM_OPS_FLAGS	KVM_GMEM_OPS_AUDIT
+
+/**
+ * struct kvm_gmem_ops - a policy on guest private memory
+ * @vm_init: a VM comes under the policy; once per VM, before any other member.
+ *	May sleep.
+ * @vm_exit: a VM leaves the policy; once per VM, after every other member.
+ *	May sleep.
+ * @fault: asked before pages are allocated or mapped.  May sleep.
+ * @convert: asked before attributes change.  May sleep.
+ * @invalidate: told after mappings or pages went away.  Must not sleep.
+ * @vm_id: the VM the policy is for, 0 for every VM
+ * @priority: policies run from the lowest number to the highest
+ * @flags: KVM_GMEM_OPS_*
+ * @name: [A-Za-z0-9_.-], not empty
+ *
+ * @fault and @convert return a verdict: 0 allows, a negative errno from
+ * { EPERM, EACCES, EBUSY, ENOMEM, ENOSPC, EDQUOT } denies, a positive number
+ * delays by that many nanoseconds, after which the policy is asked again.
+ * Another errno counts as clamped and denies with EACCES.
+ */
+struct kvm_gmem_ops {
+	void (*vm_init)(struct kvm *kvm);
+	void (*vm_exit)(struct kvm *kvm);
+	s64 (*fault)(struct kvm *kvm, const struct kvm_gmem_fault *fault);
+	s64 (*convert)(struct kvm *kvm, const struct kvm_gmem_convert *convert);
+	void (*invalidate)(struct kvm *kvm,
+			   const struct kvm_gmem_invalidate *invalidate);
+	u64 vm_id;
+	s32 priority;
+	u32 flags;
+	char name[KVM_GMEM_POLICY_NAME_LEN];
+};
+
+/**
+ * struct kvm_gmem_usage - what bpf_kvm_gmem_usage() reports of one VM
+ * @vm_id: the VM's id: 64 bits, never 0, never used again
+ * @pid: process that created the VM, in the initial PID namespace
+ * @nr_vcpus: vCPUs online
+ * @size_pages: sum of the sizes of the VM's open guest_memfds
+ * @private_pages: guest frames with KVM_MEMORY_ATTRIBUTE_PRIVATE
+ * @populated_pages: pages allocated in the VM's guest_memfds
+ * @stale_pages: populated pages that no private guest frame maps
+ * @faults: successful requests for pages by enum kvm_gmem_fault_reason; a
+ *	request for a range counts its pages
+ * @allocated_pages: pages ever allocated
+ * @freed_pages: pages ever freed; @allocated_pages less @populated_pages
+ * @conversions: attribute changes that changed something
+ * @conversions_noop: attribute changes that found nothing to change
+ * @pages_to_private: guest frames that became private
+ * @pages_to_shared: guest frames that became shared
+ * @invalidations: ranges invalidated by enum kvm_gmem_invalidate_reason
+ * @faults_denied: requests for pages that a policy denied
+ * @conversions_denied: attribute changes that a policy denied
+ * @faults_delayed: delays a policy imposed on requests for pages
+ * @conversions_delayed: delays a policy imposed on attribute changes
+ * @delayed_ns: time asked for by those delays, after the cap
+ *
+ * The struct grows at its end only.
+ */
+struct kvm_gmem_usage {
+	u64 vm_id;
+	u32 pid;
+	u32 nr_vcpus;
+	u64 size_pages;
+	u64 private_pages;
+	u64 populated_pages;
+	u64 stale_pages;
+	u64 faults[KVM_GMEM_NR_FAULT_REASONS];
+	u64 allocated_pages;
+	u64 freed_pages;
+	u64 conversions;
+	u64 conversions_noop;
+	u64 pages_to_private;
+	u64 pages_to_shared;
+	u64 invalidations[KVM_GMEM_NR_INVALIDATE_REASONS];
+	u64 faults_denied;
+	u64 conversions_denied;
+	u64 faults_delayed;
+	u64 conversions_delayed;
+	u64 delayed_ns;
+};
+
+#endif /* __LINUX_KVM_GMEM_H */
