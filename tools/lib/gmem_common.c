@@ -1,0 +1,387 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Messages, options and number formats of the gmem tools.  Not here: what
+ * asks the kernel (gmem_kernel.c).
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "gmem_common.h"
+
+#define NSEC_PER_SEC	1000000000ULL
+#define HELP_COLUMN	28
+
+char *gmem_printable(char *dst, size_t size, const char *src)
+{
+	size_t i;
+
+	for (i = 0; i + 1 < size && src[i]; i++)
+		dst[i] = src[i] >= ' ' && src[i] <= '~' ? src[i] : '?';
+	dst[i] = '\0';
+	return dst;
+}
+
+void gmem_err(const char *fmt, ...)
+{
+	char raw[1024], line[1024];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(raw, sizeof(raw), fmt, ap);
+	va_end(ap);
+	fprintf(stderr, "%s: %s\n", program_invocation_short_name,
+		gmem_printable(line, sizeof(line), raw));
+}
+
+void gmem_print_version(void)
+{
+	printf("%s %s\n", program_invocation_short_name, GMEM_VERSION);
+}
+
+int gmem_parse_uint(const char *text, uint64_t *value)
+{
+	uint64_t v = 0;
+
+	if (!*text)
+		return -EINVAL;
+	/* strtoull() would take signs, blanks and hex. */
+	for (; *text; text++) {
+		if (*text < '0' || *text > '9')
+			return -EINVAL;
+		if (__builtin_mul_overflow(v, 10, &v) ||
+		    __builtin_add_overflow(v, *text - '0', &v))
+			return -ERANGE;
+	}
+	*value = v;
+	return 0;
+}
+
+int gmem_parse_seconds(const char *text, uint64_t *ns)
+{
+	uint64_t v = 0, unit = NSEC_PER_SEC;
+	bool digits = false, point = false;
+
+	for (; *text; text++) {
+		if (*text == '.' && !point) {
+			point = true;
+			continue;
+		}
+		if (*text < '0' || *text > '9')
+			return -EINVAL;
+		digits = true;
+		if (point) {
+			unit /= 10;
+			v += (*text - '0') * unit;
+		} else if (__builtin_mul_overflow(v, 10, &v) ||
+			   __builtin_add_overflow(v, (*text - '0') * unit, &v)) {
+			return -ERANGE;
+		}
+	}
+	if (!digits)
+		return -EINVAL;
+	*ns = v;
+	return 0;
+}
+
+/* "3600" or "0.1": a bound as people write it. */
+static const char *format_seconds(char *dst, size_t size, uint64_t ns)
+{
+	int len = snprintf(dst, size, "%.9f", (double)ns / NSEC_PER_SEC);
+
+	while (len > 1 && dst[len - 1] == '0')
+		dst[--len] = '\0';
+	if (len > 1 && dst[len - 1] == '.')
+		dst[len - 1] = '\0';
+	return dst;
+}
+
+static int parse_number(const struct gmem_option *opt, const char *name,
+			const char *value)
+{
+	char lo[32], hi[32];
+	uint64_t v;
+	int err;
+
+	if (opt->type == GMEM_OPT_SECONDS) {
+		err = gmem_parse_seconds(value, &v);
+		format_seconds(lo, sizeof(lo), opt->min);
+		format_seconds(hi, sizeof(hi), opt->max);
+	} else {
+		err = gmem_parse_uint(value, &v);
+		snprintf(lo, sizeof(lo), "%ju", (uintmax_t)opt->min);
+		snprintf(hi, sizeof(hi), "%ju", (uintmax_t)opt->max);
+	}
+	if (err || v < opt->min || v > opt->max) {
+		gmem_err("%s takes %s from %s to %s, not '%s'", name,
+			 opt->type == GMEM_OPT_SECONDS ? "seconds" :
+							 "a whole number",
+			 lo, hi, value);
+		return -1;
+	}
+	*(uint64_t *)opt->target = v;
+	return 0;
+}
+
+static int parse_choice(const struct gmem_option *opt, const char *name,
+			const char *value)
+{
+	char all[512] = "";
+	size_t len = 0;
+	int i;
+
+	for (i = 0; opt->choices[i]; i++) {
+		if (!strcmp(opt->choices[i], value)) {
+			*(int *)opt->target = i;
+			return 0;
+		}
+		if (len < sizeof(all))
+			len += snprintf(all + len, sizeof(all) - len, "%s%s",
+					i ? ", " : "", opt->choices[i]);
+	}
+	gmem_err("%s takes one of %s, not '%s'", name, all, value);
+	return -1;
+}
+
+static int store_value(const struct gmem_option *opt, const char *name,
+		       const char *value)
+{
+	switch (opt->type) {
+	case GMEM_OPT_UINT:
+	case GMEM_OPT_SECONDS:
+		return parse_number(opt, name, value);
+	case GMEM_OPT_STRING:
+		if (!*value) {
+			gmem_err("%s takes a text that is not empty", name);
+			return -1;
+		}
+		*(const char **)opt->target = value;
+		return 0;
+	case GMEM_OPT_CHOICE:
+		return parse_choice(opt, name, value);
+	case GMEM_OPT_CUSTOM:
+		return opt->parse(name, value, opt->target);
+	case GMEM_OPT_FLAG:
+	case GMEM_OPT_END:
+		break;
+	}
+	return -1;
+}
+
+static const struct gmem_option *find_option(const struct gmem_option *opt,
+					     char short_name, const char *name,
+					     size_t len)
+{
+	for (; opt->type != GMEM_OPT_END; opt++) {
+		if (short_name && opt->short_name == short_name)
+			return opt;
+		if (!short_name && opt->name && strlen(opt->name) == len &&
+		    !memcmp(opt->name, name, len))
+			return opt;
+	}
+	return NULL;
+}
+
+static int unknown_option(const char *name)
+{
+	gmem_err("unknown option '%s'; see %s --help", name,
+		 program_invocation_short_name);
+	return -1;
+}
+
+/*
+ * One option, known to be in the table.  @attached is the value in the same
+ * word, or NULL; @next the following word, or NULL.  Returns how many words
+ * after the option's own were used.
+ */
+static int take_option(const struct gmem_option *opt, const char *name,
+		       const char *attached, const char *next)
+{
+	const char *value = attached ? attached : next;
+
+	if (opt->seen)
+		*opt->seen = true;
+
+	if (opt->type == GMEM_OPT_FLAG) {
+		if (attached) {
+			gmem_err("%s takes no argument", name);
+			return -1;
+		}
+		*(bool *)opt->target = true;
+		return 0;
+	}
+
+	if (!value) {
+		gmem_err("%s needs an argument: %s", name, opt->arg);
+		return -1;
+	}
+	if (store_value(opt, name, value))
+		return -1;
+	return attached ? 0 : 1;
+}
+
+static int take_long(const struct gmem_option *options, char *word,
+		     const char *next)
+{
+	const char *equals = strchr(word, '=');
+	size_t len = equals ? (size_t)(equals - word) : strlen(word);
+	const struct gmem_option *opt;
+	char name[64];
+
+	opt = find_option(options, 0, word + 2, len - 2);
+	if (!opt)
+		return unknown_option(word);
+	snprintf(name, sizeof(name), "--%s", opt->name);
+	return take_option(opt, name, equals ? equals + 1 : NULL, next);
+}
+
+/* A word such as "-b", "-n5" or "-bn5". */
+static int take_short(const struct gmem_option *options, char *word,
+		      const char *next)
+{
+	const struct gmem_option *opt;
+	char name[3] = "-";
+	char *c;
+
+	for (c = word + 1; *c; c++) {
+		name[1] = *c;
+		opt = find_option(options, *c, NULL, 0);
+		if (!opt)
+			return unknown_option(name);
+		if (opt->type != GMEM_OPT_FLAG)
+			return take_option(opt, name, c[1] ? c + 1 : NULL, next);
+		take_option(opt, name, NULL, NULL);
+	}
+	return 0;
+}
+
+int gmem_parse_options(const struct gmem_option *options, int argc,
+		       char **argv)
+{
+	int words = 0, used, i;
+
+	for (i = 0; i < argc; i++) {
+		const char *next = i + 1 < argc ? argv[i + 1] : NULL;
+
+		if (!strcmp(argv[i], "--")) {
+			while (++i < argc)
+				argv[words++] = argv[i];
+			break;
+		}
+		if (argv[i][0] != '-' || !argv[i][1]) {
+			argv[words++] = argv[i];
+			continue;
+		}
+		if (argv[i][1] == '-')
+			used = take_long(options, argv[i], next);
+		else
+			used = take_short(options, argv[i], next);
+		if (used < 0)
+			return -1;
+		i += used;
+	}
+	return words;
+}
+
+static void print_choices(FILE *out, const struct gmem_option *opt)
+{
+	int column = HELP_COLUMN, i;
+
+	fprintf(out, "%*s", HELP_COLUMN, "");
+	for (i = 0; opt->choices[i]; i++) {
+		int len = strlen(opt->choices[i]);
+
+		if (column + len + 2 > 80) {
+			fprintf(out, "\n%*s", HELP_COLUMN, "");
+			column = HELP_COLUMN;
+		}
+		column += fprintf(out, "%s%s", opt->choices[i],
+				  opt->choices[i + 1] ? ", " : "\n");
+	}
+}
+
+void gmem_usage(FILE *out, const char *synopsis, const char *about,
+		const struct gmem_option *options)
+{
+	const struct gmem_option *opt;
+
+	fprintf(out, "Usage: %s %s\n%s\n\nOptions:\n",
+		program_invocation_short_name, synopsis, about);
+	for (opt = options; opt->type != GMEM_OPT_END; opt++) {
+		int len;
+
+		if (opt->short_name)
+			len = fprintf(out, "  -%c, --%s", opt->short_name,
+				      opt->name);
+		else
+			len = fprintf(out, "      --%s", opt->name);
+		if (opt->arg)
+			len += fprintf(out, " %s", opt->arg);
+		if (len >= HELP_COLUMN) {
+			fputc('\n', out);
+			len = 0;
+		}
+		fprintf(out, "%*s%s\n", HELP_COLUMN - len, "", opt->help);
+		if (opt->type == GMEM_OPT_CHOICE)
+			print_choices(out, opt);
+	}
+}
+
+/* Three significant digits while there is a fraction to show. */
+static void format_scaled(char *dst, size_t size, double value,
+			  const char *suffix)
+{
+	int decimals = value < 9.995 ? 2 : value < 99.95 ? 1 : 0;
+
+	snprintf(dst, size, "%.*f%s", decimals, value, suffix);
+}
+
+char *gmem_format_pages(char *dst, size_t size, uint64_t pages)
+{
+	static const char *const suffix[] = { "K", "M", "G", "T" };
+	double value = (double)pages * GMEM_PAGE_KIB;
+	size_t unit = 0;
+
+	/* 999.5 would be rounded up to four digits. */
+	while (value >= 999.5 && unit + 1 < ARRAY_LEN(suffix)) {
+		value /= 1024;
+		unit++;
+	}
+	if (!unit)
+		snprintf(dst, size, "%.0fK", value);
+	else
+		format_scaled(dst, size, value, suffix[unit]);
+	return dst;
+}
+
+char *gmem_format_rate(char *dst, size_t size, double rate)
+{
+	if (rate == 0)
+		snprintf(dst, size, "0");
+	else if (rate < 99.95)
+		format_scaled(dst, size, rate, "");
+	else if (rate < 9999.5)
+		snprintf(dst, size, "%.0f", rate);
+	else if (rate < 999.5e3)
+		format_scaled(dst, size, rate / 1e3, "k");
+	else
+		format_scaled(dst, size, rate / 1e6, "M");
+	return dst;
+}
+
+int gmem_flush(FILE *out)
+{
+	int err = 0;
+
+	/* A write that failed earlier leaves only the error flag behind. */
+	if (fflush(out))
+		err = errno;
+	else if (ferror(out))
+		err = EIO;
+	if (!err)
+		return 0;
+	if (err != EPIPE)
+		gmem_err("cannot write the output: %s", strerror(err));
+	return -err;
+}

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What the gmem tools ask of the running kernel before they start, and how
+ * they report what libbpf could not do.
+ */
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <linux/capability.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "gmem_common.h"
+
+#define BTF_DIR		"/sys/kernel/btf"
+#define POLICIES_SWITCH	"/sys/module/kvm/parameters/gmem_policies"
+
+#ifndef CAP_PERFMON
+#define CAP_PERFMON	38
+#endif
+#ifndef CAP_BPF
+#define CAP_BPF		39
+#endif
+
+static bool libbpf_debug;
+static char libbpf_warning[256];
+
+static bool has_hooks(const struct btf *btf)
+{
+	return btf__find_by_name_kind(btf, "kvm_gmem_ops", BTF_KIND_STRUCT) > 0;
+}
+
+/* 1: in the module's BTF, 0: it has none, -ENOENT: no such module. */
+static int module_has_hooks(struct btf *vmlinux)
+{
+	struct btf *kvm;
+	int found;
+
+	if (access(BTF_DIR "/kvm", R_OK))
+		return -ENOENT;
+	kvm = btf__load_module_btf("kvm", vmlinux);
+	if (!kvm)
+		return 0;
+	found = has_hooks(kvm);
+	btf__free(kvm);
+	return found;
+}
+
+int gmem_check_kernel(void)
+{
+	struct btf *vmlinux;
+	int module;
+
+	if (access(BTF_DIR "/vmlinux", R_OK)) {
+		gmem_err("no BTF: cannot read " BTF_DIR "/vmlinux (%s); mount sysfs, or boot a kernel built with CONFIG_DEBUG_INFO_BTF=y",
+			 strerror(errno));
+		return -1;
+	}
+	vmlinux = btf__parse(BTF_DIR "/vmlinux", NULL);
+	if (!vmlinux) {
+		gmem_err("cannot use the BTF in " BTF_DIR "/vmlinux: %s; boot a kernel built with CONFIG_DEBUG_INFO_BTF=y",
+			 strerror(errno));
+		return -1;
+	}
+
+	module = has_hooks(vmlinux) ? 1 : module_has_hooks(vmlinux);
+	btf__free(vmlinux);
+	if (module > 0)
+		return 0;
+
+	/* The module directory exists for a built-in KVM, too. */
+	if (module == -ENOENT && access("/sys/module/kvm", F_OK))
+		gmem_err("KVM is not loaded; load it (modprobe kvm_amd or kvm_intel), or boot a kernel built with CONFIG_KVM_GMEM_BPF=y");
+	else
+		gmem_err("this kernel has no gmem hooks (no struct kvm_gmem_ops in its BTF); boot a kernel built with CONFIG_KVM_GMEM_BPF=y");
+	return -1;
+}
+
+static bool has_cap(const struct __user_cap_data_struct *data, int cap)
+{
+	return data[CAP_TO_INDEX(cap)].effective & CAP_TO_MASK(cap);
+}
+
+int gmem_check_privilege(void)
+{
+	struct __user_cap_header_struct hdr = {
+		.version = _LINUX_CAPABILITY_VERSION_3,
+	};
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {};
+	bool bpf, perfmon;
+
+	if (syscall(SYS_capget, &hdr, data)) {
+		gmem_err("cannot read the capabilities of this process: %s",
+			 strerror(errno));
+		return -1;
+	}
+	if (has_cap(data, CAP_SYS_ADMIN))
+		return 0;
+
+	bpf = has_cap(data, CAP_BPF);
+	perfmon = has_cap(data, CAP_PERFMON);
+	if (!bpf || !perfmon) {
+		gmem_err("no privilege: %s%s%s missing; run it as root, or grant CAP_BPF and CAP_PERFMON",
+			 bpf ? "" : "CAP_BPF", bpf || perfmon ? "" : " and ",
+			 perfmon ? "" : "CAP_PERFMON");
+		return -1;
+	}
+	if (!access(BTF_DIR "/kvm", F_OK)) {
+		gmem_err("no privilege: CAP_SYS_ADMIN missing, which BPF asks for when KVM is a module; run it as root");
+		return -1;
+	}
+	return 0;
+}
+
+static int on_libbpf_message(enum libbpf_print_level level, const char *fmt,
+			     va_list ap)
+{
+	size_t len;
+
+	if (libbpf_debug)
+		return vfprintf(stderr, fmt, ap);
+	if (level != LIBBPF_WARN || libbpf_warning[0])
+		return 0;
+
+	/* The first warning names the cause, the later ones what followed. */
+	vsnprintf(libbpf_warning, sizeof(libbpf_warning), fmt, ap);
+	len = strcspn(libbpf_warning, "\n");
+	libbpf_warning[len] = '\0';
+	return 0;
+}
+
+void gmem_libbpf_quiet(bool debug)
+{
+	libbpf_debug = debug;
+	libbpf_set_print(on_libbpf_message);
+}
+
+static const char *remedy(int err)
+{
+	switch (err) {
+	case EPERM:
+	case EACCES:
+		return "run it as root, and check that lockdown is off";
+	case ENOMEM:
+		return "free memory or raise the memory limit of this cgroup";
+	case EMFILE:
+	case ENFILE:
+		return "raise the limit of open files";
+	default:
+		return "run it again with --debug for libbpf's messages";
+	}
+}
+
+void gmem_err_bpf(int err, const char *fmt, ...)
+{
+	char what[256];
+	va_list ap;
+
+	if (err < 0)
+		err = -err;
+	va_start(ap, fmt);
+	vsnprintf(what, sizeof(what), fmt, ap);
+	va_end(ap);
+	gmem_err("%s: %s%s%s%s; %s", what, strerror(err),
+		 libbpf_warning[0] ? " (" : "", libbpf_warning,
+		 libbpf_warning[0] ? ")" : "", remedy(err));
+	libbpf_warning[0] = '\0';
+}
+
+int gmem_policies_enabled(void)
+{
+	FILE *f = fopen(POLICIES_SWITCH, "re");
+	int c;
+
+	if (!f)
+		return -errno;
+	c = fgetc(f);
+	fclose(f);
+	if (c == 'Y' || c == '1')
+		return 1;
+	if (c == 'N' || c == '0')
+		return 0;
+	return -EINVAL;
+}
