@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The kfuncs that KVM offers to BPF programs, for policies and for programs
+ * that only look.  Include it after vmlinux.h and bpf_helpers.h.  Not here:
+ * the types, which come from the kernel's BTF through vmlinux.h.
+ */
+#ifndef __GMEM_KFUNCS_H
+#define __GMEM_KFUNCS_H
+
+/* The VM's id: never 0, never used for another VM. */
+extern u64 bpf_kvm_gmem_vm_id(const struct kvm *kvm) __ksym;
+
+/*
+ * Fills as much of *usage as the kernel knows, zeroes the rest.  Returns the
+ * bytes filled, or -EINVAL if usage__sz is too small to be useful.
+ */
+extern int bpf_kvm_gmem_usage(struct kvm *kvm, struct kvm_gmem_usage *usage,
+			      u32 usage__sz) __ksym;
+
+/* Sleepable programs only.  NULL if no VM has that id, or it is dying. */
+extern struct kvm *bpf_kvm_gmem_vm_acquire(u64 vm_id) __ksym;
+extern void bpf_kvm_gmem_vm_release(struct kvm *kvm) __ksym;
+
+/* bpf_for_each(kvm_gmem_vm, kvm) visits every VM; sleepable programs only. */
+extern int bpf_iter_kvm_gmem_vm_new(struct bpf_iter_kvm_gmem_vm *it) __ksym;
+extern struct kvm *
+bpf_iter_kvm_gmem_vm_next(struct bpf_iter_kvm_gmem_vm *it) __ksym;
+extern void
+bpf_iter_kvm_gmem_vm_destroy(struct bpf_iter_kvm_gmem_vm *it) __ksym;
+
+/* bpf_for_each(kvm_gmem_policy, info) visits every policy in force. */
+extern int
+bpf_iter_kvm_gmem_policy_new(struct bpf_iter_kvm_gmem_policy *it) __ksym;
+extern struct kvm_gmem_policy_info *
+bpf_iter_kvm_gmem_policy_next(struct bpf_iter_kvm_gmem_policy *it) __ksym;
+extern void
+bpf_iter_kvm_gmem_policy_destroy(struct bpf_iter_kvm_gmem_policy *it) __ksym;
+
+#endif /* __GMEM_KFUNCS_H */
