@@ -343,8 +343,8 @@ char *gmem_format_pages(char *dst, size_t size, uint64_t pages)
 	double value = (double)pages * GMEM_PAGE_KIB;
 	size_t unit = 0;
 
-	/* 999.5 would be rounded up to four digits. */
-	while (value >= 999.5 && unit + 1 < ARRAY_LEN(suffix)) {
+	/* Anything from 1023.5 would be shown as 1024. */
+	while (value >= 1023.5 && unit + 1 < ARRAY_LEN(suffix)) {
 		value /= 1024;
 		unit++;
 	}

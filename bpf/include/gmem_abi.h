@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Types that gmem's BPF programs and its tools share.  A BPF program includes
+ * vmlinux.h first.  Not here: what a policy author needs (gmem.bpf.h).
+ */
+#ifndef GMEM_ABI_H
+#define GMEM_ABI_H
+
+#ifndef __VMLINUX_H__
+#include <linux/types.h>
+#endif
+
+/* VMs and policies that the first load has room for; see gmem_sampler_open(). */
+#define GMEM_VMS_INITIAL	64
+#define GMEM_POLICIES_INITIAL	16
+/* Beyond this a tool reports an error: 13 MiB of samples a half. */
+#define GMEM_VMS_MAX		65536
+#define GMEM_POLICIES_MAX	65536
+
+#define GMEM_POLICY_NAME_LEN	32
+
+/* Indices of gmem_vm_sample.faults: enum kvm_gmem_fault_reason. */
+enum gmem_fault {
+	GMEM_FAULT_VCPU,
+	GMEM_FAULT_PREFAULT,
+	GMEM_FAULT_POPULATE,
+	GMEM_FAULT_FALLOCATE,
+	GMEM_NR_FAULTS,
+};
+
+/* Indices of gmem_vm_sample.invalidations: enum kvm_gmem_invalidate_reason. */
+enum gmem_invalidate {
+	GMEM_INVALIDATE_CONVERSION,
+	GMEM_INVALIDATE_PUNCH_HOLE,
+	GMEM_INVALIDATE_RELEASE,
+	GMEM_INVALIDATE_UNBIND,
+	GMEM_INVALIDATE_MEMORY_FAILURE,
+	GMEM_NR_INVALIDATES,
+};
+
+/**
+ * struct gmem_vm_sample - the counters of one VM
+ *
+ * Has the layout of struct kvm_gmem_usage, which documents the members: the
+ * kernel fills a sample without a copy in between.  An older kernel leaves
+ * the members that it does not know 0.
+ */
+struct gmem_vm_sample {
+	__u64 vm_id;
+	__u32 pid;
+	__u32 nr_vcpus;
+	__u64 size_pages;
+	__u64 private_pages;
+	__u64 populated_pages;
+	__u64 stale_pages;
+	__u64 faults[GMEM_NR_FAULTS];
+	__u64 allocated_pages;
+	__u64 freed_pages;
+	__u64 conversions;
+	__u64 conversions_noop;
+	__u64 pages_to_private;
+	__u64 pages_to_shared;
+	__u64 invalidations[GMEM_NR_INVALIDATES];
+	__u64 faults_denied;
+	__u64 conversions_denied;
+	__u64 faults_delayed;
+	__u64 conversions_delayed;
+	__u64 delayed_ns;
+};
+
+/* gmem_policy_sample.flags */
+#define GMEM_POLICY_AUDIT	(1U << 0)
+
+/**
+ * struct gmem_policy_sample - one attached policy
+ * @vm_id: the VM it is for, 0 for every VM
+ * @priority: policies run from the lowest number to the highest
+ * @flags: GMEM_POLICY_*
+ * @link_id: id of the BPF link that holds it
+ * @nr_vms: VMs under it now
+ * @calls: times that it was asked for a verdict
+ * @allowed: verdicts that allowed
+ * @denied: verdicts that denied
+ * @delayed: verdicts that delayed
+ * @delayed_ns: time asked for by those delays, after the cap
+ * @clamped: verdicts outside the documented list
+ * @name: name that its author or loader gave it
+ */
+struct gmem_policy_sample {
+	__u64 vm_id;
+	__s32 priority;
+	__u32 flags;
+	__u32 link_id;
+	__u32 nr_vms;
+	__u64 calls;
+	__u64 allowed;
+	__u64 denied;
+	__u64 delayed;
+	__u64 delayed_ns;
+	__u64 clamped;
+	char name[GMEM_POLICY_NAME_LEN];
+};
+
+/**
+ * struct gmem_walk - where a program of usage.bpf.c puts what it finds
+ * @first: set by the tool: index of the first slot to fill
+ * @room: set by the tool: number of slots from @first
+ * @found: set by the program: number of things found, more than @room if
+ *	some did not fit
+ * @pad: 0
+ * @time_ns: set by the program: CLOCK_MONOTONIC at the start of the walk
+ */
+struct gmem_walk {
+	__u32 first;
+	__u32 room;
+	__u32 found;
+	__u32 pad;
+	__u64 time_ns;
+};
+
+#endif /* GMEM_ABI_H */
