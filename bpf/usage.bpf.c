@@ -43,14 +43,10 @@ _Static_assert((int)GMEM_NR_FAULTS == (int)KVM_GMEM_NR_FAULT_REASONS,
 _Static_assert((int)GMEM_NR_INVALIDATES == (int)KVM_GMEM_NR_INVALIDATE_REASONS,
 	       "enum gmem_invalidate differs from the kernel's");
 
-/*
- * Two halves each: the tool fills them in turn, so that the sample before the
- * last one stays where it is to be compared with.
- */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 2 * GMEM_VMS_INITIAL);
+	__uint(max_entries, GMEM_VMS_INITIAL);
 	__type(key, __u32);
 	__type(value, struct gmem_vm_sample);
 } vm_samples SEC(".maps");
@@ -58,7 +54,7 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 2 * GMEM_POLICIES_INITIAL);
+	__uint(max_entries, GMEM_POLICIES_INITIAL);
 	__type(key, __u32);
 	__type(value, struct gmem_policy_sample);
 } policy_samples SEC(".maps");
@@ -70,19 +66,15 @@ SEC("syscall")
 int sample_vms(void *ctx)
 {
 	struct gmem_vm_sample *slot;
-	__u32 found = 0, index;
 	struct kvm *kvm;
+	__u32 found = 0;
 
 	vm_walk.time_ns = bpf_ktime_get_ns();
 	bpf_for_each(kvm_gmem_vm, kvm) {
-		if (found < vm_walk.room) {
-			index = vm_walk.first + found;
-			slot = bpf_map_lookup_elem(&vm_samples, &index);
-			if (slot)
-				bpf_kvm_gmem_usage(kvm,
-						   (struct kvm_gmem_usage *)slot,
-						   sizeof(*slot));
-		}
+		slot = bpf_map_lookup_elem(&vm_samples, &found);
+		if (slot)
+			bpf_kvm_gmem_usage(kvm, (struct kvm_gmem_usage *)slot,
+					   sizeof(*slot));
 		found++;
 	}
 	vm_walk.found = found;
@@ -94,14 +86,13 @@ int sample_policies(void *ctx)
 {
 	struct kvm_gmem_policy_info *info;
 	struct gmem_policy_sample *slot;
-	__u32 found = 0, index;
+	__u32 found = 0;
 
 	policy_walk.time_ns = bpf_ktime_get_ns();
 	bpf_for_each(kvm_gmem_policy, info) {
-		index = policy_walk.first + found++;
-		if (found > policy_walk.room)
-			continue;
-		slot = bpf_map_lookup_elem(&policy_samples, &index);
+		slot = bpf_map_lookup_elem(&policy_samples, &found);
+		found++;
+		/* Go on counting: the tool makes room for all of them. */
 		if (!slot)
 			continue;
 		slot->vm_id = info->vm_id;

@@ -13,7 +13,7 @@
 /* VMs and policies that the first load has room for; see gmem_sampler_open(). */
 #define GMEM_VMS_INITIAL	64
 #define GMEM_POLICIES_INITIAL	16
-/* Beyond this a tool reports an error: 13 MiB of samples a half. */
+/* Beyond this a tool reports an error. */
 #define GMEM_VMS_MAX		65536
 #define GMEM_POLICIES_MAX	65536
 
@@ -102,19 +102,13 @@ struct gmem_policy_sample {
 };
 
 /**
- * struct gmem_walk - where a program of usage.bpf.c puts what it finds
- * @first: set by the tool: index of the first slot to fill
- * @room: set by the tool: number of slots from @first
- * @found: set by the program: number of things found, more than @room if
- *	some did not fit
- * @pad: 0
- * @time_ns: set by the program: CLOCK_MONOTONIC at the start of the walk
+ * struct gmem_walk - what a program of usage.bpf.c says of its walk
+ * @found: number of things found, more than the array has room for if some
+ *	did not fit
+ * @time_ns: CLOCK_MONOTONIC at the start of the walk
  */
 struct gmem_walk {
-	__u32 first;
-	__u32 room;
-	__u32 found;
-	__u32 pad;
+	__u64 found;
 	__u64 time_ns;
 };
 

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Sampling: the counters of all VMs and of all policies at one moment.  Not
+ * here: what is made of two samples (rates) and how it is shown.
+ */
+#ifndef GMEM_SAMPLE_H
+#define GMEM_SAMPLE_H
+
+#include "gmem_abi.h"
+#include "gmem_common.h"
+
+struct gmem_sampler;
+
+/**
+ * struct gmem_sample - all VMs at one moment
+ * @time_ns: the kernel's CLOCK_MONOTONIC when the walk began
+ * @nr_vms: number of VMs
+ * @room: number of VMs that @vms has memory for
+ * @vms: their counters, in no order to rely on
+ *
+ * Starts as all zeroes; gmem_sample_free() gives the memory back.
+ */
+struct gmem_sample {
+	uint64_t time_ns;
+	size_t nr_vms;
+	size_t room;
+	struct gmem_vm_sample *vms;
+};
+
+/**
+ * struct gmem_policies - all attached policies at one moment
+ * @nr: number of policies
+ * @room: number of policies that @policies has memory for
+ * @policies: their counters, in no order to rely on
+ *
+ * Starts as all zeroes; gmem_policies_free() gives the memory back.
+ */
+struct gmem_policies {
+	size_t nr;
+	size_t room;
+	struct gmem_policy_sample *policies;
+};
+
+/**
+ * gmem_sampler_open() - load the programs that sample
+ *
+ * Checks kernel and privileges first.
+ *
+ * Return: the sampler, or NULL after one line of error.
+ */
+struct gmem_sampler *gmem_sampler_open(void);
+
+/**
+ * gmem_sampler_read() - sample all VMs
+ * @sampler: from gmem_sampler_open()
+ * @sample: where to
+ *
+ * One system call, unless the VMs have outgrown the room for them: then the
+ * programs are loaded anew with more.
+ *
+ * Return: 0, or -errno after one line of error; the sampler is then good for
+ * gmem_sampler_close() only.
+ */
+int gmem_sampler_read(struct gmem_sampler *sampler, struct gmem_sample *sample);
+
+/**
+ * gmem_sampler_read_policies() - sample all policies
+ * @sampler: from gmem_sampler_open()
+ * @policies: where to
+ *
+ * One system call, with the exception that gmem_sampler_read() has.
+ *
+ * Return: as gmem_sampler_read().
+ */
+int gmem_sampler_read_policies(struct gmem_sampler *sampler,
+			       struct gmem_policies *policies);
+
+/**
+ * gmem_sample_free() - give back the memory of a sample
+ * @sample: a sample, all zeroes afterwards
+ */
+void gmem_sample_free(struct gmem_sample *sample);
+
+/**
+ * gmem_policies_free() - give back the memory of a sample of policies
+ * @policies: a sample, all zeroes afterwards
+ */
+void gmem_policies_free(struct gmem_policies *policies);
+
+/**
+ * gmem_sampler_close() - unload the programs
+ * @sampler: from gmem_sampler_open(), or NULL
+ */
+void gmem_sampler_close(struct gmem_sampler *sampler);
+
+#endif /* GMEM_SAMPLE_H */
