@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What a policy on guest private memory includes, after vmlinux.h,
+ * bpf_helpers.h and bpf_tracing.h: the kfuncs, verdicts, token buckets and
+ * state per VM.  Not here: any decision.
+ *
+ * A policy is a struct kvm_gmem_ops in the section ".struct_ops.link" and the
+ * programs it points to:
+ *
+ *	SEC("struct_ops.s/convert")
+ *	s64 BPF_PROG(my_convert, struct kvm *kvm, const struct kvm_gmem_convert *c)
+ *	{
+ *		return gmem_deny(EPERM);
+ *	}
+ *
+ *	SEC(".struct_ops.link")
+ *	struct kvm_gmem_ops my = { .convert = (void *)my_convert, .name = "my" };
+ *
+ * ".s" lets a program sleep; leave it out for invalidate, which must not.
+ */
+#ifndef __GMEM_BPF_H
+#define __GMEM_BPF_H
+
+#include "gmem_kfuncs.h"
+#include "gmem_bucket.h"
+#include "gmem_params.h"
+
+/* Numbers of the errnos with which KVM lets a policy deny; BTF has none. */
+#ifndef EPERM
+#define EPERM	1
+#define ENOMEM	12
+#define EACCES	13
+#define EBUSY	16
+#define ENOSPC	28
+#define EDQUOT	122
+#endif
+
+/* Verdicts of fault and convert. */
+static __always_inline s64 gmem_allow(void)
+{
+	return 0;
+}
+
+/* Fail the request with one of the errnos above. */
+static __always_inline s64 gmem_deny(int err)
+{
+	return -(s64)err;
+}
+
+/* Let the caller sleep and ask again; KVM caps the time. */
+static __always_inline s64 gmem_delay(u64 ns)
+{
+	/* 0 would allow, and the sign bit would deny. */
+	return gmem_clamp(ns, 1, 1ULL << 62);
+}
+
+/* Who asks; the same when KVM asks again after a delay. */
+static __always_inline u64 gmem_caller(void)
+{
+	return bpf_get_current_pid_tgid();
+}
+
+/* VMs for which a policy keeps state of their own. */
+#define GMEM_MAX_VMS	16384
+
+/**
+ * GMEM_VM_STATE() - define a policy's state per VM
+ * @states: name of the map; @states##_common is the entry that VMs share for
+ *	which there was no room
+ * @value: type of the state, all zero at first
+ *
+ * Bounded, and filled as VMs come: GMEM_MAX_VMS entries at most.
+ */
+#define GMEM_VM_STATE(states, value_type)				\
+	struct {							\
+		__uint(type, BPF_MAP_TYPE_HASH);			\
+		__uint(map_flags, BPF_F_NO_PREALLOC);			\
+		__uint(max_entries, GMEM_MAX_VMS);			\
+		__type(key, u64);					\
+		__type(value, value_type);				\
+	} states SEC(".maps");						\
+	struct {							\
+		__uint(type, BPF_MAP_TYPE_ARRAY);			\
+		__uint(max_entries, 1);					\
+		__type(key, u32);					\
+		__type(value, value_type);				\
+	} states##_common SEC(".maps");					\
+	static const value_type states##_zero
+
+/* gmem_vm_state(states, kvm): a VM's state; NULL only to please the verifier */
+#define gmem_vm_state(states, kvm)					\
+	__gmem_vm_state(&(states), &states##_common, &states##_zero, kvm)
+
+static __always_inline void *__gmem_vm_state(void *states, void *common,
+					     const void *zero, struct kvm *kvm)
+{
+	u64 id = bpf_kvm_gmem_vm_id(kvm);
+	void *state = bpf_map_lookup_elem(states, &id);
+	u32 first = 0;
+
+	if (state)
+		return state;
+
+	/* If another CPU is quicker, its state is the one that counts. */
+	bpf_map_update_elem(states, &id, zero, BPF_NOEXIST);
+	state = bpf_map_lookup_elem(states, &id);
+	if (state)
+		return state;
+
+	/* Full: a VM must not get out of its limits by being one too many. */
+	return bpf_map_lookup_elem(common, &first);
+}
+
+/*
+ * gmem_vm_state_forget(states, kvm): for vm_exit.  KVM calls no other program
+ * for the VM by then, so nobody uses the entry.
+ */
+#define gmem_vm_state_forget(states, kvm)				\
+	do {								\
+		u64 __id = bpf_kvm_gmem_vm_id(kvm);			\
+									\
+		bpf_map_delete_elem(&(states), &__id);			\
+	} while (0)
+
+#endif /* __GMEM_BPF_H */
