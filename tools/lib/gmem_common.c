@@ -23,6 +23,13 @@ char *gmem_printable(char *dst, size_t size, const char *src)
 	return dst;
 }
 
+static void (*err_hook)(void);
+
+void gmem_err_before(void (*hook)(void))
+{
+	err_hook = hook;
+}
+
 void gmem_err(const char *fmt, ...)
 {
 	char raw[1024], line[1024];
@@ -31,6 +38,8 @@ void gmem_err(const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(raw, sizeof(raw), fmt, ap);
 	va_end(ap);
+	if (err_hook)
+		err_hook();
 	fprintf(stderr, "%s: %s\n", program_invocation_short_name,
 		gmem_printable(line, sizeof(line), raw));
 }
@@ -290,15 +299,18 @@ static void print_choices(FILE *out, const struct gmem_option *opt)
 
 	fprintf(out, "%*s", HELP_COLUMN, "");
 	for (i = 0; opt->choices[i]; i++) {
-		int len = strlen(opt->choices[i]);
+		int len = strlen(opt->choices[i]) + 2;
 
-		if (column + len + 2 > 80) {
+		if (i && column + len > 80) {
 			fprintf(out, "\n%*s", HELP_COLUMN, "");
 			column = HELP_COLUMN;
 		}
-		column += fprintf(out, "%s%s", opt->choices[i],
-				  opt->choices[i + 1] ? ", " : "\n");
+		column += fprintf(out, "%s%s%s",
+				  i && column > HELP_COLUMN ? " " : "",
+				  opt->choices[i],
+				  opt->choices[i + 1] ? "," : "");
 	}
+	fputc('\n', out);
 }
 
 void gmem_usage(FILE *out, const char *synopsis, const char *about,

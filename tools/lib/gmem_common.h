@@ -33,6 +33,12 @@
 void gmem_err(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /**
+ * gmem_err_before() - have a function called before an error is printed
+ * @hook: gives the terminal back, so that the line is seen; NULL for none
+ */
+void gmem_err_before(void (*hook)(void));
+
+/**
  * gmem_printable() - copy a string that a terminal can show safely
  * @dst: where to
  * @size: bytes at @dst, at least 1
