@@ -104,13 +104,13 @@ const struct column columns[NR_COLUMNS] = {
 		.help = "requests for private pages per second",
 	},
 	[COLUMN_CONVERSIONS] = {
-		.key = "conversions", .title = "CONV/S", .total = "conversions/s",
+		.key = "conversions", .title = "CONV/S", .total = "conv/s",
 		.width = 6, .kind = COLUMN_RATE, .counter = conversions,
 		.help = "attribute changes per second that changed something",
 	},
 	[COLUMN_INVALIDATIONS] = {
 		.key = "invalidations", .title = "INV/S",
-		.total = "invalidations/s",
+		.total = "inval/s",
 		.width = 5, .kind = COLUMN_RATE, .counter = invalidations,
 		.help = "ranges of guest mappings taken away per second",
 	},

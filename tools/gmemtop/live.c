@@ -48,7 +48,7 @@ enum pair {
  * @quit: the user wants to leave
  * @frozen: no refresh until the user says so
  * @colours: the terminal has colours and the user did not object
- * @selected_id: VM under the cursor, 0 before the first one
+ * @selected_id: VM that the cursor stays on, 0 if it stays on the first row
  * @selected: its place among the rows
  * @top: first row on the screen
  * @shift: characters that the table is moved to the left
@@ -131,15 +131,14 @@ static void draw_head(const struct live *live)
 {
 	const struct view *view = live->view;
 	const struct column *col = &columns[view->sort];
-	bool greatest_first = column_descends(col) != view->inverted;
 	char text[256];
 
 	put(0, 0, view_host_line(view, 0, text, sizeof(text)), A_BOLD);
 	put(1, 0, view_host_line(view, 1, text, sizeof(text)), A_NORMAL);
-	snprintf(text, sizeof(text), "Sorted by %s, %s first; every %.6g s%s",
+	snprintf(text, sizeof(text), "Sorted by %s, %s; every %.6g s%s",
 		 col->key,
-		 col->kind == COLUMN_TEXT ? (greatest_first ? "last" : "first") :
-					    (greatest_first ? "greatest" : "least"),
+		 column_descends(col) != view->inverted ? "descending" :
+							  "ascending",
 		 (double)live->interval_ns / NSEC_PER_SEC,
 		 live->frozen ? "; FROZEN" : "");
 	put(LINE_STATUS, 0, text, live->frozen ? A_BOLD : A_NORMAL);
@@ -290,6 +289,8 @@ static void follow_selected(struct live *live)
 	const struct view *view = live->view;
 	size_t i, room = visible_rows();
 
+	if (!live->selected_id)
+		live->selected = 0;
 	for (i = 0; i < view->nr_rows; i++) {
 		if (view->rows[i].now->vm_id == live->selected_id) {
 			live->selected = i;
@@ -298,8 +299,10 @@ static void follow_selected(struct live *live)
 	}
 	if (live->selected >= view->nr_rows)
 		live->selected = view->nr_rows ? view->nr_rows - 1 : 0;
-	live->selected_id = view->nr_rows ?
-			    view->rows[live->selected].now->vm_id : 0;
+	/* Its VM is gone: go on with the one that took its place. */
+	if (live->selected_id && i == view->nr_rows)
+		live->selected_id = live->selected ?
+				    view->rows[live->selected].now->vm_id : 0;
 
 	if (live->top + room > view->nr_rows)
 		live->top = view->nr_rows > room ? view->nr_rows - room : 0;
@@ -319,7 +322,8 @@ static void select_row(struct live *live, long row)
 		row = 0;
 	if ((size_t)row >= view->nr_rows)
 		row = view->nr_rows - 1;
-	live->selected_id = view->rows[row].now->vm_id;
+	/* At the top the cursor stays at the top, whoever is there. */
+	live->selected_id = row ? view->rows[row].now->vm_id : 0;
 	follow_selected(live);
 }
 
