@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the three halves of gmemload share: the driver (gmemload.c), the host
+ * side of one guest (vmm.c) and the code that runs inside it (guest.c).  They
+ * meet in struct gl_guest, one mapping that all three see, so that a guest
+ * never waits for its numbers to be read.
+ */
+#ifndef GMEMLOAD_H
+#define GMEMLOAD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define GL_PAGE_SIZE	4096ULL
+#define GL_NAME_LEN	32
+#define GL_MAX_GUESTS	64
+#define GL_MAX_VCPUS	16
+#define GL_MAX_MEM	(64ULL << 30)
+#define GL_NR_ERRNO	134	/* EHWPOISON is the highest errno of x86 */
+
+/* A histogram of times: 8 buckets for each power of two of nanoseconds. */
+#define GL_HIST_SUB	8
+#define GL_NR_HIST	(64 * GL_HIST_SUB)
+
+/* Where the guest finds its memory; virtual and physical address are equal. */
+#define GL_CTL_GPA	0x80000000ULL
+#define GL_DATA_GPA	0x100000000ULL
+
+/* Ports outside the one the selftest library uses for its own calls. */
+#define GL_DOORBELL_PORT	0x1100
+
+/* What a doorbell asks of the host; the arguments are in struct gl_mailbox. */
+enum gl_request {
+	GL_REQ_PACE,		/* return when the next step is due */
+	GL_REQ_DISCARD,		/* punch [gpa, gpa + size) out of private memory */
+	GL_REQ_DONE,		/* all iterations are done */
+	GL_REQ_FAIL,		/* memory did not hold what it must */
+};
+
+enum gl_state {
+	GL_STARTING,
+	GL_READY,		/* booted, waits for the others */
+	GL_RUNNING,
+	GL_DONE,		/* ended in order */
+	GL_FAILED,		/* gl_guest.detail says why */
+};
+
+/**
+ * struct gl_counters - what one vCPU did, since its start
+ *
+ * Only 64-bit counters that grow: the driver adds and subtracts them as an
+ * array.  The first two are the guest's own, the host writes the others.
+ */
+struct gl_counters {
+	uint64_t steps;
+	uint64_t touched;		/* pages the guest wrote */
+	uint64_t conversions;
+	uint64_t pages_to_private;
+	uint64_t pages_to_shared;
+	uint64_t refused;		/* conversions that failed */
+	uint64_t faults_refused;	/* page faults that failed */
+	uint64_t implicit;		/* conversions no hypercall asked for */
+	uint64_t punched_pages;		/* out of the guest_memfd */
+	uint64_t discarded_pages;	/* out of the shared memory */
+	uint64_t calls;			/* of KVM_SET_MEMORY_ATTRIBUTES */
+	uint64_t call_ns;
+	uint64_t call_hist[GL_NR_HIST];
+	uint64_t convert_errno[GL_NR_ERRNO];
+	uint64_t fault_errno[GL_NR_ERRNO];
+};
+
+struct gl_mailbox {
+	uint32_t request;
+	uint32_t check_shared;	/* the host must see @seq in the shared range */
+	uint64_t gpa;
+	uint64_t size;
+	uint64_t seq;
+	uint64_t want;		/* of GL_REQ_FAIL */
+	uint64_t got;
+};
+
+struct gl_vcpu {
+	struct gl_mailbox mail;
+	struct gl_counters n;
+	/* Of the interval: the driver takes them and leaves "none yet". */
+	uint64_t call_min;
+	uint64_t call_max;
+} __attribute__((aligned(64)));
+
+struct gl_config {
+	char name[GL_NAME_LEN];
+	uint32_t pattern;
+	uint32_t vcpus;
+	uint64_t mem;
+	uint64_t range;
+	uint64_t rate;		/* steps a second of each vCPU, 0: no limit */
+	uint64_t iterations;	/* steps of each vCPU, 0: no limit */
+	uint64_t corrupt;	/* spoil a word after this step, 0: never */
+	uint32_t punch;
+};
+
+struct gl_guest {
+	struct gl_config cfg;
+	uint32_t state;		/* enum gl_state */
+	uint32_t go;
+	uint64_t boot_ns;	/* to make all memory private at start */
+	uint64_t host_visible;	/* pages whose data the host sees at the end */
+	char detail[256];
+	struct gl_vcpu vcpu[GL_MAX_VCPUS];
+} __attribute__((aligned(4096)));
+
+struct gl_run;
+
+/**
+ * struct gl_pattern - one way for a guest to behave
+ * @name: what the user calls it
+ * @help: what a step of it does
+ * @range: default of the range it works on, 0: all memory of a vCPU
+ * @rate: default steps a second, 0: as fast as it can
+ * @start: guest code, once; may be NULL
+ * @step: guest code, over and over
+ */
+struct gl_pattern {
+	const char *name;
+	const char *help;
+	uint64_t range;
+	uint64_t rate;
+	bool idle;
+	void (*start)(struct gl_run *run);
+	void (*step)(struct gl_run *run);
+};
+
+extern const struct gl_pattern gl_patterns[];
+extern const unsigned int gl_nr_patterns;
+
+/*
+ * Every page the guest writes carries a stamp in its first and its last word:
+ * whether it was private, which visit wrote it, and which page it is.
+ */
+#define GL_STAMP_PRIVATE	0x5052ULL
+#define GL_STAMP_SHARED		0x5348ULL
+
+static inline uint64_t gl_stamp(uint64_t gpa, uint64_t seq, bool is_private)
+{
+	uint64_t kind = is_private ? GL_STAMP_PRIVATE : GL_STAMP_SHARED;
+
+	return kind << 48 | (seq & 0xffffff) << 24 |
+	       ((gpa / GL_PAGE_SIZE) & 0xffffff);
+}
+
+static inline uint64_t gl_stamp_kind(uint64_t stamp)
+{
+	return stamp >> 48;
+}
+
+/* Histogram bucket of a time, and the longest time that falls into a bucket. */
+static inline unsigned int gl_hist_bucket(uint64_t ns)
+{
+	unsigned int log2;
+
+	if (ns < GL_HIST_SUB)
+		return ns;
+	log2 = 63 - __builtin_clzll(ns);
+	return (log2 - 2) * GL_HIST_SUB + ((ns >> (log2 - 3)) & (GL_HIST_SUB - 1));
+}
+
+static inline uint64_t gl_hist_limit(unsigned int bucket)
+{
+	if (bucket < GL_HIST_SUB)
+		return bucket;
+	return ((GL_HIST_SUB + bucket % GL_HIST_SUB + 1ULL)
+		<< (bucket / GL_HIST_SUB - 1)) - 1;
+}
+
+void gl_guest_main(struct gl_guest *guest, uint64_t vcpu);
+int gl_vmm_main(struct gl_guest *guest);
+
+#endif /* GMEMLOAD_H */

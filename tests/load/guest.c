@@ -1,0 +1,345 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The code that runs inside a guest: it touches pages, asks for conversions
+ * by hypercall, and checks that its memory holds what it must.  It calls
+ * nothing of the C library, and it never waits for anyone who reads its
+ * counters.
+ */
+#include <linux/kvm_para.h>
+
+#include "test_util.h"
+#include "kvm_util.h"
+#include "processor.h"
+
+#include "gmemload.h"
+
+#define KIB		1024ULL
+/* Pages that a step of "steady" touches. */
+#define STEADY_PAGES	64
+/* Pages that a range shows to the check after its conversion. */
+#define GIANT_SAMPLES	64
+
+/**
+ * struct gl_run - where the pattern of one vCPU stands
+ * @guest: what the driver configured
+ * @vcpu: counters and mailbox of this vCPU
+ * @base: its own part of the memory
+ * @pages: size of that part
+ * @range: pages a step works on
+ * @samples: pages of the range that are written and checked
+ * @pos: next page or range
+ * @seq: number of the visit, in the stamps
+ * @shared: state of the range
+ */
+struct gl_run {
+	struct gl_guest *guest;
+	struct gl_vcpu *vcpu;
+	uint64_t base;
+	uint64_t pages;
+	uint64_t range;
+	uint64_t samples;
+	uint64_t pos;
+	uint64_t seq;
+	bool shared;
+	bool half;
+};
+
+static void host_request(struct gl_vcpu *vcpu, uint32_t request)
+{
+	WRITE_ONCE(vcpu->mail.request, request);
+	asm volatile("outb %%al, %%dx" : : "a"(0), "d"(GL_DOORBELL_PORT) : "memory");
+}
+
+static void count(uint64_t *counter, uint64_t n)
+{
+	WRITE_ONCE(*counter, *counter + n);
+}
+
+static uint64_t page_gpa(struct gl_run *run, uint64_t page)
+{
+	return run->base + page * GL_PAGE_SIZE;
+}
+
+static volatile uint64_t *first_word(uint64_t gpa)
+{
+	return (volatile uint64_t *)gpa;
+}
+
+static volatile uint64_t *last_word(uint64_t gpa)
+{
+	return (volatile uint64_t *)(gpa + GL_PAGE_SIZE) - 1;
+}
+
+static void write_page(struct gl_run *run, uint64_t gpa, uint64_t seq, bool is_private)
+{
+	uint64_t stamp = gl_stamp(gpa, seq, is_private);
+
+	*first_word(gpa) = stamp;
+	*last_word(gpa) = stamp;
+	count(&run->vcpu->n.touched, 1);
+}
+
+static void expect_word(struct gl_run *run, volatile uint64_t *word, uint64_t want)
+{
+	uint64_t got = *word;
+
+	if (got == want)
+		return;
+	run->vcpu->mail.gpa = (uint64_t)word;
+	run->vcpu->mail.want = want;
+	run->vcpu->mail.got = got;
+	for (;;)
+		host_request(run->vcpu, GL_REQ_FAIL);
+}
+
+static void expect_zero(struct gl_run *run, uint64_t gpa)
+{
+	expect_word(run, first_word(gpa), 0);
+	expect_word(run, last_word(gpa), 0);
+}
+
+static void expect_page(struct gl_run *run, uint64_t gpa, uint64_t seq, bool is_private)
+{
+	uint64_t stamp = gl_stamp(gpa, seq, is_private);
+
+	expect_word(run, first_word(gpa), stamp);
+	expect_word(run, last_word(gpa), stamp);
+}
+
+/*
+ * Ask for a conversion.  Where the range was shared, the host also checks that
+ * it sees the stamps of visit @seq.  Returns false if it was refused.
+ */
+static bool convert(struct gl_run *run, uint64_t gpa, uint64_t pages,
+		    bool to_private, uint64_t seq)
+{
+	struct gl_mailbox *mail = &run->vcpu->mail;
+	uint64_t flags = to_private ? KVM_MAP_GPA_RANGE_ENCRYPTED :
+				      KVM_MAP_GPA_RANGE_DECRYPTED;
+
+	mail->seq = seq;
+	WRITE_ONCE(mail->check_shared, to_private);
+	return !__kvm_hypercall_map_gpa_range(gpa, pages * GL_PAGE_SIZE, flags);
+}
+
+/* A little of what programs do between two visits of memory: read and add. */
+static void light_work(uint64_t gpa)
+{
+	volatile uint64_t *word = first_word(gpa);
+	uint64_t sum = 0;
+	int i;
+
+	for (i = 0; i < 32; i++)
+		sum += word[i * 16];
+	asm volatile("" : : "r"(sum));
+}
+
+static void idle_step(struct gl_run *run)
+{
+	asm volatile("hlt");
+}
+
+/* Sweep over the working set; each page must still hold the last sweep. */
+static void steady_step(struct gl_run *run)
+{
+	uint64_t i, gpa;
+
+	for (i = 0; i < STEADY_PAGES; i++) {
+		gpa = page_gpa(run, run->pos);
+		if (run->seq)
+			expect_page(run, gpa, run->seq, true);
+		write_page(run, gpa, run->seq + 1, true);
+		light_work(gpa);
+		if (++run->pos == run->range) {
+			run->pos = 0;
+			run->seq++;
+		}
+	}
+}
+
+/*
+ * Have one range after the other taken away and fault it in again.  A page
+ * that comes back is zero, and all the others keep what they held.
+ */
+static void churn_step(struct gl_run *run)
+{
+	struct gl_mailbox *mail = &run->vcpu->mail;
+	uint64_t i, gpa;
+
+	if (run->seq)
+		for (i = 0; i < run->range; i++)
+			expect_page(run, page_gpa(run, run->pos + i), run->seq, true);
+
+	mail->gpa = page_gpa(run, run->pos);
+	mail->size = run->range * GL_PAGE_SIZE;
+	host_request(run->vcpu, GL_REQ_DISCARD);
+
+	for (i = 0; i < run->range; i++) {
+		gpa = page_gpa(run, run->pos + i);
+		expect_zero(run, gpa);
+		write_page(run, gpa, run->seq + 1, true);
+	}
+
+	run->pos += run->range;
+	if (run->pos + run->range > run->pages) {
+		run->pos = 0;
+		run->seq++;
+	}
+}
+
+/* The pages that stand for a range: its first, its last, and some between. */
+static uint64_t sample_gpa(struct gl_run *run, uint64_t i)
+{
+	if (run->samples == 1)
+		return run->base;
+	return page_gpa(run, i * (run->range - 1) / (run->samples - 1));
+}
+
+static void write_samples(struct gl_run *run)
+{
+	uint64_t i;
+
+	for (i = 0; i < run->samples; i++)
+		write_page(run, sample_gpa(run, i), run->seq, !run->shared);
+}
+
+static void pingpong_start(struct gl_run *run)
+{
+	run->samples = run->range > 1 ? 2 : 1;
+	write_samples(run);
+}
+
+static void giant_start(struct gl_run *run)
+{
+	run->samples = run->range < GIANT_SAMPLES ? run->range : GIANT_SAMPLES;
+	write_samples(run);
+}
+
+/* Convert the range to what it isn't.  Refused, it must hold what it held. */
+static void toggle_step(struct gl_run *run)
+{
+	uint64_t i;
+
+	for (i = 0; i < run->samples; i++)
+		expect_page(run, sample_gpa(run, i), run->seq, !run->shared);
+
+	if (!convert(run, run->base, run->range, run->shared, run->seq))
+		return;
+
+	run->shared = !run->shared;
+	run->seq++;
+	write_samples(run);
+}
+
+/*
+ * Of each pair of neighbours one is shared and one is private.  A sweep makes
+ * it so and the next one swaps them, so the attributes always alternate.  A
+ * refused conversion is tried again by the next step.
+ */
+static void fragment_step(struct gl_run *run)
+{
+	uint64_t odd = run->seq & 1;
+	uint64_t leave = page_gpa(run, run->pos + odd * run->range);
+	uint64_t enter = page_gpa(run, run->pos + !odd * run->range);
+
+	if (!run->half) {
+		if (run->seq) {
+			expect_page(run, enter, run->seq, false);
+			if (!convert(run, enter, run->range, true, run->seq))
+				return;
+		}
+		write_page(run, enter, run->seq + 1, true);
+		run->half = true;
+		if (run->seq)
+			return;
+	}
+
+	if (run->seq)
+		expect_page(run, leave, run->seq, true);
+	if (!convert(run, leave, run->range, false, 0))
+		return;
+	write_page(run, leave, run->seq + 1, false);
+	run->half = false;
+
+	run->pos += 2 * run->range;
+	if (run->pos + 2 * run->range > run->pages) {
+		run->pos = 0;
+		run->seq++;
+	}
+}
+
+const struct gl_pattern gl_patterns[] = {
+	{
+		.name = "steady",
+		.help = "touch the working set (range) over and over; a step is 64 pages",
+		.rate = 50,
+		.step = steady_step,
+	}, {
+		.name = "idle",
+		.help = "halt",
+		.idle = true,
+		.step = idle_step,
+	}, {
+		.name = "churn",
+		.help = "have a range punched out and fault it in again",
+		.range = 256 * KIB,
+		.rate = 20,
+		.step = churn_step,
+	}, {
+		.name = "pingpong",
+		.help = "convert one range to shared or back, as fast as it can",
+		.range = 4 * KIB,
+		.start = pingpong_start,
+		.step = toggle_step,
+	}, {
+		.name = "giant",
+		.help = "convert all memory to shared or back",
+		.rate = 2,
+		.start = giant_start,
+		.step = toggle_step,
+	}, {
+		.name = "fragment",
+		.help = "convert a range; every other one is shared",
+		.range = 4 * KIB,
+		.rate = 500,
+		.step = fragment_step,
+	},
+};
+
+const unsigned int gl_nr_patterns = ARRAY_SIZE(gl_patterns);
+
+/**
+ * gl_guest_main - entry point of each vCPU
+ * @guest: the page that guest, host and driver share
+ * @vcpu: number of this vCPU
+ *
+ * Context: inside the guest.  Doesn't return.
+ */
+void gl_guest_main(struct gl_guest *guest, uint64_t vcpu)
+{
+	const struct gl_config *cfg = &guest->cfg;
+	const struct gl_pattern *pattern = &gl_patterns[cfg->pattern];
+	uint64_t pages = cfg->mem / GL_PAGE_SIZE / cfg->vcpus;
+	struct gl_run run = {
+		.guest = guest,
+		.vcpu = &guest->vcpu[vcpu],
+		.base = GL_DATA_GPA + vcpu * pages * GL_PAGE_SIZE,
+		.pages = pages,
+		.range = cfg->range / GL_PAGE_SIZE,
+	};
+	uint64_t step = 0;
+
+	if (pattern->start)
+		pattern->start(&run);
+
+	while (!cfg->iterations || step < cfg->iterations) {
+		if (cfg->rate)
+			host_request(run.vcpu, GL_REQ_PACE);
+		pattern->step(&run);
+		WRITE_ONCE(run.vcpu->n.steps, ++step);
+		if (step == cfg->corrupt)
+			*last_word(run.base) ^= 1;
+	}
+	for (;;)
+		host_request(run.vcpu, GL_REQ_DONE);
+}

@@ -1,0 +1,517 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The host side of one guest: builds the VM on the kernel's selftest library,
+ * runs its vCPUs, and does for them what a VMM does: completes conversions,
+ * gives memory back, answers faults that KVM could not.  It runs in a process
+ * of its own; the driver sees it through struct gl_guest only.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <linux/falloc.h>
+#include <linux/kvm_para.h>
+#include <linux/sizes.h>
+
+#include "test_util.h"
+#include "kvm_util.h"
+#include "processor.h"
+
+#include "gmemload.h"
+
+#define CTL_SLOT	10
+#define DATA_SLOT	11
+
+/* A fault that KVM refused is tried again after this pause. */
+#define REFUSED_PAUSE_NS	1000000
+/* Mismatches of one vCPU in a row, with no progress of the guest between. */
+#define MAX_MISMATCHES		1000
+/* A guest that fell behind its rate by this much starts a new schedule. */
+#define MAX_LAG_NS		1000000000ULL
+
+struct vmm {
+	struct gl_guest *guest;
+	struct kvm_vm *vm;
+	int memfd;
+	uint8_t *shared;	/* host view of the memory the guest shares */
+	int stop;
+	int live;
+	int failed;
+};
+
+struct vmm_vcpu {
+	struct vmm *vmm;
+	struct kvm_vcpu *vcpu;
+	struct gl_vcpu *ctl;
+	pthread_t thread;
+	uint64_t due;
+	unsigned int mismatches;
+};
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
+}
+
+static void sleep_until(uint64_t ns)
+{
+	struct timespec ts = {
+		.tv_sec = ns / 1000000000,
+		.tv_nsec = ns % 1000000000,
+	};
+
+	/* A signal ends it: the only one is the kick that comes with a stop. */
+	clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL);
+}
+
+static bool stopping(struct vmm *vmm)
+{
+	return __atomic_load_n(&vmm->stop, __ATOMIC_RELAXED);
+}
+
+static void count(uint64_t *counter, uint64_t n)
+{
+	__atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
+}
+
+/* The first failure is the one that is told; all vCPUs stop. */
+__attribute__((format(printf, 2, 3)))
+static void vmm_fail(struct vmm *vmm, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!__atomic_exchange_n(&vmm->failed, 1, __ATOMIC_RELAXED)) {
+		va_start(ap, fmt);
+		vsnprintf(vmm->guest->detail, sizeof(vmm->guest->detail), fmt, ap);
+		va_end(ap);
+	}
+	__atomic_store_n(&vmm->stop, 1, __ATOMIC_RELAXED);
+}
+
+/* The driver takes both extremes away at any time, so set them atomically. */
+static void count_call(struct gl_vcpu *ctl, uint64_t ns)
+{
+	uint64_t old;
+
+	count(&ctl->n.calls, 1);
+	count(&ctl->n.call_ns, ns);
+	count(&ctl->n.call_hist[gl_hist_bucket(ns)], 1);
+
+	old = __atomic_load_n(&ctl->call_min, __ATOMIC_RELAXED);
+	while (ns < old && !__atomic_compare_exchange_n(&ctl->call_min, &old, ns, false,
+							__ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		;
+	old = __atomic_load_n(&ctl->call_max, __ATOMIC_RELAXED);
+	while (ns > old && !__atomic_compare_exchange_n(&ctl->call_max, &old, ns, false,
+							__ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		;
+}
+
+/* Returns 0 or an errno; EINTR means that the guest is to stop. */
+static int set_private(struct vmm *vmm, uint64_t gpa, uint64_t size, bool to_private)
+{
+	struct kvm_memory_attributes attr = {
+		.address = gpa,
+		.size = size,
+		.attributes = to_private ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0,
+	};
+	int err;
+
+	do {
+		err = __vm_ioctl(vmm->vm, KVM_SET_MEMORY_ATTRIBUTES, &attr) ? errno : 0;
+	} while ((err == EINTR || err == EAGAIN) && !stopping(vmm));
+
+	return err == EAGAIN ? EINTR : err;
+}
+
+static void punch(struct vmm *vmm, struct gl_vcpu *ctl, uint64_t gpa, uint64_t size)
+{
+	int r;
+
+	do {
+		r = fallocate(vmm->memfd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			      gpa - GL_DATA_GPA, size);
+	} while (r && errno == EINTR && !stopping(vmm));
+
+	if (!r)
+		count(&ctl->n.punched_pages, size / GL_PAGE_SIZE);
+	else if (errno != EINTR)
+		vmm_fail(vmm, "cannot punch a hole at gpa 0x%lx: %s", gpa, strerror(errno));
+}
+
+static void discard_shared(struct vmm *vmm, struct gl_vcpu *ctl, uint64_t gpa, uint64_t size)
+{
+	if (madvise(vmm->shared + (gpa - GL_DATA_GPA), size, MADV_DONTNEED))
+		vmm_fail(vmm, "cannot discard shared memory at gpa 0x%lx: %s", gpa,
+			 strerror(errno));
+	else
+		count(&ctl->n.discarded_pages, size / GL_PAGE_SIZE);
+}
+
+/*
+ * Complete a conversion as VMMs do: the attributes first, then give back the
+ * side that lost the pages.  Returns 0 or an errno.
+ */
+static int convert(struct vmm_vcpu *v, uint64_t gpa, uint64_t size, bool to_private)
+{
+	struct vmm *vmm = v->vmm;
+	struct gl_counters *n = &v->ctl->n;
+	uint64_t start = now_ns();
+	int err;
+
+	err = set_private(vmm, gpa, size, to_private);
+	if (err == EINTR)
+		return err;
+	count_call(v->ctl, now_ns() - start);
+
+	if (err) {
+		count(&n->refused, 1);
+		count(&n->convert_errno[err % GL_NR_ERRNO], 1);
+		return err;
+	}
+
+	count(&n->conversions, 1);
+	count(to_private ? &n->pages_to_private : &n->pages_to_shared, size / GL_PAGE_SIZE);
+	if (vmm->guest->cfg.punch) {
+		if (to_private)
+			discard_shared(vmm, v->ctl, gpa, size);
+		else
+			punch(vmm, v->ctl, gpa, size);
+	}
+	return 0;
+}
+
+static bool in_memory(struct vmm *vmm, uint64_t gpa, uint64_t size)
+{
+	uint64_t end = GL_DATA_GPA + vmm->guest->cfg.mem;
+
+	return gpa >= GL_DATA_GPA && gpa < end && size && size <= end - gpa &&
+	       !((gpa | size) % GL_PAGE_SIZE);
+}
+
+/* What the guest wrote while its page was shared must be here to read. */
+static void check_shared(struct vmm_vcpu *v, uint64_t gpa)
+{
+	const uint64_t *page = (void *)(v->vmm->shared + (gpa - GL_DATA_GPA));
+	uint64_t want = gl_stamp(gpa, v->ctl->mail.seq, false);
+	uint64_t last = GL_PAGE_SIZE / sizeof(*page) - 1;
+
+	if (page[0] != want || page[last] != want)
+		vmm_fail(v->vmm,
+			 "host sees 0x%lx and 0x%lx in shared memory at gpa 0x%lx, guest wrote 0x%lx",
+			 page[0], page[last], gpa, want);
+}
+
+static void handle_hypercall(struct vmm_vcpu *v)
+{
+	struct kvm_run *run = v->vcpu->run;
+	uint64_t gpa = run->hypercall.args[0];
+	uint64_t size = run->hypercall.args[1] * GL_PAGE_SIZE;
+	bool to_private = run->hypercall.args[2] & KVM_MAP_GPA_RANGE_ENCRYPTED;
+	int err = EINVAL;
+
+	if (run->hypercall.nr == KVM_HC_MAP_GPA_RANGE && in_memory(v->vmm, gpa, size)) {
+		if (to_private && v->ctl->mail.check_shared)
+			check_shared(v, gpa);
+		err = convert(v, gpa, size, to_private);
+	}
+	run->hypercall.ret = -(int64_t)err;
+}
+
+static void pace(struct vmm_vcpu *v)
+{
+	uint64_t now = now_ns();
+
+	v->due += 1000000000ULL / v->vmm->guest->cfg.rate;
+	if (now > v->due + MAX_LAG_NS)
+		v->due = now;
+	else if (now < v->due && !stopping(v->vmm))
+		sleep_until(v->due);
+}
+
+/* Returns false if this vCPU has nothing more to do. */
+static bool handle_doorbell(struct vmm_vcpu *v)
+{
+	struct gl_mailbox *mail = &v->ctl->mail;
+
+	switch (mail->request) {
+	case GL_REQ_PACE:
+		pace(v);
+		return true;
+	case GL_REQ_DISCARD:
+		if (in_memory(v->vmm, mail->gpa, mail->size))
+			punch(v->vmm, v->ctl, mail->gpa, mail->size);
+		else
+			vmm_fail(v->vmm, "guest asked to discard 0x%lx bytes at gpa 0x%lx",
+				 mail->size, mail->gpa);
+		return true;
+	case GL_REQ_DONE:
+		return false;
+	case GL_REQ_FAIL:
+		vmm_fail(v->vmm, "guest found 0x%lx at gpa 0x%lx, expected 0x%lx",
+			 mail->got, mail->gpa, mail->want);
+		return false;
+	default:
+		vmm_fail(v->vmm, "guest made an unknown request %u", mail->request);
+		return false;
+	}
+}
+
+/*
+ * KVM_RUN failed.  An EFAULT with a memory fault is a mismatch between what
+ * the guest did and what the page is: convert it, as a VMM does for guests
+ * that don't ask.  Any other errno is a refusal, by a policy or for lack of
+ * memory: the access is tried again, so that the guest survives.
+ */
+static void handle_fault(struct vmm_vcpu *v, int err)
+{
+	struct kvm_run *run = v->vcpu->run;
+	uint64_t gpa = run->memory_fault.gpa & ~(GL_PAGE_SIZE - 1);
+	bool to_private = run->memory_fault.flags & KVM_MEMORY_EXIT_FLAG_PRIVATE;
+
+	if (run->exit_reason != KVM_EXIT_MEMORY_FAULT) {
+		vmm_fail(v->vmm, "KVM_RUN failed: %s, exit reason %u (%s)", strerror(err),
+			 run->exit_reason, exit_reason_str(run->exit_reason));
+		return;
+	}
+
+	if (err == EFAULT) {
+		if (!in_memory(v->vmm, gpa, GL_PAGE_SIZE) ||
+		    ++v->mismatches > MAX_MISMATCHES) {
+			vmm_fail(v->vmm, "%s access to gpa 0x%lx cannot be resolved",
+				 to_private ? "private" : "shared", gpa);
+			return;
+		}
+		if (!convert(v, gpa, GL_PAGE_SIZE, to_private)) {
+			count(&v->ctl->n.implicit, 1);
+			return;
+		}
+	} else {
+		count(&v->ctl->n.faults_refused, 1);
+		count(&v->ctl->n.fault_errno[err % GL_NR_ERRNO], 1);
+	}
+	sleep_until(now_ns() + REFUSED_PAUSE_NS);
+}
+
+/* An exit that isn't ours: an assertion or exception in the library's code. */
+static void handle_other(struct vmm_vcpu *v)
+{
+	struct kvm_run *run = v->vcpu->run;
+	struct ucall uc;
+
+	if (get_ucall(v->vcpu, &uc) == UCALL_ABORT)
+		vmm_fail(v->vmm, "assertion or exception in the guest: %s", uc.buffer);
+	else
+		vmm_fail(v->vmm, "unexpected exit %u (%s)", run->exit_reason,
+			 exit_reason_str(run->exit_reason));
+}
+
+static void *vcpu_thread(void *arg)
+{
+	struct vmm_vcpu *v = arg;
+	struct kvm_run *run = v->vcpu->run;
+	bool more = true;
+	sigset_t kick;
+	int err;
+
+	sigemptyset(&kick);
+	sigaddset(&kick, SIGUSR1);
+	pthread_sigmask(SIG_UNBLOCK, &kick, NULL);
+
+	v->due = now_ns();
+	while (more && !stopping(v->vmm)) {
+		err = __vcpu_run(v->vcpu) ? errno : 0;
+		if (err == EINTR || err == EAGAIN)
+			continue;
+		if (err) {
+			handle_fault(v, err);
+			continue;
+		}
+		v->mismatches = 0;
+		if (run->exit_reason == KVM_EXIT_HYPERCALL)
+			handle_hypercall(v);
+		else if (run->exit_reason == KVM_EXIT_IO && run->io.port == GL_DOORBELL_PORT)
+			more = handle_doorbell(v);
+		else
+			handle_other(v);
+	}
+
+	__atomic_sub_fetch(&v->vmm->live, 1, __ATOMIC_RELEASE);
+	kill(getpid(), SIGUSR2);
+	return NULL;
+}
+
+static void kicked(int sig)
+{
+}
+
+static int vmm_boot(struct vmm *vmm, struct vmm_vcpu *vcpus)
+{
+	const struct gl_config *cfg = &vmm->guest->cfg;
+	const struct vm_shape shape = {
+		.mode = VM_MODE_DEFAULT,
+		.type = KVM_X86_SW_PROTECTED_VM,
+	};
+	struct userspace_mem_region *region;
+	struct kvm_vcpu *made[GL_MAX_VCPUS];
+	uint64_t ctl_size = align_up(sizeof(*vmm->guest), GL_PAGE_SIZE);
+	uint64_t start;
+	unsigned int i;
+	int err;
+
+	/* The extra pages only make room for the page tables of our memory. */
+	vmm->vm = __vm_create_with_vcpus(shape, cfg->vcpus, cfg->mem / SZ_2M,
+					 gl_guest_main, made);
+	vm_enable_cap(vmm->vm, KVM_CAP_EXIT_HYPERCALL, BIT(KVM_HC_MAP_GPA_RANGE));
+
+	vm_set_user_memory_region2(vmm->vm, CTL_SLOT, 0, GL_CTL_GPA, ctl_size,
+				   vmm->guest, 0, 0);
+	virt_map(vmm->vm, GL_CTL_GPA, GL_CTL_GPA, ctl_size / GL_PAGE_SIZE);
+
+	vm_mem_add(vmm->vm, VM_MEM_SRC_ANONYMOUS, GL_DATA_GPA, DATA_SLOT,
+		   cfg->mem / GL_PAGE_SIZE, KVM_MEM_GUEST_MEMFD, -1, 0);
+	/* The guest keeps to its memory, so its last big page may reach beyond. */
+	virt_map_level(vmm->vm, GL_DATA_GPA, GL_DATA_GPA, align_up(cfg->mem, SZ_2M),
+		       PG_LEVEL_2M);
+	region = memslot2region(vmm->vm, DATA_SLOT);
+	vmm->memfd = region->region.guest_memfd;
+	vmm->shared = region->host_mem;
+
+	start = now_ns();
+	err = set_private(vmm, GL_DATA_GPA, cfg->mem, true);
+	vmm->guest->boot_ns = now_ns() - start;
+	if (err) {
+		vmm_fail(vmm, "cannot make all memory private at start: %s: does a policy deny it?",
+			 strerror(err));
+		return -1;
+	}
+
+	for (i = 0; i < cfg->vcpus; i++) {
+		vcpus[i].vmm = vmm;
+		vcpus[i].vcpu = made[i];
+		vcpus[i].ctl = &vmm->guest->vcpu[i];
+		vcpu_args_set(made[i], 2, GL_CTL_GPA, (uint64_t)i);
+	}
+	return 0;
+}
+
+/* Wait for the driver's go; false if it wants the guest to end instead. */
+static bool wait_for_go(struct vmm *vmm, const sigset_t *signals)
+{
+	const struct timespec pause = { .tv_nsec = 1000000 };
+
+	__atomic_store_n(&vmm->guest->state, GL_READY, __ATOMIC_RELEASE);
+	while (!__atomic_load_n(&vmm->guest->go, __ATOMIC_ACQUIRE))
+		if (sigtimedwait(signals, NULL, &pause) == SIGTERM)
+			return false;
+	__atomic_store_n(&vmm->guest->state, GL_RUNNING, __ATOMIC_RELEASE);
+	return true;
+}
+
+static void vmm_run(struct vmm *vmm, struct vmm_vcpu *vcpus, const sigset_t *signals)
+{
+	const struct timespec again = { .tv_nsec = 10000000 };
+	unsigned int i, nr = vmm->guest->cfg.vcpus;
+	int r;
+
+	vmm->live = nr;
+	for (i = 0; i < nr; i++) {
+		r = pthread_create(&vcpus[i].thread, NULL, vcpu_thread, &vcpus[i]);
+		TEST_ASSERT(!r, "pthread_create failed: %s", strerror(r));
+	}
+
+	while (__atomic_load_n(&vmm->live, __ATOMIC_ACQUIRE)) {
+		if (sigtimedwait(signals, NULL, stopping(vmm) ? &again : NULL) == SIGTERM)
+			__atomic_store_n(&vmm->stop, 1, __ATOMIC_RELAXED);
+		if (!stopping(vmm))
+			continue;
+		/* A kick can come just before the call it is to end: repeat it. */
+		for (i = 0; i < nr; i++)
+			pthread_kill(vcpus[i].thread, SIGUSR1);
+	}
+
+	for (i = 0; i < nr; i++)
+		pthread_join(vcpus[i].thread, NULL);
+}
+
+/*
+ * At the end, look at all that the host can see of the guest's memory: what
+ * was written while it was private must not be there.
+ */
+static void check_host_view(struct vmm *vmm)
+{
+	uint64_t pages = vmm->guest->cfg.mem / GL_PAGE_SIZE;
+	uint64_t last = GL_PAGE_SIZE / sizeof(uint64_t) - 1;
+	unsigned char resident[256];
+	uint64_t i, chunk, visible = 0;
+	const uint64_t *page;
+
+	for (i = 0; i < pages; i++) {
+		if (!(i % sizeof(resident))) {
+			chunk = min_t(uint64_t, pages - i, sizeof(resident));
+			if (mincore(vmm->shared + i * GL_PAGE_SIZE, chunk * GL_PAGE_SIZE,
+				    resident))
+				memset(resident, 1, sizeof(resident));
+		}
+		if (!(resident[i % sizeof(resident)] & 1))
+			continue;
+		page = (void *)(vmm->shared + i * GL_PAGE_SIZE);
+		if (gl_stamp_kind(page[0]) == GL_STAMP_PRIVATE ||
+		    gl_stamp_kind(page[last]) == GL_STAMP_PRIVATE) {
+			vmm_fail(vmm, "host can read private data at gpa 0x%llx",
+				 GL_DATA_GPA + i * GL_PAGE_SIZE);
+			return;
+		}
+		visible += gl_stamp_kind(page[0]) == GL_STAMP_SHARED;
+	}
+	vmm->guest->host_visible = visible;
+}
+
+/**
+ * gl_vmm_main - build a guest, run it until it is done or SIGTERM comes
+ * @guest: the configuration, and where the results go
+ *
+ * Return: the exit status of the process, 0 or 1.
+ */
+int gl_vmm_main(struct gl_guest *guest)
+{
+	const struct sigaction kick = { .sa_handler = kicked };
+	struct vmm_vcpu vcpus[GL_MAX_VCPUS] = {};
+	struct vmm vmm = { .guest = guest };
+	sigset_t signals, blocked;
+
+	/* Ctrl-C reaches us too, but it is for the driver to say when to end. */
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGUSR2);
+	blocked = signals;
+	sigaddset(&blocked, SIGUSR1);
+	sigaddset(&blocked, SIGINT);
+	sigaddset(&blocked, SIGHUP);
+	sigprocmask(SIG_SETMASK, &blocked, NULL);
+	sigaction(SIGUSR1, &kick, NULL);
+	prctl(PR_SET_NAME, guest->cfg.name);
+
+	/* The library loads the guest's code from the file of this name. */
+	program_invocation_name = "/proc/self/exe";
+
+	if (!vmm_boot(&vmm, vcpus) && wait_for_go(&vmm, &signals))
+		vmm_run(&vmm, vcpus, &signals);
+	if (!vmm.failed)
+		check_host_view(&vmm);
+	kvm_vm_free(vmm.vm);
+
+	__atomic_store_n(&guest->state, vmm.failed ? GL_FAILED : GL_DONE, __ATOMIC_RELEASE);
+	return vmm.failed;
+}
