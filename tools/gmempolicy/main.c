@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * gmempolicy: attaches policies on guest private memory, lists and detaches
+ * them.  Here is the table of verbs and what follows from it; each verb has a
+ * file of its own.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "policies.h"
+#include "verbs.h"
+
+bool verb_help, verb_debug;
+
+static bool help, version;
+
+static const struct gmem_option main_options[] = {
+	GMEM_OPTION_HELP(&help),
+	GMEM_OPTION_VERSION(&version),
+	{ .type = GMEM_OPT_END },
+};
+
+static int run_help(int argc, char **argv);
+
+static const struct gmem_option help_options[] = { VERB_OPTIONS };
+
+static const struct verb verbs[] = {
+	{
+		.name = "attach",
+		.synopsis = "attach POLICY (--vm ID | --pid PID | --all) [OPTION]...",
+		.about = "put a policy into force until it is detached",
+		.options = attach_options,
+		.run = run_attach,
+	},
+	{
+		.name = "list",
+		.synopsis = "list [--json]",
+		.about = "show the policies there are and those in force",
+		.options = list_options,
+		.run = run_list,
+	},
+	{
+		.name = "detach",
+		.synopsis = "detach (NAME | ID | --all)",
+		.about = "end a policy and remove its pin",
+		.options = detach_options,
+		.run = run_detach,
+	},
+	{
+		.name = "help",
+		.synopsis = "help [VERB]",
+		.about = "explain a verb, or list them",
+		.options = help_options,
+		.run = run_help,
+	},
+};
+
+static const struct verb *find_verb(const char *name)
+{
+	char all[128] = "";
+	size_t i, len = 0;
+
+	for (i = 0; i < ARRAY_LEN(verbs); i++) {
+		if (!strcmp(verbs[i].name, name))
+			return &verbs[i];
+		if (len < sizeof(all))
+			len += snprintf(all + len, sizeof(all) - len, "%s%s",
+					i ? ", " : "", verbs[i].name);
+	}
+	gmem_err("unknown verb '%s'; give one of %s", name, all);
+	return NULL;
+}
+
+static int print_help(void)
+{
+	size_t i;
+
+	printf("Usage: gmempolicy VERB [ARGUMENT]...\n"
+	       "Governs guest private memory by policies that KVM asks.\n\n"
+	       "Verbs:\n");
+	for (i = 0; i < ARRAY_LEN(verbs); i++)
+		printf("  %-12s%s\n", verbs[i].name, verbs[i].about);
+	printf("\nPolicies:\n");
+	for (i = 0; i < nr_policies; i++)
+		printf("  %-12s%s\n", policies[i].name, policies[i].about);
+	printf("\nOptions:\n"
+	       "  -h, --help    show this help\n"
+	       "  -V, --version show the version\n\n"
+	       "'gmempolicy help VERB' tells more of a verb.\n");
+	return gmem_flush(stdout) ? GMEM_EXIT_FAIL : GMEM_EXIT_OK;
+}
+
+static int print_verb_help(const struct verb *verb)
+{
+	char about[256];
+
+	/* The table's lines are for lists; a sentence has a capital and a dot. */
+	snprintf(about, sizeof(about), "%c%s.", verb->about[0] - 'a' + 'A',
+		 verb->about + 1);
+	gmem_usage(stdout, verb->synopsis, about, verb->options);
+	return gmem_flush(stdout) ? GMEM_EXIT_FAIL : GMEM_EXIT_OK;
+}
+
+static int run_help(int argc, char **argv)
+{
+	const struct verb *verb;
+
+	if (!argc)
+		return print_help();
+	if (argc > 1) {
+		gmem_err("help takes one verb; leave '%s' out", argv[1]);
+		return GMEM_EXIT_USAGE;
+	}
+	verb = find_verb(argv[0]);
+	return verb ? print_verb_help(verb) : GMEM_EXIT_USAGE;
+}
+
+static int run_verb(const struct verb *verb, int argc, char **argv)
+{
+	int words = gmem_parse_options(verb->options, argc, argv);
+
+	if (words < 0)
+		return GMEM_EXIT_USAGE;
+	if (verb_help)
+		return print_verb_help(verb);
+	gmem_libbpf_quiet(verb_debug);
+	return verb->run(words, argv);
+}
+
+int main(int argc, char **argv)
+{
+	const struct verb *verb;
+
+	/* Options before the verb are the program's own, those after it are
+	 * the verb's.
+	 */
+	if (argc > 1 && argv[1][0] == '-') {
+		if (gmem_parse_options(main_options, 1, argv + 1) < 0)
+			return GMEM_EXIT_USAGE;
+		if (help)
+			return print_help();
+		if (version) {
+			gmem_print_version();
+			return gmem_flush(stdout) ? GMEM_EXIT_FAIL :
+						    GMEM_EXIT_OK;
+		}
+	}
+	if (argc < 2 || argv[1][0] == '-') {
+		gmem_err("no verb given; see gmempolicy --help");
+		return GMEM_EXIT_USAGE;
+	}
+	verb = find_verb(argv[1]);
+	if (!verb)
+		return GMEM_EXIT_USAGE;
+	return run_verb(verb, argc - 2, argv + 2);
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The pins under /sys/fs/bpf/gmem that keep policies in force when the tool
+ * has ended.  Not here: what the kernel says of the pinned links (attached.h).
+ */
+#ifndef GMEMPOLICY_PINS_H
+#define GMEMPOLICY_PINS_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define PINS_ROOT	"/sys/fs/bpf"
+#define PINS_DIR	PINS_ROOT "/gmem"
+
+/**
+ * struct pin - a file of the directory
+ * @name: its name
+ * @is_link: it pins a link of a struct_ops; the members below are valid
+ * @link_id: id of the link
+ * @detached: the link has been detached from what it was attached to
+ */
+struct pin {
+	char name[NAME_MAX + 1];
+	bool is_link;
+	bool detached;
+	uint32_t link_id;
+};
+
+/**
+ * struct pins - all files of the directory
+ * @nr: how many
+ * @pins: in no order to rely on
+ *
+ * Starts as all zeroes; pins_free() gives the memory back.
+ */
+struct pins {
+	size_t nr;
+	struct pin *pins;
+};
+
+/**
+ * pins_check_free() - can a link be pinned under a name?
+ * @name: name of the pin
+ *
+ * Return: 0, or -errno after one line of error.
+ */
+int pins_check_free(const char *name);
+
+/**
+ * pins_add() - pin a link
+ * @name: name of the pin
+ * @fd: the link
+ *
+ * Makes the directory if need be, for its owner only.
+ *
+ * Return: 0, or -errno after one line of error.
+ */
+int pins_add(const char *name, int fd);
+
+/**
+ * pins_remove() - remove a pin
+ * @name: name of the pin
+ *
+ * Return: 0, or -errno after one line of error.
+ */
+int pins_remove(const char *name);
+
+/**
+ * pins_read() - list the directory
+ * @pins: where to
+ *
+ * A directory that is missing has no pins.
+ *
+ * Return: 0, or -errno after one line of error.
+ */
+int pins_read(struct pins *pins);
+
+/**
+ * pins_free() - give back the memory of a list
+ * @pins: a list, all zeroes afterwards
+ */
+void pins_free(struct pins *pins);
+
+#endif /* GMEMPOLICY_PINS_H */

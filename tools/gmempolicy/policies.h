@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The policies that are built into the tool.  Not here: those in force
+ * (attached.h).
+ */
+#ifndef GMEMPOLICY_POLICIES_H
+#define GMEMPOLICY_POLICIES_H
+
+#include <stddef.h>
+
+/**
+ * struct policy - a policy that can be attached by name
+ * @name: its name
+ * @about: what it does, in one line
+ * @elf: gives the BPF object file and its size in bytes
+ */
+struct policy {
+	const char *name;
+	const char *about;
+	const void *(*elf)(size_t *size);
+};
+
+extern const struct policy policies[];
+extern const size_t nr_policies;
+
+/**
+ * policy_find() - look a policy up by name
+ * @name: its name
+ *
+ * Return: the policy or NULL.
+ */
+const struct policy *policy_find(const char *name);
+
+#endif /* GMEMPOLICY_POLICIES_H */

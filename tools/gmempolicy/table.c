@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Prints tables.  Numbers are set flush right, texts flush left, and columns
+ * are as wide as their widest value.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <json-c/json.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "gmem_common.h"
+#include "table.h"
+
+#define CELL_SIZE	280
+#define MAX_COLUMNS	24
+
+static struct value value_at(const struct table *table, size_t row,
+			     const struct column *column)
+{
+	return column->get((const char *)table->rows + row * table->row_size);
+}
+
+static const char *format(char *dst, const struct value *value)
+{
+	switch (value->type) {
+	case VALUE_TEXT:
+		return gmem_printable(dst, CELL_SIZE, value->text);
+	case VALUE_UINT:
+		snprintf(dst, CELL_SIZE, "%" PRIu64, value->uint);
+		return dst;
+	case VALUE_INT:
+		snprintf(dst, CELL_SIZE, "%" PRId64, value->sint);
+		return dst;
+	case VALUE_NONE:
+		break;
+	}
+	return "-";
+}
+
+static int width_of(const struct table *table, const struct column *column,
+		    bool *number)
+{
+	int width = strlen(column->title);
+	char cell[CELL_SIZE];
+	size_t row;
+
+	*number = false;
+	for (row = 0; row < table->nr_rows; row++) {
+		struct value value = value_at(table, row, column);
+		int len = strlen(format(cell, &value));
+
+		if (value.type == VALUE_UINT || value.type == VALUE_INT)
+			*number = true;
+		if (len > width)
+			width = len;
+	}
+	return width;
+}
+
+static void print_cell(const char *text, int width, bool number, bool last)
+{
+	if (number)
+		printf("%*s", width, text);
+	else if (last)
+		printf("%s", text);
+	else
+		printf("%-*s", width, text);
+	printf("%s", last ? "\n" : "  ");
+}
+
+static void print_plain(const struct table *table)
+{
+	const struct column *columns = table->columns;
+	int width[MAX_COLUMNS];
+	bool number[MAX_COLUMNS];
+	char cell[CELL_SIZE];
+	size_t row;
+	int c;
+
+	if (!table->nr_rows) {
+		printf("%s\n", table->none);
+		return;
+	}
+	for (c = 0; columns[c].key && c < MAX_COLUMNS; c++)
+		width[c] = width_of(table, &columns[c], &number[c]);
+	for (c = 0; columns[c].key && c < MAX_COLUMNS; c++)
+		print_cell(columns[c].title, width[c], number[c],
+			   !columns[c + 1].key);
+	for (row = 0; row < table->nr_rows; row++) {
+		for (c = 0; columns[c].key && c < MAX_COLUMNS; c++) {
+			struct value value = value_at(table, row, &columns[c]);
+
+			print_cell(format(cell, &value), width[c], number[c],
+				   !columns[c + 1].key);
+		}
+	}
+}
+
+static struct json_object *value_to_json(const struct value *value)
+{
+	switch (value->type) {
+	case VALUE_TEXT:
+		return json_object_new_string(value->text);
+	case VALUE_UINT:
+		return json_object_new_uint64(value->uint);
+	case VALUE_INT:
+		return json_object_new_int64(value->sint);
+	case VALUE_NONE:
+		break;
+	}
+	return NULL;
+}
+
+static struct json_object *table_to_json(const struct table *table)
+{
+	struct json_object *array = json_object_new_array();
+	const struct column *column;
+	size_t row;
+
+	for (row = 0; row < table->nr_rows; row++) {
+		struct json_object *object = json_object_new_object();
+
+		for (column = table->columns; column->key; column++) {
+			struct value value = value_at(table, row, column);
+
+			json_object_object_add(object, column->key,
+					       value_to_json(&value));
+		}
+		json_object_array_add(array, object);
+	}
+	return array;
+}
+
+int tables_print(const struct table *tables, size_t nr, bool json)
+{
+	struct json_object *root;
+	size_t i;
+
+	if (!json) {
+		for (i = 0; i < nr; i++) {
+			if (i)
+				putchar('\n');
+			print_plain(&tables[i]);
+		}
+		return gmem_flush(stdout);
+	}
+
+	root = json_object_new_object();
+	for (i = 0; i < nr; i++)
+		json_object_object_add(root, tables[i].key,
+				       table_to_json(&tables[i]));
+	puts(json_object_to_json_string_ext(root, JSON_C_TO_STRING_PRETTY));
+	json_object_put(root);
+	return gmem_flush(stdout);
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Output: tables of rows, for people or as JSON, from one description of the
+ * columns.
+ */
+#ifndef GMEMPOLICY_TABLE_H
+#define GMEMPOLICY_TABLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct json_object;
+
+enum value_type {
+	VALUE_NONE,
+	VALUE_TEXT,
+	VALUE_UINT,
+	VALUE_INT,
+};
+
+/**
+ * struct value - what stands in a row's column
+ * @type: which of the others holds it; VALUE_NONE is "-", and null in JSON
+ * @text: a text that lives as long as the row
+ * @uint: a number
+ * @sint: a number with a sign
+ */
+struct value {
+	enum value_type type;
+	union {
+		const char *text;
+		uint64_t uint;
+		int64_t sint;
+	};
+};
+
+#define NO_VALUE	((struct value){ .type = VALUE_NONE })
+#define TEXT_VALUE(v)	((struct value){ .type = VALUE_TEXT, .text = (v) })
+#define UINT_VALUE(v)	((struct value){ .type = VALUE_UINT, .uint = (v) })
+#define INT_VALUE(v)	((struct value){ .type = VALUE_INT, .sint = (v) })
+
+/**
+ * struct column - a column of a table
+ * @title: its heading
+ * @key: its key in JSON
+ * @get: takes a row to the column's value
+ */
+struct column {
+	const char *title;
+	const char *key;
+	struct value (*get)(const void *row);
+};
+
+/**
+ * struct table - a table
+ * @key: its key in JSON
+ * @none: what to say instead if it has no row
+ * @columns: columns, the last without a key
+ * @rows: array of rows
+ * @row_size: bytes of a row
+ * @nr_rows: number of rows
+ */
+struct table {
+	const char *key;
+	const char *none;
+	const struct column *columns;
+	const void *rows;
+	size_t row_size;
+	size_t nr_rows;
+};
+
+/**
+ * tables_print() - print tables to stdout
+ * @tables: tables
+ * @nr: number of tables
+ * @json: one JSON object with an array for each table
+ *
+ * Return: 0, or -errno after one line of error.
+ */
+int tables_print(const struct table *tables, size_t nr, bool json);
+
+#endif /* GMEMPOLICY_TABLE_H */

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The verbs of gmempolicy: each is one row of the table in main.c.
+ */
+#ifndef GMEMPOLICY_VERBS_H
+#define GMEMPOLICY_VERBS_H
+
+#include "gmem_common.h"
+
+/**
+ * struct verb - something that gmempolicy can do
+ * @name: its name
+ * @synopsis: what follows the program's name
+ * @about: what it does, in one line
+ * @options: its options
+ * @run: does it, after the options have been read; takes the words that are no
+ *	options and returns an exit code
+ */
+struct verb {
+	const char *name;
+	const char *synopsis;
+	const char *about;
+	const struct gmem_option *options;
+	int (*run)(int argc, char **argv);
+};
+
+/* The rows that every verb's table of options ends with, and their targets. */
+extern bool verb_help, verb_debug;
+
+#define VERB_OPTIONS							\
+	{ .name = "debug", .type = GMEM_OPT_FLAG,			\
+	  .help = "show libbpf's messages", .target = &verb_debug },	\
+	GMEM_OPTION_HELP(&verb_help),					\
+	{ .type = GMEM_OPT_END }
+
+extern const struct gmem_option attach_options[];
+extern const struct gmem_option detach_options[];
+extern const struct gmem_option list_options[];
+
+int run_attach(int argc, char **argv);
+int run_detach(int argc, char **argv);
+int run_list(int argc, char **argv);
+
+#endif /* GMEMPOLICY_VERBS_H */
