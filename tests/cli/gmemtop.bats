@@ -1,0 +1,558 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# gmemtop against real guests, as root in the test VM. What it shows is
+# compared with what others know: gmemload's own record, /proc, cachestat(2).
+
+bats_require_minimum_version 1.5.0
+
+# Also read by bats in the child shells of "run".
+build=$BATS_TEST_DIRNAME/../../build
+gmemtop=$build/gmemtop
+gmemload=$build/gmemload
+
+# Three guests that all tests look at: one that changes, two that do not.
+setup_file()
+{
+	cd "$BATS_FILE_TMPDIR" || return
+	"$gmemload" --guest pingpong,name=abuser,mem=8M \
+		--guest steady,name=steady,mem=16M \
+		--guest idle,name=idle,mem=32M \
+		--pidfile pids --json load.json 3>&- &
+	echo $! >load.pid
+	wait_for 60 test -s pids
+}
+
+teardown_file()
+{
+	end "$(cat "$BATS_FILE_TMPDIR/load.pid")"
+}
+
+setup()
+{
+	cd "$BATS_TEST_TMPDIR" || return
+	mine=
+	session=gmemtop-$$-$BATS_TEST_NUMBER
+}
+
+teardown()
+{
+	local pid
+
+	for pid in $mine; do
+		end "$pid"
+	done
+	tmux -L "$session" kill-server 2>/dev/null || :
+}
+
+# wait_for SECONDS COMMAND...
+wait_for()
+{
+	local i tries=$(($1 * 10))
+
+	shift
+	for ((i = 0; i < tries; i++)); do
+		! "$@" || return 0
+		sleep 0.1
+	done
+	echo "still not true: $*" >&2
+	return 1
+}
+
+end()
+{
+	kill -CONT "$1" 2>/dev/null || :
+	kill "$1" 2>/dev/null || :
+	wait_for 20 gone "$1" || kill -KILL "$1"
+}
+
+gone()
+{
+	[ ! -d "/proc/$1" ] || grep -q '^State:	Z' "/proc/$1/status"
+}
+
+pid_of()
+{
+	sed -n "s/^$1 //p" "$BATS_FILE_TMPDIR/pids"
+}
+
+# A process with $1 VMs and no guest in them, named $2. Sets pid.
+start_vms()
+{
+	perl -e '
+		my ($nr, $name, $ready) = @ARGV;
+		$0 = $name;
+		open(my $kvm, "+<", "/dev/kvm") or die "/dev/kvm: $!";
+		for (1 .. $nr) {
+			my $fd = ioctl($kvm, 0xae01, 0) or die "KVM_CREATE_VM: $!";
+			push @vms, $fd;
+		}
+		open(my $f, ">", $ready); close($f);
+		sleep 1000;
+	' "$1" "$2" "$BATS_TEST_TMPDIR/ready" 3>&- &
+	pid=$!
+	mine="$mine $pid"
+	wait_for 30 test -e "$BATS_TEST_TMPDIR/ready"
+	rm "$BATS_TEST_TMPDIR/ready"
+}
+
+# The value of jq expression $2 in the VM of process $1, from frame.json.
+of_pid()
+{
+	jq -r ".vms[] | select(.pid == $1) | $2" frame.json
+}
+
+sample()
+{
+	"$gmemtop" --json -n 1 -d "${1:-0.5}" >frame.json
+}
+
+# One line on stderr that has the text $1, and nothing on stdout.
+one_line_error()
+{
+	[ -z "$output" ]
+	[ "${#stderr_lines[@]}" -eq 1 ]
+	[[ ${stderr_lines[0]} == gmemtop:\ *"$1"* ]]
+}
+
+# Starts gmemtop in a terminal of 80x24, with more of its environment in $1.
+start_live()
+{
+	tmux -L "$session" -f /dev/null new-session -d -x "${2:-80}" -y "${3:-24}" \
+		"env $1 '$gmemtop' ${4:-}; echo \"status \$?\"; stty -a | grep -ow -- '-*icanon'; sleep 1000" \
+		3>&-
+}
+
+screen()
+{
+	tmux -L "$session" capture-pane -p
+}
+
+screen_has()
+{
+	screen | grep -qE -- "$1"
+}
+
+press()
+{
+	tmux -L "$session" send-keys "$@"
+}
+
+wait_screen()
+{
+	wait_for 30 screen_has "$1" || {
+		screen >&2
+		return 1
+	}
+}
+
+### Numbers
+
+@test "batch prints as many frames as asked, with a row a VM" {
+	run --separate-stderr "$gmemtop" -b -n 3 -d 0.3
+	[ "$status" -eq 0 ]
+	[ -z "$stderr" ]
+	[ "$(grep -c '^gmemtop ' <<<"$output")" -eq 3 ]
+	[ "$(grep -c '^   ID     PID NAME ' <<<"$output")" -eq 3 ]
+	for name in abuser steady idle; do
+		[ "$(awk -v n=$name '$3 == n' <<<"$output" | wc -l)" -eq 3 ]
+	done
+}
+
+@test "lines fit 80 columns" {
+	run "$gmemtop" -b -n 1 -d 0.3
+	[ "$status" -eq 0 ]
+	[ "$(awk 'length > 79' <<<"$output")" = "" ]
+}
+
+@test "the number of VMs is the number of kvm-vm files in /proc" {
+	start_vms 5 five
+	sample
+	open_vms=$(find /proc/[0-9]*/fd -lname 'anon_inode:kvm-vm' 2>/dev/null |
+		wc -l)
+	[ "$(jq '.vms | length' frame.json)" -eq "$open_vms" ]
+	[ "$(jq '[.vms[].id] | unique | length' frame.json)" -eq "$open_vms" ]
+	[ "$(jq "[.vms[] | select(.pid == $pid)] | length" frame.json)" -eq 5 ]
+	run "$gmemtop" -b -n 1 -d 0.1
+	[[ ${lines[1]} == "$open_vms VMs, "* ]]
+}
+
+@test "more VMs than the first load has room for" {
+	start_vms 150 many
+	sample
+	[ "$(jq "[.vms[] | select(.pid == $pid)] | length" frame.json)" -eq 150 ]
+	[ "$(jq '[.vms[].id] | unique | length' frame.json)" -ge 153 ]
+	[ "$(jq '[.vms[].id] | index(0)' frame.json)" = null ]
+}
+
+@test "private pages are the size of a guest that never converted" {
+	sample
+	[ "$(of_pid "$(pid_of idle)" .private_pages)" -eq $((32 * 256)) ]
+	[ "$(of_pid "$(pid_of steady)" .private_pages)" -eq $((16 * 256)) ]
+	[ "$(of_pid "$(pid_of steady)" .name)" = steady ]
+	run "$gmemtop" -b -n 1 -d 0.1
+	[ "$(awk '$3 == "idle" { print $4 }' <<<"$output")" = 32.0M ]
+}
+
+@test "populated pages are those that cachestat(2) counts" {
+	# Stopped, so that the page cache is the same for both.
+	pid=$(pid_of steady)
+	kill -STOP "$pid"
+	sample
+	cached=$(perl -e '
+		my $pid = shift;
+		my $pidfd = syscall(434, $pid + 0, 0);
+		my $sum = 0;
+		opendir(my $dir, "/proc/$pid/fd") or die;
+		for my $n (grep { /^\d+$/ } readdir($dir)) {
+			next unless (readlink("/proc/$pid/fd/$n") // "") =~
+				/guest.?memfd/;
+			my $fd = syscall(438, $pidfd, $n + 0, 0);
+			die "pidfd_getfd: $!" if $fd < 0;
+			my $range = pack("QQ", 0, 0);
+			my $stat = "\0" x 40;
+			die "cachestat: $!"
+				if syscall(451, $fd, $range, $stat, 0) < 0;
+			$sum += unpack("Q", $stat);
+		}
+		print $sum;
+	' "$pid")
+	kill -CONT "$pid"
+	[ "$cached" -gt 0 ]
+	[ "$(of_pid "$pid" .populated_pages)" -eq "$cached" ]
+	[ "$(of_pid "$pid" '.allocated_pages - .freed_pages')" -eq "$cached" ]
+}
+
+@test "conversions are those that gmemload counted" {
+	"$gmemload" pingpong --name counted --mem 4M --rate 100 --pidfile pids \
+		--json load.json 3>&- &
+	load=$!
+	mine=$load
+	wait_for 60 test -s pids
+	pid=$(sed -n 's/^counted //p' pids)
+	sleep 2
+	# Killed while stopped: its record ends where the sample was taken.
+	kill -STOP "$pid"
+	sample
+	kill -KILL "$pid"
+	wait_for 20 gone "$load"
+
+	run jq -e 'select(.summary)' load.json
+	[ "$status" -eq 0 ]
+	counted() { jq "select(.summary) | $1" load.json; }
+	# One conversion may be done but not yet counted, and starting is one.
+	diff=$(($(of_pid "$pid" .conversions) - $(counted .conversions) - 1))
+	[ "$diff" -eq 0 ] || [ "$diff" -eq 1 ]
+	diff=$(($(of_pid "$pid" .pages_to_private) -
+		$(counted '.pages_to_private + .boot.pages')))
+	[ "$diff" -eq 0 ] || [ "$diff" -eq 1 ]
+	diff=$(($(of_pid "$pid" .pages_to_shared) - $(counted .pages_to_shared)))
+	[ "$diff" -eq 0 ] || [ "$diff" -eq 1 ]
+	[ "$(counted .conversions)" -gt 50 ]
+}
+
+@test "rates are the difference of the counters over the kernel's time" {
+	"$gmemtop" --json -n 3 -d 0.5 >frames.json
+	[ "$(jq -s length frames.json)" -eq 3 ]
+	run jq -s -e '
+		[range(1; 3) as $i | .[$i] as $now | .[$i - 1] as $before |
+		 ($now.time_ns - $before.time_ns) / 1e9 as $dt |
+		 $now.vms[] | . as $vm |
+		 ($before.vms[] | select(.id == $vm.id)) as $old |
+		 (($vm.conversions - $old.conversions) / $dt
+		  - $vm.rates.conversions | fabs < 0.01),
+		 (($vm.faults_vcpu + $vm.faults_prefault + $vm.faults_populate +
+		   $vm.faults_fallocate - $old.faults_vcpu - $old.faults_prefault -
+		   $old.faults_populate - $old.faults_fallocate) / $dt
+		  - $vm.rates.faults | fabs < 0.01),
+		 ($now.seconds - $dt | fabs < 0.001)] | length == 18 and all' \
+		frames.json
+	[ "$status" -eq 0 ]
+	run jq -s -e "last.vms[] | select(.name == \"abuser\") |
+		.rates.conversions > 100" frames.json
+	[ "$status" -eq 0 ]
+	run jq -s -e "last.vms[] | select(.name == \"idle\") |
+		.rates.conversions == 0" frames.json
+	[ "$status" -eq 0 ]
+}
+
+@test "the interval is kept" {
+	run jq -s -e 'all(.seconds > 0.9 and .seconds < 1.5)' \
+		<("$gmemtop" --json -n 2 -d 1)
+	[ "$status" -eq 0 ]
+}
+
+@test "VMs that are born and die between two samples" {
+	"$gmemtop" --json -d 0.3 >frames.json 3>&- &
+	mine=$!
+	wait_for 30 test -s frames.json
+	start_vms 3 mayfly
+	first=$pid
+	wait_for 30 grep -q mayfly frames.json
+	kill "$first"
+	wait_for 20 gone "$first"
+	start_vms 1 newborn
+	wait_for 30 grep -q newborn frames.json
+	end "${mine%% *}"
+	# The last line may be cut short by the signal.
+	sed -i '$d' frames.json
+	run jq -s -e '
+		([.[].vms[] | select(.name == "mayfly").id] | unique) as $dead |
+		([.[].vms[] | select(.name == "newborn").id] | unique) as $new |
+		($dead | length == 3) and ($new | length == 1) and
+		($new[0] > ($dead | max)) and
+		(last.vms | all(.name != "mayfly")) and
+		([.[].vms[].rates | .[]] | all(. >= 0 and . < 1e9))' frames.json
+	[ "$status" -eq 0 ]
+}
+
+@test "a hostile name is shown as text" {
+	start_vms 1 $'\e[31mred\n\x7f\xff"\\'
+	sample
+	[ "$(of_pid "$pid" .name)" = '?[31mred???"\' ]
+	run "$gmemtop" -b -n 1 -d 0.1
+	[ "$status" -eq 0 ]
+	[ "$(grep -cF '?[31mred???"\' <<<"$output")" -eq 1 ]
+	[ "$(LC_ALL=C grep -c '[^ -~]' <<<"$output")" -eq 0 ]
+}
+
+@test "--sort orders the VMs" {
+	for key in id pid name; do
+		run jq -s -e "[.[0].vms[].$key] | . == sort" \
+			<("$gmemtop" --json -n 1 -d 0.1 --sort $key)
+		[ "$status" -eq 0 ]
+	done
+	run jq -s -e '[.[0].vms[].private_pages] | . == (sort | reverse)' \
+		<("$gmemtop" --json -n 1 -d 0.1 --sort private)
+	[ "$status" -eq 0 ]
+	run jq -s -e '[.[0].vms[].rates.conversions] | . == (sort | reverse)' \
+		<("$gmemtop" --json -n 1 -d 0.3)
+	[ "$status" -eq 0 ]
+}
+
+@test "JSON has the keys of the manual page" {
+	sample
+	man=$BATS_TEST_DIRNAME/../../docs/man/gmemtop.8
+	keys=$(jq -r '[keys, (.vms[0] | keys), (.vms[0].rates | keys)] | .[][]' \
+		frame.json)
+	[ "$(wc -l <<<"$keys")" -ge 35 ]
+	for key in $keys; do
+		grep -qw "$key" "$man" || {
+			echo "not in the manual page: $key"
+			return 1
+		}
+	done
+}
+
+@test "the switch that bypasses policies is shown" {
+	switch=/sys/module/kvm/parameters/gmem_policies
+	before=$(cat $switch)
+	echo N >$switch
+	sample
+	run "$gmemtop" -b -n 1 -d 0.1
+	echo "$before" >$switch
+	[ "$(jq .policies_enabled frame.json)" = false ]
+	[[ ${lines[1]} == *"OFF by gmem_policies=N" ]]
+	sample
+	[ "$(jq .policies_enabled frame.json)" = true ]
+}
+
+### Bad input
+
+@test "bad options are one line and status 2" {
+	while IFS='|' read -r args text; do
+		# shellcheck disable=SC2086
+		run --separate-stderr "$gmemtop" -b $args
+		[ "$status" -eq 2 ] || { echo "status $status: $args"; return 1; }
+		one_line_error "$text" || { echo "$args: $stderr"; return 1; }
+	done <<-END
+		-n 0|from 1 to 1000000000, not '0'
+		-n -1|from 1 to 1000000000, not '-1'
+		-n x|from 1 to 1000000000, not 'x'
+		-n 99999999999999999999|from 1 to 1000000000
+		-n|needs an argument
+		-d 0|from 0.01 to 3600, not '0'
+		-d 3600.5|from 0.01 to 3600, not '3600.5'
+		-d -2|from 0.01 to 3600, not '-2'
+		-d soon|from 0.01 to 3600, not 'soon'
+		-d 1e3|from 0.01 to 3600, not '1e3'
+		--sort colour|takes one of id, pid
+		--batch=yes|takes no argument
+		--nonsense|unknown option '--nonsense'
+		-x|unknown option '-x'
+		extra|unexpected argument 'extra'
+	END
+}
+
+@test "an option with control characters stays one line" {
+	run --separate-stderr "$gmemtop" $'--a\nb\e[2J'
+	[ "$status" -eq 2 ]
+	one_line_error "unknown option '--a?b?[2J'"
+}
+
+@test "without a terminal the live view points at -b" {
+	run --separate-stderr "$gmemtop"
+	[ "$status" -eq 2 ]
+	one_line_error "stdout is not a terminal; use -b"
+}
+
+@test "no privilege: names the missing capabilities" {
+	run --separate-stderr setpriv --reuid=65534 --regid=65534 --clear-groups \
+		--inh-caps=-all "$gmemtop" -b -n 1
+	[ "$status" -eq 1 ]
+	one_line_error "CAP_BPF and CAP_PERFMON missing; run it as root"
+	run --separate-stderr setpriv --reuid=65534 --regid=65534 --clear-groups \
+		--inh-caps=+bpf --ambient-caps=+bpf "$gmemtop" -b -n 1
+	[ "$status" -eq 1 ]
+	one_line_error ": CAP_PERFMON missing"
+}
+
+@test "CAP_BPF and CAP_PERFMON suffice" {
+	[ ! -e /sys/kernel/btf/kvm ] || skip "KVM is a module: takes CAP_SYS_ADMIN"
+	run --separate-stderr setpriv --reuid=65534 --regid=65534 --clear-groups \
+		--inh-caps=+bpf,+perfmon --ambient-caps=+bpf,+perfmon \
+		"$gmemtop" -b -n 1 -d 0.1
+	[ "$status" -eq 0 ]
+	[ -z "$stderr" ]
+	[[ $output == *abuser* ]]
+}
+
+@test "no BTF: says so and what to do" {
+	run --separate-stderr unshare -m sh -c \
+		"mount -t tmpfs none /sys/kernel/btf && exec '$gmemtop' -b -n 1"
+	[ "$status" -eq 1 ]
+	one_line_error "no BTF"
+	[[ $stderr == *CONFIG_DEBUG_INFO_BTF* ]]
+}
+
+@test "a full disk is an error" {
+	for args in "-b -n 1 -d 0.1" "--json -n 1 -d 0.1" --help --version; do
+		# shellcheck disable=SC2086
+		run --separate-stderr bash -c "'$gmemtop' $args >/dev/full"
+		[ "$status" -eq 1 ]
+		one_line_error "cannot write the output: No space left on device"
+	done
+}
+
+@test "a reader that goes away ends it quietly" {
+	run --separate-stderr bash -c \
+		"'$gmemtop' -b -d 0.05 | head -n 1; exit \${PIPESTATUS[0]}"
+	[ "$status" -eq 0 ]
+	[ -z "$stderr" ]
+}
+
+@test "--help and --version" {
+	run --separate-stderr "$gmemtop" --help
+	[ "$status" -eq 0 ]
+	[ -z "$stderr" ]
+	[[ ${lines[0]} == "Usage: gmemtop "* ]]
+	run "$gmemtop" --version
+	[ "$status" -eq 0 ]
+	[[ $output =~ ^gmemtop\ [0-9]+\.[0-9]+ ]]
+}
+
+@test "nothing of BPF is left behind" {
+	bpftool=$build/bpftool
+	[ -x "$bpftool" ] || skip "no build/bpftool"
+	"$gmemtop" -b -n 1 -d 0.1 >/dev/null
+	run "$bpftool" prog show
+	[ "$status" -eq 0 ]
+	[[ $output != *sample_vms* ]]
+}
+
+### Live view
+
+@test "live: rows, help, sort, freeze, interval and quit" {
+	start_live ""
+	wait_screen 'abuser .*[1-9][0-9.k]+ '
+	wait_screen '^ +ID +PID NAME +PRIV POPUL STALE FLT/S CONV/S INV/S DENY/S DELAY$'
+	wait_screen 'Sorted by conversions, descending; every 1 s$'
+	press F1
+	wait_screen 'STALE +stale +populated memory'
+	press x
+	wait_screen 'Sorted by conversions'
+	press F6
+	wait_screen 'Enter Sort'
+	press Up Up Enter
+	wait_screen 'Sorted by stale, descending'
+	press '<'
+	wait_screen 'Sorted by populated, descending'
+	press '>'
+	wait_screen 'Sorted by stale, descending'
+	press I
+	wait_screen 'Sorted by stale, ascending'
+	press z
+	wait_screen 'FROZEN'
+	before=$(screen)
+	sleep 2
+	[ "$(screen)" = "$before" ]
+	press z
+	wait_for 10 eval '! screen_has FROZEN'
+	press d
+	wait_screen '^Seconds between refreshes'
+	press 9999 Enter
+	wait_screen 'it is unchanged'
+	press d
+	press 0.5 Enter
+	wait_screen 'every 0.5 s'
+	press q
+	wait_screen '^status 0'
+	wait_screen '^icanon'
+}
+
+@test "live: the cursor stays on its VM" {
+	start_vms 40 crowd
+	start_live "" 80 24 "--sort id"
+	wait_screen 'every 1 s'
+	press End
+	wait_screen "$(sample 0.1; jq -r '[.vms[].id] | max' frame.json) +$pid crowd"
+	press Home
+	wait_screen ' steady '
+	press q
+	wait_screen '^status 0'
+}
+
+@test "live: TERM=vt100, NO_COLOR and no UTF-8" {
+	start_live "TERM=vt100 NO_COLOR=1 LC_ALL=C"
+	wait_screen 'abuser '
+	press '>'
+	wait_screen 'Sorted by invalidations'
+	[ "$(screen | LC_ALL=C grep -c '[^ -~]')" -eq 0 ]
+	press q
+	wait_screen '^status 0'
+	wait_screen '^icanon'
+}
+
+@test "live: survives every size" {
+	start_live "" 80 24
+	wait_screen 'abuser '
+	for size in "200 50" "40 10" "10 3" "2 2" "80 24"; do
+		# shellcheck disable=SC2086
+		set -- $size
+		tmux -L "$session" resize-window -x "$1" -y "$2"
+		sleep 0.5
+	done
+	wait_screen '^ +ID +PID NAME .* DELAY$'
+	wait_screen '^F1 Help'
+	press q
+	wait_screen '^status 0'
+}
+
+@test "live: a signal restores the terminal" {
+	for signal in INT TERM; do
+		start_live "" 80 24
+		wait_screen 'abuser '
+		pid=$(tmux -L "$session" list-panes -F '#{pane_pid}')
+		pid=$(pgrep -P "$pid" -x gmemtop)
+		kill -"$signal" "$pid"
+		wait_screen "^status $((128 + $(kill -l $signal)))"
+		wait_screen '^icanon'
+		tmux -L "$session" kill-server
+	done
+}
+
+@test "live: an unknown terminal is one line" {
+	start_live "TERM=nonsense"
+	wait_screen "^gmemtop: cannot drive a terminal of type 'nonsense'"
+	wait_screen '^status 1'
+}

@@ -1,0 +1,39 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The tools on a kernel that is not ours. Run it in a VM with the baseline
+# kernel: tests/vm/run --kernel baseline -- bats tests/cli/nohooks.bats
+
+bats_require_minimum_version 1.5.0
+
+build=$BATS_TEST_DIRNAME/../../build
+
+setup()
+{
+	if [ -r /sys/module/kvm/parameters/gmem_policies ]; then
+		skip "this kernel has the hooks"
+	fi
+}
+
+# says_no_hooks TOOL ARGUMENT...
+says_no_hooks()
+{
+	run --separate-stderr "$build/$1" "${@:2}"
+	[ "$status" -eq 1 ]
+	[ -z "$output" ]
+	[ "${#stderr_lines[@]}" -eq 1 ]
+	[[ $stderr == "$1: this kernel has no gmem hooks"* ]]
+	[[ $stderr == *"boot a kernel built with CONFIG_KVM_GMEM_BPF=y"* ]]
+}
+
+@test "gmemtop -b on a kernel without hooks names the remedy" {
+	says_no_hooks gmemtop -b -n 1
+}
+
+@test "gmemtop --json on a kernel without hooks names the remedy" {
+	says_no_hooks gmemtop --json -n 1
+}
+
+@test "gmempolicy list on a kernel without hooks names the remedy" {
+	says_no_hooks gmempolicy list
+}
