@@ -17,7 +17,8 @@
  * It cannot stop a guest that converts seldom but much at a time: a conversion
  * of the whole memory costs one token like that of a page.  It does not look
  * at page faults or hole punching.  VMs beyond the first 16,384 share one
- * bucket.
+ * bucket.  It cannot know what a policy that is asked after it says: if that
+ * one denies or delays, the token is spent all the same.
  */
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
