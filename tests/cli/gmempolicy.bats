@@ -1,0 +1,553 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# gmempolicy on real guests: what a policy does to the guest it is for and to
+# the one beside it, that it outlives the tool, and every way of using the tool
+# wrongly. Run as root in the VM:
+#	tests/vm/run -- bats tests/cli/gmempolicy.bats
+# Counts and clock are the kernel's own, read through gmemtop.
+
+PINS=/sys/fs/bpf/gmem
+RATE=200
+
+setup_file()
+{
+	export TOP=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
+	export PATH=$TOP/build:$PATH
+	cd "$BATS_FILE_TMPDIR"
+	start_guests main --guest pingpong,name=abuser \
+		--guest pingpong,name=calm,rate=20/s
+}
+
+teardown_file()
+{
+	gmempolicy detach --all
+	stop_guests main
+}
+
+teardown()
+{
+	gmempolicy detach --all
+	if [ -e "$BATS_FILE_TMPDIR/extra.pid" ]; then
+		stop_guests extra
+	fi
+}
+
+# start_guests LABEL ARGUMENT...: returns when all of them run.
+start_guests()
+{
+	local label=$BATS_FILE_TMPDIR/$1 i
+
+	shift
+	gmemload "$@" --json "$label.json" --pidfile "$label.pids" \
+		2>"$label.err" 3>&- &
+	echo $! >"$label.pid"
+	for i in $(seq 300); do
+		[ ! -s "$label.pids" ] || return 0
+		kill -0 "$(cat "$label.pid")" 2>/dev/null || break
+		sleep 0.1
+	done
+	cat "$label.err" >&2
+	return 1
+}
+
+stop_guests()
+{
+	local label=$BATS_FILE_TMPDIR/$1 pid i
+
+	pid=$(cat "$label.pid")
+	kill -INT "$pid"
+	# Not our child in another test, so wait(1) will not do.
+	for i in $(seq 100); do
+		kill -0 "$pid" 2>/dev/null || break
+		sleep 0.1
+	done
+	rm -f "$label.pid" "$label.pids"
+}
+
+# Attached policies as JSON, each in a line.
+attached()
+{
+	gmempolicy list --json | jq -c '.attached[]'
+}
+
+guest_pid()
+{
+	awk -v name="$1" '$1 == name { print $2 }' "$BATS_FILE_TMPDIR"/*.pids
+}
+
+sample()
+{
+	gmemtop --json -n 1 -d 0.05 |
+		jq -c --argjson pid "$(guest_pid "$1")" \
+		'.time_ns as $t | .vms[] | select(.pid == $pid) |
+		 .time_ns = $t'
+}
+
+vm_id()
+{
+	sample "$1" | jq .id
+}
+
+# difference BEFORE AFTER KEY
+difference()
+{
+	jq -n --argjson a "$1" --argjson b "$2" "\$b.$3 - \$a.$3"
+}
+
+# rate BEFORE AFTER: conversions per second
+rate()
+{
+	jq -n --argjson a "$1" --argjson b "$2" \
+		'($b.conversions - $a.conversions) * 1e9 /
+		 ($b.time_ns - $a.time_ns)'
+}
+
+# within PERCENT WANTED VALUE
+within()
+{
+	echo "# $3 per second, limit $2" >&3
+	jq -ne --argjson p "$1" --argjson w "$2" --argjson v "$3" \
+		'$v >= $w * (1 - $p / 100) and $v <= $w * (1 + $p / 100)'
+}
+
+nothing_left()
+{
+	[ -z "$(ls -A $PINS 2>/dev/null)" ]
+	[ -z "$(attached)" ]
+}
+
+# refuses STATUS PATTERN ARGUMENT...: one line of error and nothing else.
+refuses()
+{
+	local status=$1 pattern=$2
+
+	shift 2
+	run --separate-stderr gmempolicy "$@"
+	check_refusal "$status" "$pattern"
+}
+
+check_refusal()
+{
+	echo "status $status, stdout '$output', stderr '$stderr'"
+	[ "$status" -eq "$1" ]
+	[ -z "$output" ]
+	[ "${#stderr_lines[@]}" -eq 1 ]
+	[[ $stderr == "gmempolicy: "*$2* ]]
+}
+
+bats_require_minimum_version 1.5.0
+
+@test "help and version" {
+	run gmempolicy --help
+	[ "$status" -eq 0 ]
+	[[ $output == *attach* && $output == *ratelimit* ]]
+	run gmempolicy help attach
+	[ "$status" -eq 0 ]
+	[[ $output == *--rate* && $output == *--audit* ]]
+	[ "$(gmempolicy attach --help)" = "$output" ]
+	run gmempolicy --version
+	[ "$status" -eq 0 ]
+	[[ $output == "gmempolicy "* ]]
+}
+
+@test "list without an attached policy" {
+	run gmempolicy list
+	[ "$status" -eq 0 ]
+	[[ $output == *ratelimit* ]]
+	[[ $output == *"No policy is attached."* ]]
+	[ "$(gmempolicy list --json | jq -r '.available[].name')" = ratelimit ]
+	[ "$(gmempolicy list --json | jq '.attached | length')" -eq 0 ]
+}
+
+@test "deny by VM id: abuser held to its rate, the other untouched, detach restores" {
+	id=$(vm_id abuser)
+	a=$(sample abuser)
+	sleep 2
+	before=$(rate "$a" "$(sample abuser)")
+	echo "# unlimited: $before per second" >&3
+	jq -ne --argjson v "$before" --argjson r $RATE '$v > 3 * $r'
+
+	run gmempolicy attach ratelimit --vm "$id" --rate $RATE/s
+	[ "$status" -eq 0 ]
+	[ "$output" = "attached ratelimit-vm$id" ]
+	sleep 0.5
+	a=$(sample abuser)
+	c=$(sample calm)
+	sleep 10
+	b=$(sample abuser)
+	d=$(sample calm)
+	within 5 $RATE "$(rate "$a" "$b")"
+	[ "$(difference "$a" "$b" conversions_denied)" -gt 0 ]
+	[ "$(difference "$a" "$b" conversions_delayed)" -eq 0 ]
+	[ "$(difference "$c" "$d" conversions_denied)" -eq 0 ]
+	[ "$(difference "$c" "$d" conversions_delayed)" -eq 0 ]
+	[ "$(difference "$c" "$d" conversions)" -gt 100 ]
+
+	run gmempolicy detach "ratelimit-vm$id"
+	[ "$status" -eq 0 ]
+	nothing_left
+	a=$(sample abuser)
+	sleep 2
+	b=$(sample abuser)
+	[ "$(difference "$a" "$b" conversions_denied)" -eq 0 ]
+	jq -ne --argjson v "$(rate "$a" "$b")" --argjson u "$before" \
+		'$v > $u / 2'
+}
+
+@test "a guest whose conversions are denied sees EBUSY and goes on" {
+	gmempolicy attach ratelimit --vm "$(vm_id abuser)" --rate $RATE
+	a=$(sample abuser)
+	sleep 3
+	[ "$(difference "$a" "$(sample abuser)" conversions)" -gt $RATE ]
+	jq -se 'map(select(.guest == "abuser" or .name == "abuser")) | last |
+		tostring | contains("EBUSY")' "$BATS_FILE_TMPDIR/main.json"
+}
+
+@test "delay by pid: abuser held to its rate without a denial" {
+	gmempolicy attach ratelimit --pid "$(guest_pid abuser)" --rate $RATE \
+		--action delay
+	sleep 0.5
+	a=$(sample abuser)
+	c=$(sample calm)
+	sleep 10
+	b=$(sample abuser)
+	d=$(sample calm)
+	within 5 $RATE "$(rate "$a" "$b")"
+	[ "$(difference "$a" "$b" conversions_denied)" -eq 0 ]
+	[ "$(difference "$a" "$b" conversions_delayed)" -gt 0 ]
+	[ "$(difference "$c" "$d" conversions_denied)" -eq 0 ]
+	[ "$(difference "$c" "$d" conversions_delayed)" -eq 0 ]
+	gmempolicy detach "ratelimit-vm$(vm_id abuser)"
+	nothing_left
+}
+
+@test "delay with several vCPUs at once neither overspends nor starves" {
+	start_guests extra --guest pingpong,name=many,vcpus=4
+	gmempolicy attach ratelimit --pid "$(guest_pid many)" --rate $RATE \
+		--action delay
+	sleep 0.5
+	a=$(sample many)
+	sleep 10
+	within 5 $RATE "$(rate "$a" "$(sample many)")"
+}
+
+@test "all VMs: each has a bucket of its own" {
+	run gmempolicy attach ratelimit --all --rate $RATE
+	[ "$status" -eq 0 ]
+	[ "$output" = "attached ratelimit-all" ]
+	sleep 0.5
+	a=$(sample abuser)
+	c=$(sample calm)
+	sleep 5
+	within 10 $RATE "$(rate "$a" "$(sample abuser)")"
+	d=$(sample calm)
+	[ "$(difference "$c" "$d" conversions_denied)" -eq 0 ]
+	[ "$(difference "$c" "$d" conversions)" -gt 50 ]
+}
+
+@test "all VMs: one that starts later is limited, too" {
+	gmempolicy attach ratelimit --all --rate $RATE
+	start_guests extra --guest pingpong,name=late
+	sleep 0.5
+	a=$(sample late)
+	sleep 5
+	within 10 $RATE "$(rate "$a" "$(sample late)")"
+	[ "$(attached | jq .vms)" -eq 3 ]
+	stop_guests extra
+	[ "$(attached | jq .vms)" -eq 2 ]
+}
+
+@test "burst bounds what is saved up" {
+	# The calm guest saves up, then nobody stops the burst but its size.
+	gmempolicy attach ratelimit --vm "$(vm_id abuser)" --rate 1 --burst 50
+	a=$(sample abuser)
+	sleep 3
+	n=$(difference "$a" "$(sample abuser)" conversions)
+	echo "# $n conversions" >&3
+	[ "$n" -le 60 ]
+}
+
+@test "audit counts but denies nothing" {
+	gmempolicy attach ratelimit --vm "$(vm_id abuser)" --rate $RATE --audit
+	a=$(sample abuser)
+	sleep 2
+	b=$(sample abuser)
+	[ "$(difference "$a" "$b" conversions_denied)" -eq 0 ]
+	jq -ne --argjson v "$(rate "$a" "$b")" --argjson r $RATE '$v > 3 * $r'
+	[ "$(attached | jq -r .mode)" = audit ]
+	[ "$(attached | jq .denied)" -gt 0 ]
+}
+
+@test "list shows what was attached, plain and as JSON" {
+	id=$(vm_id abuser)
+	gmempolicy attach ratelimit --vm "$id" --rate $RATE --priority -5
+	sleep 1
+	[ "$(attached | jq -r '[.pin, .policy, .scope, .vm_id, .vms, .priority,
+		.mode, .state, .clamped] | map(tostring) | join(" ")')" = \
+		"ratelimit-vm$id ratelimit vm $id 1 -5 enforce active 0" ]
+	[ "$(attached | jq .calls)" -gt 0 ]
+	[ "$(attached | jq .denied)" -gt 0 ]
+	link=$(attached | jq .link_id)
+	run gmempolicy list
+	[ "$status" -eq 0 ]
+	[[ $output == *"ratelimit-vm$id  ratelimit  vm"*" -5  enforce"*"$link"*active* ]]
+}
+
+@test "the policy stays when the tool has ended, and its directory is private" {
+	gmempolicy attach ratelimit --all --rate $RATE
+	[ "$(stat -c '%a %u' $PINS)" = "700 0" ]
+	[ "$(ls $PINS)" = ratelimit-all ]
+	[ "$(attached | jq .vms)" -eq 2 ]
+}
+
+@test "detach by link id" {
+	gmempolicy attach ratelimit --all
+	link=$(attached | jq .link_id)
+	run gmempolicy detach "$link"
+	[ "$status" -eq 0 ]
+	[ "$output" = "detached ratelimit-all" ]
+	nothing_left
+}
+
+@test "detach --all" {
+	run gmempolicy detach --all
+	[ "$status" -eq 0 ]
+	[ "$output" = "no policy is attached" ]
+	gmempolicy attach ratelimit --all
+	gmempolicy attach ratelimit --vm "$(vm_id abuser)"
+	[ "$(attached | wc -l)" -eq 2 ]
+	run gmempolicy detach --all
+	[ "$status" -eq 0 ]
+	[ "${#lines[@]}" -eq 2 ]
+	nothing_left
+}
+
+@test "the same policy twice on the same scope is refused" {
+	id=$(vm_id abuser)
+	gmempolicy attach ratelimit --vm "$id" --rate $RATE
+	refuses 1 "attached already, as ratelimit-vm$id" \
+		attach ratelimit --vm "$id" --rate 5
+	[ "$(attached | wc -l)" -eq 1 ]
+	gmempolicy attach ratelimit --all
+	refuses 1 "attached already, as ratelimit-all" attach ratelimit --all
+	[ "$(attached | wc -l)" -eq 2 ]
+}
+
+@test "of several attaches at once one wins" {
+	local i pids=()
+	for i in 1 2 3 4; do
+		gmempolicy attach ratelimit --all 3>&- &
+		pids+=($!)
+	done
+	won=0
+	for i in "${pids[@]}"; do
+		! wait "$i" || won=$((won + 1))
+	done
+	[ "$won" -eq 1 ]
+	[ "$(attached | wc -l)" -eq 1 ]
+	[ "$(ls $PINS)" = ratelimit-all ]
+}
+
+@test "a VM that ends leaves a stale pin that list explains and detach removes" {
+	start_guests extra --guest idle,name=short
+	id=$(vm_id short)
+	gmempolicy attach ratelimit --vm "$id"
+	[ "$(attached | jq -r .state)" = active ]
+	stop_guests extra
+	[ "$(attached | jq -r '"\(.pin) \(.vms) \(.state)"')" = \
+		"ratelimit-vm$id 0 stale: VM gone" ]
+	refuses 1 "no VM has the id $id" attach ratelimit --vm "$id"
+	run gmempolicy detach "ratelimit-vm$id"
+	[ "$status" -eq 0 ]
+	nothing_left
+}
+
+@test "a link that was detached by other means is shown as stale" {
+	gmempolicy attach ratelimit --all
+	bpftool link detach id "$(attached | jq .link_id)"
+	[ "$(attached | jq -r '"\(.pin) \(.state)"')" = \
+		"ratelimit-all stale: detached" ]
+	gmempolicy detach ratelimit-all
+	nothing_left
+}
+
+@test "a file that is no policy's pin is left alone" {
+	mkdir -p -m 700 $PINS
+	bpftool map create $PINS/stranger type array key 4 value 4 entries 1 \
+		name stranger
+	[ "$(attached | jq -r '"\(.pin) \(.state)"')" = "stranger no policy" ]
+	refuses 1 "no attached policy has the name" detach stranger
+	gmempolicy detach --all
+	[ -e $PINS/stranger ]
+	rm $PINS/stranger
+}
+
+@test "links that are no policy of ours are not detached by their id" {
+	refuses 1 "no attached policy has the name or link id '1'" detach 1
+}
+
+@test "one policy too many is refused and leaves nothing behind" {
+	for i in $(seq 16); do
+		gmempolicy attach ratelimit --all --audit
+		mv $PINS/ratelimit-all $PINS/copy$i
+	done
+	refuses 1 "too many policies" attach ratelimit --all
+	[ ! -e $PINS/ratelimit-all ]
+	[ "$(attached | wc -l)" -eq 16 ]
+}
+
+@test "a signal at any moment leaves all or nothing" {
+	for ms in 005 010 020 040 080 120 160 200 250 300 400 500 700 900; do
+		timeout -s INT 0.$ms gmempolicy attach ratelimit --all || true
+		# The kernel ends the links of a process that was killed.
+		for i in $(seq 20); do
+			pins=$(ls -A $PINS | wc -l)
+			links=$(attached | wc -l)
+			[ "$pins" -ne "$links" ] || break
+			sleep 0.1
+		done
+		[ "$pins" -eq "$links" ]
+		gmempolicy detach --all
+	done
+	nothing_left
+}
+
+@test "usage: no scope, two scopes" {
+	refuses 2 "no scope given; say which VM with --vm ID or --pid PID, or give --all" \
+		attach ratelimit
+	refuses 2 "more than one scope" attach ratelimit --all --vm 1
+	refuses 2 "more than one scope" attach ratelimit --pid 1 --vm 1
+	nothing_left
+}
+
+@test "usage: verbs, policies and words" {
+	refuses 2 "no verb given"
+	refuses 2 "unknown verb 'atach'" atach ratelimit
+	refuses 2 "unknown option '--frob'" --frob
+	refuses 2 "unknown option '--frob'" attach ratelimit --all --frob
+	refuses 2 "no policy given" attach --all
+	refuses 2 "unknown policy 'quta'" attach quta --all
+	refuses 2 "leave 'b' out" attach ratelimit b --all
+	refuses 2 "leave 'x' out" list x
+	refuses 2 "nothing to detach" detach
+	refuses 2 "leave 'b' out" detach a b
+	refuses 2 "leave 'a' out" detach --all a
+	refuses 2 "unknown verb 'x'" help x
+	nothing_left
+}
+
+@test "usage: rates" {
+	for rate in 0 0/s -1 -1/s abc 1.5 500/ 500/m /s " 5" 5x 0x10 1000000001 \
+		18446744073709551616 99999999999999999999999999999999999999; do
+		refuses 2 "--rate takes conversions per second from 1 to 1000000000" \
+			attach ratelimit --all "--rate=$rate"
+	done
+	refuses 2 "--rate takes" attach ratelimit --all --rate ""
+	refuses 2 "--rate needs an argument" attach ratelimit --all --rate
+	nothing_left
+}
+
+@test "usage: burst, action, priority, ids" {
+	refuses 2 "--burst takes a whole number from 1 to 1000000000" \
+		attach ratelimit --all --burst 0
+	refuses 2 "--burst takes" attach ratelimit --all --burst -1
+	refuses 2 "--action takes one of deny, delay, not 'kill'" \
+		attach ratelimit --all --action kill
+	refuses 2 "--priority takes a whole number" \
+		attach ratelimit --all --priority 2147483648
+	refuses 2 "--vm takes a whole number" attach ratelimit --vm 0
+	refuses 2 "--vm takes a whole number" attach ratelimit --vm x
+	refuses 2 "--pid takes a whole number" attach ratelimit --pid -1
+	nothing_left
+}
+
+@test "extremes of the parameters are accepted" {
+	for args in "--rate 1 --burst 1" "--rate 1000000000 --burst 1000000000" \
+		"--rate 500/s --priority -2147483648" \
+		"--rate 1 --priority=2147483647 --action delay"; do
+		gmempolicy attach ratelimit --vm "$(vm_id calm)" $args
+		gmempolicy detach --all
+	done
+	nothing_left
+}
+
+@test "unknown VM, unknown process, process without a VM" {
+	refuses 1 "no VM has the id 4000000000" attach ratelimit --vm 4000000000
+	refuses 1 "no process has the id 2147483646" \
+		attach ratelimit --pid 2147483646
+	refuses 1 "process $$ has no VM" attach ratelimit --pid $$
+	refuses 1 "no attached policy has the name or link id 'nope'" \
+		detach nope
+	nothing_left
+}
+
+@test "without privilege" {
+	for verb in "attach ratelimit --all" list "detach --all"; do
+		run --separate-stderr setpriv --reuid nobody --clear-groups \
+			gmempolicy $verb
+		check_refusal 1 "no privilege"
+	done
+	nothing_left
+}
+
+@test "without a BPF file system" {
+	run --separate-stderr unshare -m sh -c \
+		'umount -l /sys/fs/bpf; exec gmempolicy attach ratelimit --all'
+	check_refusal 1 "mount -t bpf bpf /sys/fs/bpf"
+	nothing_left
+}
+
+@test "with a read-only BPF file system" {
+	run --separate-stderr unshare -m sh -c \
+		'mount --bind /sys/fs/bpf /sys/fs/bpf &&
+		 mount -o remount,ro,bind /sys/fs/bpf &&
+		 exec gmempolicy attach ratelimit --all'
+	check_refusal 1 "remount,rw"
+	nothing_left
+}
+
+@test "with a directory that others can use" {
+	mkdir -p $PINS
+	chmod 755 $PINS
+	refuses 1 "is not yours alone" attach ratelimit --all
+	refuses 1 "is not yours alone" list
+	chmod 700 $PINS
+	nothing_left
+}
+
+@test "without BTF" {
+	run --separate-stderr unshare -m sh -c \
+		'mount -t tmpfs none /sys/kernel/btf &&
+		 exec gmempolicy attach ratelimit --all'
+	check_refusal 1 "no BTF"
+	nothing_left
+}
+
+@test "on a kernel without our hooks" {
+	command -v clang-19 llvm-objcopy-19 || skip "needs clang-19 and llvm-19"
+	echo 'int nothing;' |
+		clang-19 -g -target bpf -x c -c - -o "$BATS_TEST_TMPDIR/o"
+	llvm-objcopy-19 --dump-section .BTF="$BATS_TEST_TMPDIR/btf" \
+		"$BATS_TEST_TMPDIR/o"
+	run --separate-stderr unshare -m sh -c \
+		"mount --bind '$BATS_TEST_TMPDIR/btf' /sys/kernel/btf/vmlinux &&
+		 exec gmempolicy attach ratelimit --all"
+	check_refusal 1 "no gmem hooks"
+	nothing_left
+}
+
+@test "output that cannot be written is an error" {
+	for args in "list" "list --json" "--help" "help attach" "--version"; do
+		run -1 sh -c "gmempolicy $args >/dev/full"
+		[[ $output == *"cannot write"* ]]
+	done
+}
+
+@test "the kernel's switch is pointed out" {
+	echo N >/sys/module/kvm/parameters/gmem_policies
+	run --separate-stderr gmempolicy attach ratelimit --all
+	echo Y >/sys/module/kvm/parameters/gmem_policies
+	[ "$status" -eq 0 ]
+	[[ $stderr == *"switched off"* ]]
+}
