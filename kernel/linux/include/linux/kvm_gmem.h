@@ -10,13 +10,13 @@
 
 #include <linux/atomic.h>
 #include <linux/bits.h>
+#include <linux/errno.h>
 #include <linux/list.h>
+#include <linux/spinlock_types.h>
 #include <linux/types.h>
 
-struct address_space;
-struct folio;
 struct kvm;
-struct kvm_gmem_chain;
+struct kvm_gmem_policy;
 struct kvm_memory_slot;
 struct kvm_vcpu;
 
@@ -170,5 +170,189 @@ struct kvm_gmem_usage {
 	u64 conversions_delayed;
 	u64 delayed_ns;
 };
+
+#ifdef CONFIG_KVM_GMEM_BPF
+
+/* KVM stats of a VM; the two that are computed are filled in when read. */
+struct kvm_gmem_vm_stat {
+	atomic64_t private_pages;
+	atomic64_t populated_pages;	/* computed */
+	atomic64_t stale_pages;
+	atomic64_t freed_pages;		/* computed */
+	atomic64_t populate_faults;
+	atomic64_t fallocate_faults;
+	atomic64_t conversions;
+	atomic64_t conversions_noop;
+	atomic64_t pages_to_private;
+	atomic64_t pages_to_shared;
+	atomic64_t invalidations[KVM_GMEM_NR_INVALIDATE_REASONS];
+	atomic64_t faults_denied;
+	atomic64_t conversions_denied;
+	atomic64_t faults_delayed;
+	atomic64_t conversions_delayed;
+	atomic64_t delayed_ns;
+};
+
+/* KVM stats of a vCPU, written by the thread that runs it alone. */
+struct kvm_gmem_vcpu_stat {
+	u64 faults;
+	u64 prefaults;
+};
+
+/*
+ * Entries of KVM_GENERIC_VM_STATS() and KVM_GENERIC_VCPU_STATS(), each with its
+ * comma, so that they vanish without a trace when the option is off.
+ */
+#define KVM_GMEM_STAT(owner, kind, unit, exponent, stat, text)		\
+	{								\
+		STATS_DESC_COMMON(KVM_STATS_TYPE_##kind,		\
+				  KVM_STATS_UNIT_##unit,		\
+				  KVM_STATS_BASE_POW10, exponent, 1, 0),\
+		.offset = offsetof(struct owner, generic.gmem.stat),	\
+		.name = "gmem_" text,					\
+	},
+#define KVM_GMEM_GAUGE(stat)						\
+	KVM_GMEM_STAT(kvm_vm_stat, INSTANT, NONE, 0, stat, #stat)
+#define KVM_GMEM_COUNTER(stat)						\
+	KVM_GMEM_STAT(kvm_vm_stat, CUMULATIVE, NONE, 0, stat, #stat)
+#define KVM_GMEM_TIME(stat)						\
+	KVM_GMEM_STAT(kvm_vm_stat, CUMULATIVE, SECONDS, -9, stat, #stat)
+#define KVM_GMEM_INVALIDATIONS(reason, text)				\
+	KVM_GMEM_STAT(kvm_vm_stat, CUMULATIVE, NONE, 0,			\
+		      invalidations[KVM_GMEM_INVALIDATE_##reason],	\
+		      "invalidations_" text)
+#define KVM_GMEM_VCPU_COUNTER(stat)					\
+	KVM_GMEM_STAT(kvm_vcpu_stat, CUMULATIVE, NONE, 0, stat, #stat)
+
+/* The policies in force on a VM, by priority. */
+struct kvm_gmem_chain {
+	unsigned int nr;
+	struct kvm_gmem_policy *policy[KVM_GMEM_MAX_POLICIES];
+};
+
+/**
+ * struct kvm_gmem_vm - what is kept of a VM, embedded in struct kvm
+ * @id: 64 bits, never 0, never used again
+ * @pid: process that created the VM, in the initial PID namespace
+ * @node: in the list of all VMs
+ * @users: BPF programs that hold the VM, plus one while it is in the list
+ * @files: its open guest_memfds, struct kvm_gmem_file; read under RCU, written
+ *	under @files_lock
+ * @files_lock: protects @files
+ * @allocated_pages: pages ever allocated in its guest_memfds
+ * @chain: policies in force, NULL if there is none; read under SRCU
+ * @chains: the buffers @chain alternates between, so that attaching and
+ *	detaching need no memory
+ */
+struct kvm_gmem_vm {
+	u64 id;
+	u32 pid;
+	struct list_head node;
+	atomic_t users;
+	struct list_head files;
+	spinlock_t files_lock;	/* writers of @files */
+	atomic64_t allocated_pages;
+	struct kvm_gmem_chain __rcu *chain;
+	struct kvm_gmem_chain chains[2];
+};
+
+/**
+ * struct kvm_gmem_conversion - an attribute change under way
+ * @request: what was asked for
+ * @changed: guest frames whose attributes really changed
+ * @began_ns: when it began, 0 if nobody asked for the duration
+ */
+struct kvm_gmem_conversion {
+	struct kvm_gmem_convert request;
+	u64 changed;
+	u64 began_ns;
+};
+
+/* kvm_gmem_fault_pfn(): a policy wants the fault again, after a delay. */
+#define KVM_GMEM_FAULT_DELAYED	1
+
+void kvm_gmem_bpf_init(void);
+void kvm_gmem_vm_created(struct kvm *kvm);
+void kvm_gmem_vm_destroyed(struct kvm *kvm);
+void kvm_gmem_refresh_stats(struct kvm *kvm);
+
+int kvm_gmem_fault_pfn(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot,
+		       u64 gfn, u64 *pfn, int *max_order, bool prefault,
+		       unsigned long mmu_seq);
+void kvm_gmem_delay_vcpu(struct kvm_vcpu *vcpu);
+#define kvm_gmem_delay_pending(vcpu)	unlikely((vcpu)->gmem_delay_ns)
+
+int kvm_gmem_convert_begin(struct kvm *kvm, struct kvm_gmem_conversion *conv,
+			   u64 start, u64 end, unsigned long attributes);
+void kvm_gmem_convert_end(struct kvm *kvm, struct kvm_gmem_conversion *conv,
+			  int result);
+
+static inline void kvm_gmem_convert_page(struct kvm_gmem_conversion *conv,
+					 const void *old, const void *new)
+{
+	conv->changed += old != new;
+}
+
+#else /* !CONFIG_KVM_GMEM_BPF */
+
+#define KVM_GMEM_GAUGE(...)
+#define KVM_GMEM_COUNTER(...)
+#define KVM_GMEM_TIME(...)
+#define KVM_GMEM_INVALIDATIONS(...)
+#define KVM_GMEM_VCPU_COUNTER(...)
+
+struct kvm_gmem_conversion {
+};
+
+#define KVM_GMEM_FAULT_DELAYED	1
+#define kvm_gmem_fault_pfn(vcpu, slot, gfn, pfn, max_order, prefault, seq) \
+	((void)(prefault), (void)(seq),					   \
+	 kvm_gmem_get_pfn((vcpu)->kvm, slot, gfn, pfn, max_order))
+
+static inline bool kvm_gmem_delay_pending(struct kvm_vcpu *vcpu)
+{
+	return false;
+}
+
+static inline void kvm_gmem_convert_page(struct kvm_gmem_conversion *conv,
+					 const void *old, const void *new)
+{
+}
+
+static inline void kvm_gmem_bpf_init(void)
+{
+}
+
+static inline void kvm_gmem_vm_created(struct kvm *kvm)
+{
+}
+
+static inline void kvm_gmem_vm_destroyed(struct kvm *kvm)
+{
+}
+
+static inline void kvm_gmem_refresh_stats(struct kvm *kvm)
+{
+}
+
+static inline void kvm_gmem_delay_vcpu(struct kvm_vcpu *vcpu)
+{
+}
+
+static inline int kvm_gmem_convert_begin(struct kvm *kvm,
+					 struct kvm_gmem_conversion *conv,
+					 u64 start, u64 end,
+					 unsigned long attributes)
+{
+	return 0;
+}
+
+static inline void kvm_gmem_convert_end(struct kvm *kvm,
+					struct kvm_gmem_conversion *conv,
+					int result)
+{
+}
+
+#endif /* CONFIG_KVM_GMEM_BPF */
 
 #endif /* __LINUX_KVM_GMEM_H */

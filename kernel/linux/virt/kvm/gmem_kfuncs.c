@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What BPF programs may ask of guest private memory: which VMs and policies
+ * there are, and what they use and did.  Nothing here changes anything.
+ */
+#include <linux/bpf.h>
+#include <linux/btf.h>
+#include <linux/btf_ids.h>
+#include <linux/rculist.h>
+#include <linux/wait_bit.h>
+
+#include "gmem.h"
+
+/* The part of struct kvm_gmem_usage without which it says nothing. */
+#define KVM_GMEM_USAGE_MIN	offsetof(struct kvm_gmem_usage, size_pages)
+
+/**
+ * struct kvm_gmem_policy_info - what the iterator tells of a policy
+ * @vm_id: the VM it is for, 0 for every VM
+ * @priority: struct kvm_gmem_ops.priority
+ * @flags: struct kvm_gmem_ops.flags
+ * @link_id: the BPF link that holds it
+ * @nr_vms: VMs it is in force on
+ * @calls: times it was asked
+ * @allowed: verdicts that let the event pass
+ * @denied: verdicts that refused, by audit mode's policies too
+ * @delayed: verdicts that delayed, likewise
+ * @delayed_ns: nanoseconds those asked for, after the cap
+ * @clamped: verdicts that were outside of what a policy may say
+ * @denied_by_errno: @denied by EPERM, EACCES, EBUSY, ENOMEM, ENOSPC, EDQUOT
+ * @name: struct kvm_gmem_ops.name
+ */
+struct kvm_gmem_policy_info {
+	u64 vm_id;
+	s32 priority;
+	u32 flags;
+	u32 link_id;
+	u32 nr_vms;
+	u64 calls;
+	u64 allowed;
+	u64 denied;
+	u64 delayed;
+	u64 delayed_ns;
+	u64 clamped;
+	u64 denied_by_errno[KVM_GMEM_NR_ERRNOS];
+	char name[KVM_GMEM_POLICY_NAME_LEN];
+};
+
+struct bpf_iter_kvm_gmem_vm {
+	u64 __opaque[2];
+} __aligned(8);
+
+struct bpf_iter_kvm_gmem_vm_kern {
+	struct kvm *kvm;
+	int srcu_idx;
+} __aligned(8);
+
+struct bpf_iter_kvm_gmem_policy {
+	u64 __opaque[2];
+} __aligned(8);
+
+struct kvm_gmem_policy_cursor {
+	struct kvm_gmem_policy *policy;
+	struct kvm_gmem_policy_info info;
+};
+
+struct bpf_iter_kvm_gmem_policy_kern {
+	struct kvm_gmem_policy_cursor *cursor;
+	int srcu_idx;
+} __aligned(8);
+
+__bpf_kfunc_start_defs();
+
+/**
+ * bpf_kvm_gmem_vm_id - a VM's id
+ * @kvm: the VM
+ *
+ * Context: any.
+ * Return: the id, never 0.
+ */
+__bpf_kfunc u64 bpf_kvm_gmem_vm_id(const struct kvm *kvm)
+{
+	return kvm->gmem.id;
+}
+
+/**
+ * bpf_kvm_gmem_usage - what a VM uses and did
+ * @kvm: the VM
+ * @usage: filled in as far as it reaches
+ * @usage__sz: its size in bytes; a program that knows a longer struct than the
+ *	kernel finds the rest zeroed, one that knows a shorter gets its part
+ *
+ * Context: any but NMI.
+ * Return: bytes filled in, or -EINVAL if @usage__sz is too small for vm_id,
+ *	pid and nr_vcpus.
+ */
+__bpf_kfunc int bpf_kvm_gmem_usage(struct kvm *kvm,
+				   struct kvm_gmem_usage *usage, u32 usage__sz)
+{
+	struct kvm_gmem_usage whole;
+	u32 size = min_t(u32, usage__sz, sizeof(whole));
+
+	if (usage__sz < KVM_GMEM_USAGE_MIN)
+		return -EINVAL;
+
+	if (usage__sz == sizeof(whole)) {
+		kvm_gmem_fill_usage(kvm, usage);
+		return size;
+	}
+
+	kvm_gmem_fill_usage(kvm, &whole);
+	memcpy(usage, &whole, size);
+	memset((void *)usage + size, 0, usage__sz - size);
+
+	return size;
+}
+
+/**
+ * bpf_kvm_gmem_vm_acquire - find a VM and keep it
+ * @vm_id: its id
+ *
+ * Context: may sleep.
+ * Return: the VM, for bpf_kvm_gmem_vm_release(); NULL if there is none.
+ */
+__bpf_kfunc struct kvm *bpf_kvm_gmem_vm_acquire(u64 vm_id)
+{
+	struct kvm *kvm;
+	int idx;
+
+	idx = srcu_read_lock(&kvm_gmem_srcu);
+	kvm = kvm_gmem_find_vm(vm_id);
+	if (kvm && !atomic_inc_not_zero(&kvm->gmem.users))
+		kvm = NULL;
+	srcu_read_unlock(&kvm_gmem_srcu, idx);
+
+	return kvm;
+}
+
+/**
+ * bpf_kvm_gmem_vm_release - let go of a VM
+ * @kvm: from bpf_kvm_gmem_vm_acquire()
+ *
+ * Context: may sleep.
+ */
+__bpf_kfunc void bpf_kvm_gmem_vm_release(struct kvm *kvm)
+{
+	/* Whoever destroys the VM may free it as soon as the count is zero. */
+	atomic_t *users = &kvm->gmem.users;
+
+	if (atomic_dec_and_test(users))
+		wake_up_var(users);
+}
+
+/**
+ * bpf_iter_kvm_gmem_vm_new - begin to walk all VMs
+ * @it: the iterator
+ *
+ * Context: may sleep; VMs whose destruction has begun stay valid until the
+ *	walk ends.
+ * Return: 0.
+ */
+__bpf_kfunc int bpf_iter_kvm_gmem_vm_new(struct bpf_iter_kvm_gmem_vm *it)
+{
+	struct bpf_iter_kvm_gmem_vm_kern *kit = (void *)it;
+
+	BUILD_BUG_ON(sizeof(*kit) > sizeof(*it));
+	BUILD_BUG_ON(__alignof__(*kit) != __alignof__(*it));
+
+	kit->kvm = NULL;
+	kit->srcu_idx = srcu_read_lock(&kvm_gmem_srcu);
+
+	return 0;
+}
+
+/**
+ * bpf_iter_kvm_gmem_vm_next - go to the next VM
+ * @it: the iterator
+ *
+ * Return: the VM, or NULL after the last.
+ */
+__bpf_kfunc struct kvm *
+bpf_iter_kvm_gmem_vm_next(struct bpf_iter_kvm_gmem_vm *it)
+{
+	struct bpf_iter_kvm_gmem_vm_kern *kit = (void *)it;
+	struct list_head *pos;
+
+	pos = kit->kvm ? &kit->kvm->gmem.node : &kvm_gmem_vms;
+	kit->kvm = list_next_or_null_rcu(&kvm_gmem_vms, pos, struct kvm,
+					 gmem.node);
+
+	return kit->kvm;
+}
+
+/**
+ * bpf_iter_kvm_gmem_vm_destroy - end the walk
+ * @it: the iterator
+ */
+__bpf_kfunc void bpf_iter_kvm_gmem_vm_destroy(struct bpf_iter_kvm_gmem_vm *it)
+{
+	struct bpf_iter_kvm_gmem_vm_kern *kit = (void *)it;
+
+	srcu_read_unlock(&kvm_gmem_srcu, kit->srcu_idx);
+}
+
+/**
+ * bpf_iter_kvm_gmem_policy_new - begin to walk the attached policies
+ * @it: the iterator
+ *
+ * Context: may sleep.
+ * Return: 0 or -ENOMEM.
+ */
+__bpf_kfunc int
+bpf_iter_kvm_gmem_policy_new(struct bpf_iter_kvm_gmem_policy *it)
+{
+	struct bpf_iter_kvm_gmem_policy_kern *kit = (void *)it;
+
+	BUILD_BUG_ON(sizeof(*kit) > sizeof(*it));
+	BUILD_BUG_ON(__alignof__(*kit) != __alignof__(*it));
+
+	kit->cursor = kzalloc(sizeof(*kit->cursor), GFP_KERNEL);
+	if (!kit->cursor)
+		return -ENOMEM;
+	kit->srcu_idx = srcu_read_lock(&kvm_gmem_srcu);
+
+	return 0;
+}
+
+/**
+ * bpf_iter_kvm_gmem_policy_next - go to the next policy, in the order they run
+ * @it: the iterator
+ *
+ * Return: what there is to tell of it, valid until the next call, or NULL
+ *	after the last.
+ */
+__bpf_kfunc struct kvm_gmem_policy_info *
+bpf_iter_kvm_gmem_policy_next(struct bpf_iter_kvm_gmem_policy *it)
+{
+	struct bpf_iter_kvm_gmem_policy_kern *kit = (void *)it;
+	struct kvm_gmem_policy_info *info;
+	struct kvm_gmem_policy *policy;
+	const struct kvm_gmem_ops *ops;
+	struct list_head *pos;
+	int cpu, i;
+
+	if (!kit->cursor)
+		return NULL;
+
+	policy = kit->cursor->policy;
+	pos = policy ? &policy->node : &kvm_gmem_policies;
+	policy = list_next_or_null_rcu(&kvm_gmem_policies, pos,
+				       struct kvm_gmem_policy, node);
+	kit->cursor->policy = policy;
+	if (!policy)
+		return NULL;
+
+	ops = READ_ONCE(policy->ops);
+	info = &kit->cursor->info;
+	memset(info, 0, sizeof(*info));
+	info->vm_id = ops->vm_id;
+	info->priority = ops->priority;
+	info->flags = ops->flags;
+	info->link_id = READ_ONCE(policy->link->id);
+	info->nr_vms = READ_ONCE(policy->nr_vms);
+	memcpy(info->name, ops->name, sizeof(info->name));
+
+	for_each_possible_cpu(cpu) {
+		struct kvm_gmem_policy_stat *stat = per_cpu_ptr(policy->stat, cpu);
+
+		info->calls += READ_ONCE(stat->calls);
+		info->delayed += READ_ONCE(stat->delayed);
+		info->delayed_ns += READ_ONCE(stat->delayed_ns);
+		info->clamped += READ_ONCE(stat->clamped);
+		for (i = 0; i < KVM_GMEM_NR_ERRNOS; i++) {
+			info->denied_by_errno[i] += READ_ONCE(stat->denied[i]);
+			info->denied += READ_ONCE(stat->denied[i]);
+		}
+	}
+	info->allowed = info->calls -
+			min(info->calls, info->denied + info->delayed);
+
+	return info;
+}
+
+/**
+ * bpf_iter_kvm_gmem_policy_destroy - end the walk
+ * @it: the iterator
+ */
+__bpf_kfunc void
+bpf_iter_kvm_gmem_policy_destroy(struct bpf_iter_kvm_gmem_policy *it)
+{
+	struct bpf_iter_kvm_gmem_policy_kern *kit = (void *)it;
+
+	if (!kit->cursor)
+		return;
+
+	srcu_read_unlock(&kvm_gmem_srcu, kit->srcu_idx);
+	kfree(kit->cursor);
+}
+
+__bpf_kfunc_end_defs();
+
+BTF_KFUNCS_START(kvm_gmem_any_ids)
+BTF_ID_FLAGS(func, bpf_kvm_gmem_vm_id, KF_TRUSTED_ARGS)
+BTF_ID_FLAGS(func, bpf_kvm_gmem_usage, KF_TRUSTED_ARGS)
+BTF_KFUNCS_END(kvm_gmem_any_ids)
+
+BTF_KFUNCS_START(kvm_gmem_sleepable_ids)
+BTF_ID_FLAGS(func, bpf_kvm_gmem_vm_id, KF_TRUSTED_ARGS)
+BTF_ID_FLAGS(func, bpf_kvm_gmem_usage, KF_TRUSTED_ARGS)
+BTF_ID_FLAGS(func, bpf_kvm_gmem_vm_acquire, KF_ACQUIRE | KF_RET_NULL | KF_SLEEPABLE)
+BTF_ID_FLAGS(func, bpf_kvm_gmem_vm_release, KF_RELEASE | KF_SLEEPABLE)
+BTF_ID_FLAGS(func, bpf_iter_kvm_gmem_vm_new, KF_ITER_NEW | KF_SLEEPABLE)
+BTF_ID_FLAGS(func, bpf_iter_kvm_gmem_vm_next, KF_ITER_NEXT | KF_RET_NULL)
+BTF_ID_FLAGS(func, bpf_iter_kvm_gmem_vm_destroy, KF_ITER_DESTROY)
+BTF_ID_FLAGS(func, bpf_iter_kvm_gmem_policy_new, KF_ITER_NEW | KF_SLEEPABLE)
+BTF_ID_FLAGS(func, bpf_iter_kvm_gmem_policy_next, KF_ITER_NEXT | KF_RET_NULL)
+BTF_ID_FLAGS(func, bpf_iter_kvm_gmem_policy_destroy, KF_ITER_DESTROY)
+BTF_KFUNCS_END(kvm_gmem_sleepable_ids)
+
+static const struct btf_kfunc_id_set kvm_gmem_any_set = {
+	.owner = THIS_MODULE,
+	.set = &kvm_gmem_any_ids,
+};
+
+static const struct btf_kfunc_id_set kvm_gmem_sleepable_set = {
+	.owner = THIS_MODULE,
+	.set = &kvm_gmem_sleepable_ids,
+};
+
+/**
+ * kvm_gmem_kfuncs_register - make the kfuncs known to BPF
+ *
+ * Policies and tracing programs may ask about the VM they are given.  Finding
+ * other VMs and policies is for programs that userspace runs.
+ *
+ * Return: 0 or a negative errno.
+ */
+int kvm_gmem_kfuncs_register(void)
+{
+	return register_btf_kfunc_id_set(BPF_PROG_TYPE_STRUCT_OPS,
+					 &kvm_gmem_any_set) ?:
+	       register_btf_kfunc_id_set(BPF_PROG_TYPE_TRACING,
+					 &kvm_gmem_any_set) ?:
+	       register_btf_kfunc_id_set(BPF_PROG_TYPE_SYSCALL,
+					 &kvm_gmem_sleepable_set);
+}
