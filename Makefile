@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Builds and runs gmem. Everything lands in build/ or in the cache directory
+# $GMEM_CACHE; nothing is installed but Debian packages, by "make setup".
+
+B := build
+GMEM_CACHE ?= $(HOME)/.cache/gmem
+export GMEM_CACHE
+
+# Looked up when used: "make setup" may be what installs them.
+CLANG = $(shell . kernel/lib.sh; find_clang)
+BPFTOOL = $(B)/bpftool
+SHELL := /bin/bash
+
+CFLAGS = -std=gnu11 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter
+CPPFLAGS = -Itools/lib -Ibpf/include -I$(B)/bpf -I$(B)/libbpf/include
+SELFTESTS = $(B)/selftests/source/..
+BPF_CFLAGS = -g -O2 -Wall -Werror -target bpf -D__TARGET_ARCH_x86 -mcpu=v3 \
+	     -I$(B)/include -I$(B)/libbpf/include -Ibpf/include
+LIBBPF_LIBS = $(B)/libbpf/libbpf.a -lelf -lz
+
+BPF_SRC := $(wildcard bpf/*.bpf.c bpf/policies/*.bpf.c tests/bpf/*.bpf.c)
+BPF_OBJ := $(patsubst %.bpf.c,$(B)/bpf/%.bpf.o,$(notdir $(BPF_SRC)))
+BPF_SKEL := $(BPF_OBJ:.bpf.o=.skel.h)
+TOOLS := gmemtop gmempolicy
+TOOL_BIN := $(TOOLS:%=$(B)/%)
+LIB_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(wildcard tools/lib/*.c))
+LOAD_SRC := $(wildcard tests/load/*.c)
+LOAD_OBJ := $(LOAD_SRC:%.c=$(B)/obj/%.o)
+UNIT_BIN := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/*_test.c))
+BPFTEST_BIN := $(patsubst tests/bpf/%.c,$(B)/tests/bpf/%,$(filter-out %.bpf.c,$(wildcard tests/bpf/*.c)))
+
+KERNEL_KEY := $(B)/kernel/gmem.key
+LIBBPF_KEY := $(B)/libbpf.key
+BPFTOOL_KEY := $(B)/bpftool.key
+SELFTESTS_KEY := $(B)/selftests.key
+
+.DELETE_ON_ERROR:
+.SECONDARY:
+.PHONY: help all setup kernel kernel-baseline tools bpf tests unit demo test shell \
+	checkpatch clean distclean FORCE
+
+help:
+	@echo 'Ordinary use:'
+	@echo '  make demo             three guests, one abuser, one policy: watch it work'
+	@echo '  make test             all tests; T=PATTERN runs the suites whose name matches'
+	@echo '  make shell            a shell in the test VM'
+	@echo
+	@echo 'Parts:'
+	@echo '  make setup            install the Debian packages that are missing'
+	@echo '  make all              build everything that demo and test need'
+	@echo '  make kernel           the patched kernel (build/kernel/gmem)'
+	@echo '  make kernel-baseline  the same kernel without the patches'
+	@echo '  make bpf              the BPF programs (build/bpf)'
+	@echo '  make tools            gmemtop and gmempolicy'
+	@echo '  make tests            the test programs and gmemload'
+	@echo '  make unit             the unit tests that run on this machine'
+	@echo '  make checkpatch       kernel coding style of kernel/'
+	@echo '  make clean            remove build/; the cache stays'
+	@echo '  make distclean        remove build/ and the cache'
+	@echo
+	@echo 'Variables: KERNEL_SRC=tree or tarball, GMEM_CACHE=directory (now $(GMEM_CACHE))'
+
+all: kernel tools bpf tests
+
+# dpkg-query only when nothing is missing, so that everything may depend on it.
+setup:
+	@tests/setup
+
+# ------------------------------------------------------- cached by content
+
+# These scripts return at once when the cache has the very thing. A key file
+# changes only when the thing does, and so make rebuilds what depends on it.
+$(KERNEL_KEY): FORCE | setup
+	@kernel/build --variant gmem
+
+$(B)/kernel/%.key: FORCE | setup
+	@kernel/build --variant $*
+
+$(LIBBPF_KEY): FORCE | setup
+	@kernel/build-tools libbpf
+
+$(BPFTOOL_KEY): FORCE | setup
+	@kernel/build-tools bpftool
+
+$(SELFTESTS_KEY): FORCE | setup
+	@kernel/build-tools selftests
+
+FORCE:
+
+kernel: $(KERNEL_KEY)
+kernel-baseline: $(B)/kernel/baseline.key
+
+# --------------------------------------------------------------------- BPF
+
+$(B)/include/vmlinux.h: $(KERNEL_KEY) $(BPFTOOL_KEY)
+	@mkdir -p $(@D)
+	$(BPFTOOL) btf dump file $(B)/kernel/gmem/vmlinux format c >$@
+
+define bpf_rule
+$(B)/bpf/$(patsubst %.bpf.c,%.bpf.o,$(notdir $(1))): $(1) $(B)/include/vmlinux.h $(LIBBPF_KEY)
+	@mkdir -p $$(@D)
+	$$(CLANG) $$(BPF_CFLAGS) -MMD -MP -c $$< -o $$@
+endef
+$(foreach src,$(BPF_SRC),$(eval $(call bpf_rule,$(src))))
+
+$(B)/bpf/%.skel.h: $(B)/bpf/%.bpf.o $(BPFTOOL_KEY)
+	$(BPFTOOL) gen skeleton $< >$@
+
+bpf: $(BPF_OBJ) $(BPF_SKEL)
+
+# ------------------------------------------------------------------- tools
+
+$(B)/obj/tools/%.o: tools/%.c $(LIBBPF_KEY) | $(BPF_SKEL)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(CPPFLAGS) $$(pkg-config --cflags json-c ncursesw) -MMD -MP -c $< -o $@
+
+$(B)/gmemtop: $(patsubst %.c,$(B)/obj/%.o,$(wildcard tools/gmemtop/*.c)) $(LIB_OBJ)
+	$(CC) $(CFLAGS) $^ -o $@ $(LIBBPF_LIBS) $$(pkg-config --libs json-c ncursesw)
+
+$(B)/gmempolicy: $(patsubst %.c,$(B)/obj/%.o,$(wildcard tools/gmempolicy/*.c)) $(LIB_OBJ)
+	$(CC) $(CFLAGS) $^ -o $@ $(LIBBPF_LIBS) $$(pkg-config --libs json-c)
+
+tools: $(TOOL_BIN)
+
+# ---------------------------------------------------------- test programs
+
+# gmemload is a program of the kernel's KVM selftest library and is built with
+# that library's flags, which build-tools took from its Makefile.
+$(B)/obj/tests/load/%.o: tests/load/%.c $(SELFTESTS_KEY)
+	@mkdir -p $(@D)
+	$(CC) $$(<$(B)/selftests/kvm/cflags) -Werror -MMD -MP -c $< -o $@
+
+$(B)/gmemload: $(LOAD_OBJ)
+	$(CC) -pthread -no-pie $(LOAD_OBJ) $$(find -L $(B)/selftests/kvm/lib -name '*.o') -ldl -o $@
+
+$(B)/tests/unit/%: tests/unit/%.c $(SELFTESTS_KEY)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -Wno-sign-compare $(CPPFLAGS) -I$(SELFTESTS) -MMD -MP $< -o $@
+
+$(B)/tests/bpf/%: tests/bpf/%.c $(LIB_OBJ) $(SELFTESTS_KEY) | $(BPF_SKEL)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -Wno-sign-compare $(CPPFLAGS) -I$(SELFTESTS) -MMD -MP $< $(LIB_OBJ) -o $@ \
+		$(LIBBPF_LIBS) -pthread
+
+unit: $(UNIT_BIN)
+	@tests/run unit
+
+tests: $(B)/gmemload $(UNIT_BIN) $(BPFTEST_BIN)
+
+-include $(shell find $(B)/bpf $(B)/obj $(B)/tests -name '*.d' 2>/dev/null)
+
+# ---------------------------------------------------------------- use it
+
+demo: all
+	@tests/demo/run
+
+test: all kernel-baseline
+	@T='$(T)' tests/run
+
+shell: all
+	@tests/vm/run --interactive -- bash -l
+
+# --no-tree: the patches' own paths are enough; the script runs outside a tree.
+checkpatch: $(SELFTESTS_KEY)
+	@tests/checkpatch
+
+clean:
+	rm -rf $(B)
+
+distclean: clean
+	rm -rf $(GMEM_CACHE)
