@@ -690,7 +690,7 @@ static void emit(struct line *line)
 		if (n >= 0) {
 			done += n;
 		} else if (errno != EINTR) {
-			warn("cannot write to %s: %s: free its space or give another --json",
+			warn("cannot write to %s: %s: give --json a file that can grow",
 			     strcmp(json_path, "-") ? json_path : "stdout", strerror(errno));
 			json_fd = -1;
 			interrupted = true;
@@ -1022,6 +1022,7 @@ static void open_outputs(void)
 static int driver_main(int argc, char **argv)
 {
 	struct gl_config configs[GL_MAX_GUESTS];
+	struct sigaction hup;
 	sigset_t signals;
 	uint64_t start;
 	unsigned int i;
@@ -1036,7 +1037,9 @@ static int driver_main(int argc, char **argv)
 	sigaddset(&signals, SIGCHLD);
 	sigaddset(&signals, SIGINT);
 	sigaddset(&signals, SIGTERM);
-	sigaddset(&signals, SIGHUP);
+	/* Blocked, even an ignored signal arrives: nohup must keep its meaning. */
+	if (!sigaction(SIGHUP, NULL, &hup) && hup.sa_handler != SIG_IGN)
+		sigaddset(&signals, SIGHUP);
 	sigprocmask(SIG_BLOCK, &signals, NULL);
 
 	start_guests(&signals);

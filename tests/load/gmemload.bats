@@ -1,0 +1,348 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# gmemload: each pattern does what its name says, the numbers add up, the
+# guests' checks of their memory work, and nothing is left behind.
+
+bats_require_minimum_version 1.5.0
+
+GMEMLOAD=$BATS_TEST_DIRNAME/../../build/gmemload
+MEM_PAGES=4096	# of the default 16M
+
+setup() {
+	cd "$BATS_TEST_TMPDIR"
+}
+
+teardown() {
+	# A test that failed half way must not disturb the next one.
+	[ ! -e driver.pid ] || kill -KILL "$(cat driver.pid)" 2>/dev/null || true
+}
+
+# load ARG...: run to the end; the last line of the guest goes to summary.json
+load() {
+	timeout 60 "$GMEMLOAD" "$@" >out.json
+	jq -es 'map(select(.summary)) | last' out.json >summary.json
+}
+
+# holds EXPRESSION [FILE]: a jq expression is true of the summary
+holds() {
+	jq -e "$1" "${2:-summary.json}" >/dev/null || {
+		echo "not true: $1 of"
+		cat "${2:-summary.json}"
+		return 1
+	}
+}
+
+# start ARG...: run in the background until all guests run
+start() {
+	rm -f pids
+	"$GMEMLOAD" --pidfile pids "$@" >out.json 2>err.txt 3>&- &
+	echo $! >driver.pid
+	for _ in $(seq 300); do
+		[ ! -e pids ] || return 0
+		sleep 0.1
+	done
+	echo "guests did not start:"
+	cat err.txt
+	return 1
+}
+
+# gone PID...: none of them exists, after a moment at most
+gone() {
+	local pid
+	for pid in "$@"; do
+		for _ in $(seq 50); do
+			[ -e "/proc/$pid" ] || continue 2
+			sleep 0.1
+		done
+		echo "process $pid is left: $(tr '\0' ' ' <"/proc/$pid/cmdline")"
+		return 1
+	done
+}
+
+# usage_error WORD ARG...: exit status 2, one line that names WORD, no output
+usage_error() {
+	local word=$1
+	shift
+	run --separate-stderr -2 "$GMEMLOAD" "$@"
+	[ -z "$output" ]
+	[ "${#stderr_lines[@]}" -eq 1 ]
+	[[ $stderr == "gmemload: "*"$word"* ]]
+}
+
+# Library that makes KVM's answers what a policy would make them.
+make_refuser() {
+	cat >refuse.c <<-'END'
+	#define _GNU_SOURCE
+	#include <dlfcn.h>
+	#include <errno.h>
+	#include <linux/kvm.h>
+	#include <stdarg.h>
+	#include <stdlib.h>
+	#include <sys/mman.h>
+
+	#ifndef KVM_EXIT_MEMORY_FAULT
+	#define KVM_EXIT_MEMORY_FAULT 39
+	#endif
+	#define SET_ATTRIBUTES 0x4020aed2
+
+	static struct kvm_run *kvm_run;
+
+	void *mmap(void *addr, size_t len, int prot, int flags, int fd, off_t off)
+	{
+		void *(*real)(void *, size_t, int, int, int, off_t) = dlsym(RTLD_NEXT, "mmap");
+		void *p = real(addr, len, prot, flags, fd, off);
+
+		/* The library maps a vCPU's kvm_run last, from offset 0 of its fd. */
+		if (fd >= 0 && (flags & MAP_SHARED) && !off && len < 65536)
+			kvm_run = p;
+		return p;
+	}
+
+	int ioctl(int fd, unsigned long request, ...)
+	{
+		int (*real)(int, unsigned long, void *) = dlsym(RTLD_NEXT, "ioctl");
+		static unsigned int conversions, runs;
+		va_list ap;
+		void *arg;
+
+		va_start(ap, request);
+		arg = va_arg(ap, void *);
+		va_end(ap);
+
+		if (request == SET_ATTRIBUTES && conversions++ && getenv("REFUSE_CONVERT")) {
+			if (conversions % 4 == 1) {
+				errno = EINTR;
+				return -1;
+			}
+			if (conversions % 4 == 3) {
+				errno = EBUSY;
+				return -1;
+			}
+		}
+		if (request == KVM_RUN && getenv("REFUSE_FAULT") && ++runs % 8 == 1) {
+			kvm_run->exit_reason = KVM_EXIT_MEMORY_FAULT;
+			errno = EDQUOT;
+			return -1;
+		}
+		return real(fd, request, arg);
+	}
+	END
+	gcc -O1 -shared -fPIC -o refuse.so refuse.c -ldl
+}
+
+@test "steady touches its working set and converts nothing" {
+	load steady --iterations 130 --rate max
+	holds ".touched == 130 * 64 and .steps == 130"
+	holds ".conversions == 0 and .punched_pages == 0"
+	holds '.status == "ok" and .pattern == "steady"'
+}
+
+@test "idle does nothing" {
+	load idle --duration 2
+	holds ".touched == 0 and .conversions == 0 and .steps == 0"
+	holds '.status == "ok"'
+}
+
+@test "churn faults in every page that was punched" {
+	load churn --iterations 70 --rate max
+	holds ".punched_pages == 70 * 64 and .touched == .punched_pages"
+	holds ".conversions == 0"
+}
+
+@test "pingpong converts in both directions, as often each way" {
+	load pingpong --iterations 1000
+	holds ".conversions == 1000 and .refused == 0"
+	holds ".pages_to_private == 500 and .pages_to_shared == 500"
+	holds ".call_ns.count == 1000 and .punched_pages == 0"
+	holds ".call_ns.min > 0 and .call_ns.min <= .call_ns.avg"
+	holds ".call_ns.avg <= .call_ns.max and .call_ns.p99 <= .call_ns.max"
+}
+
+@test "pingpong is an abuser: hundreds of conversions a second" {
+	load pingpong --duration 3
+	holds ".conversions / .t > 500"
+}
+
+@test "punch gives back the side that lost the page" {
+	load pingpong --iterations 100 --range 64K --punch
+	holds ".punched_pages == 50 * 16 and .discarded_pages == 50 * 16"
+}
+
+@test "giant converts all memory at once" {
+	load giant --iterations 4 --rate max
+	holds ".conversions == 4"
+	holds ".pages_to_private == 2 * $MEM_PAGES and .pages_to_shared == 2 * $MEM_PAGES"
+}
+
+@test "fragment leaves every other page shared" {
+	# With punch the host sees the pages that are shared now, and no others.
+	load fragment --rate max --punch --iterations $((MEM_PAGES / 2))
+	holds ".pages_to_shared == $MEM_PAGES / 2 and .pages_to_private == 0"
+	holds ".host_visible == $MEM_PAGES / 2"
+
+	# One more sweep swaps the two halves.
+	load fragment --rate max --punch --iterations $((MEM_PAGES / 2 + MEM_PAGES))
+	holds ".pages_to_shared == $MEM_PAGES and .pages_to_private == $MEM_PAGES / 2"
+	holds ".host_visible == $MEM_PAGES / 2"
+}
+
+@test "all memory is private at start, whatever its size" {
+	load idle --duration 0.2 --mem 100K
+	holds ".boot.pages == 25 and .boot.ns > 0"
+	load steady --rate max --iterations 100 --mem 2052K
+	holds ".boot.pages == 513 and .touched == 6400"
+}
+
+@test "vcpus share the memory and add up" {
+	load steady --vcpus 2 --rate max --iterations 100
+	holds ".touched == 2 * 100 * 64 and .steps == 200 and .vcpus == 2"
+}
+
+@test "rate holds a guest to its steps a second" {
+	load pingpong --rate 100/s --duration 4
+	holds ".steps / .t > 80 and .steps / .t < 110"
+}
+
+@test "the intervals add up to the summary" {
+	load pingpong --duration 2 --interval 0.5
+	jq -es 'map(select(.summary | not)) | length >= 3' out.json
+	jq -es '(map(select(.summary | not) | .conversions) | add) as $sum |
+		$sum > 0 and $sum <= last.conversions and $sum >= last.conversions * 0.7' out.json
+}
+
+@test "several guests run at once, each with its own pid, name and lines" {
+	start --guest steady,name=web --guest churn,name=db --guest pingpong,name=abuser,punch
+	[ "$(wc -l <pids)" -eq 3 ]
+	[ "$(cut -d' ' -f2 pids | sort -u | wc -l)" -eq 3 ]
+	while read -r name pid; do
+		[ "$(cat "/proc/$pid/comm")" = "$name" ]
+		tr '\0' ' ' <"/proc/$pid/cmdline" | grep -q -- "--name $name "
+	done <pids
+	pids=$(cut -d' ' -f2 pids)
+
+	sleep 2
+	kill -INT "$(cat driver.pid)"
+	wait "$(cat driver.pid)"
+	gone $pids
+	[ ! -e pids ]
+
+	jq -es 'map(select(.summary) | .guest) == ["web", "db", "abuser"]' out.json
+	jq -es 'map(select(.summary | not) | .guest) | unique == ["abuser", "db", "web"]' out.json
+	jq -es 'map(select(.summary)) | all(.status == "ok") and
+		.[0].touched > 0 and .[1].punched_pages > 0 and .[2].conversions > 0' out.json
+}
+
+@test "count starts that many guests" {
+	load steady -n 3 --name vm --duration 1
+	jq -es 'map(select(.summary) | .guest) == ["vm-1", "vm-2", "vm-3"]' out.json
+}
+
+@test "duration ends the run by itself" {
+	local before=$SECONDS
+	load steady --duration 2
+	[ $((SECONDS - before)) -lt 10 ]
+	holds ".t >= 2 and .t < 5"
+}
+
+@test "SIGTERM ends everything in order" {
+	start pingpong -n 2
+	pids=$(cut -d' ' -f2 pids)
+	kill -TERM "$(cat driver.pid)"
+	wait "$(cat driver.pid)"
+	gone $pids
+}
+
+@test "guests don't outlive a driver that was killed" {
+	start pingpong -n 2
+	pids=$(cut -d' ' -f2 pids)
+	kill -KILL "$(cat driver.pid)"
+	gone $pids
+}
+
+@test "a guest that dies is reported and the others go on" {
+	start --guest steady,name=one --guest steady,name=two --duration 3
+	kill -KILL "$(sed -n 's/^one //p' pids)"
+	local status=0
+	wait "$(cat driver.pid)" || status=$?
+	[ "$status" -eq 1 ]
+	[ "$(cat err.txt)" = "gmemload: guest one died: Killed" ]
+	jq -es 'map(select(.summary) | .status) == ["died", "ok"]' out.json
+	jq -es 'map(select(.summary)) | .[1].t >= 3' out.json
+}
+
+@test "a spoiled word is found by every pattern that checks" {
+	local pattern
+	for pattern in steady churn pingpong giant fragment; do
+		run --separate-stderr -1 timeout 30 "$GMEMLOAD" "$pattern" --mem 1M \
+			--rate max --corrupt 2 --duration 20
+		[ "${#stderr_lines[@]}" -eq 1 ]
+		[[ $stderr == *"guest $pattern-1 failed: guest found 0x"*"expected 0x"* ]]
+		jq -e '.status == "failed" and .t < 20' <<<"${lines[-1]}"
+	done
+}
+
+@test "a refused conversion is an error to the guest, which goes on" {
+	make_refuser
+	REFUSE_CONVERT=1 LD_PRELOAD=$PWD/refuse.so "$GMEMLOAD" pingpong --iterations 200 >summary.json
+	holds ".steps == 200 and .refused > 50 and .conversions > 50"
+	holds ".refused + .conversions == 200 and .errors.convert.EBUSY == .refused"
+	holds '.errors.convert.EINTR == null and .status == "ok"'
+}
+
+@test "a refused fault is tried again and counted" {
+	make_refuser
+	REFUSE_FAULT=1 LD_PRELOAD=$PWD/refuse.so "$GMEMLOAD" pingpong --iterations 200 >summary.json
+	holds ".conversions == 200 and .faults_refused > 20"
+	holds '.errors.fault.EDQUOT == .faults_refused and .status == "ok"'
+}
+
+@test "lines go to the file of --json, and a full disk is an error" {
+	run "$GMEMLOAD" steady --duration 0.5 --json lines.json
+	[ "$status" -eq 0 ] && [ -z "$output" ]
+	jq -es 'length >= 2' lines.json
+
+	run --separate-stderr -1 "$GMEMLOAD" steady -n 2 --duration 5 --interval 0.2 --json /dev/full
+	[ "${#stderr_lines[@]}" -eq 1 ]
+	[[ $stderr == *"/dev/full: No space left on device"* ]]
+}
+
+@test "help and list describe every pattern" {
+	"$GMEMLOAD" --help >help.txt
+	"$GMEMLOAD" --list >list.txt
+	local pattern
+	for pattern in steady idle churn pingpong giant fragment; do
+		grep -q "^  $pattern " help.txt
+		grep -q "^  $pattern " list.txt
+	done
+}
+
+@test "bad options are one line and exit status 2" {
+	usage_error "no guest"
+	usage_error "unknown pattern 'gaint'" gaint
+	usage_error "bogus" pingpong --bogus
+	usage_error "'-q'" -q
+	usage_error "needs a value" pingpong --duration
+	usage_error "'0'" pingpong -n 0
+	usage_error "'-1'" pingpong --duration -1
+	usage_error "'x'" pingpong --interval x
+	usage_error "'0'" pingpong --interval 0
+	usage_error "'0'" pingpong --rate 0
+	usage_error "'10x'" pingpong --rate 10x
+	usage_error "'1000'" pingpong --mem 1000
+	usage_error "'1T'" pingpong --mem 1T
+	usage_error "'99999999999G'" pingpong --mem 99999999999G
+	usage_error "'17'" pingpong --vcpus 17
+	usage_error "larger" pingpong --mem 1M --range 2M
+	usage_error "evenly" pingpong --mem 4K --vcpus 2
+	usage_error "larger" fragment --mem 4K
+	usage_error "bad name" pingpong --name 'a b'
+	usage_error "bad name" pingpong --name ''
+	usage_error "unexpected argument 'x'" pingpong x
+	usage_error "not both" pingpong --guest steady
+	usage_error "unknown key 'size'" --guest steady,size=1M
+	usage_error "takes a value" --guest steady,mem
+	usage_error "takes no value" --guest steady,punch=1
+	usage_error "named 'a'" --guest steady,name=a --guest churn,name=a
+	usage_error "idle" idle --iterations 5
+}
