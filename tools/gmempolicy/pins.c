@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Works on the directory through descriptors: whoever can rename in the BPF
+ * Works on the directory through a descriptor: whoever can rename in the BPF
  * file system must not make the tool pin or remove elsewhere.
  */
 #define _GNU_SOURCE
@@ -21,6 +21,33 @@
 
 #define DIR_NAME	"gmem"
 #define DIR_MODE	0700
+
+/*
+ * What the kernel tells of a link.  The system's headers may be older than the
+ * kernel that gmem runs on and lack what it tells of a struct_ops.
+ */
+union link_info {
+	struct bpf_link_info any;
+	struct {
+		__u32 type;
+		__u32 id;
+		__u32 prog_id;
+		__u32 pad;
+		__u32 map_id;
+	} struct_ops;
+};
+
+/* The path of a pin that stays the same when the directory is renamed. */
+struct pin_path {
+	char text[NAME_MAX + 64];
+};
+
+static const char *pin_path(struct pin_path *path, int dir, const char *name)
+{
+	snprintf(path->text, sizeof(path->text), "/proc/self/fd/%d/%s", dir,
+		 name);
+	return path->text;
+}
 
 static int open_root(void)
 {
@@ -113,14 +140,13 @@ int pins_check_free(const char *name)
 
 int pins_add(const char *name, int fd)
 {
-	LIBBPF_OPTS(bpf_obj_pin_opts, opts, .file_flags = BPF_F_PATH_FD);
-	int err;
+	int dir = open_dir(true), err;
+	struct pin_path path;
 
-	opts.path_fd = open_dir(true);
-	if (opts.path_fd < 0)
-		return opts.path_fd;
-	err = bpf_obj_pin_opts(fd, name, &opts);
-	close(opts.path_fd);
+	if (dir < 0)
+		return dir;
+	err = bpf_obj_pin(fd, pin_path(&path, dir, name));
+	close(dir);
 	if (err == -EEXIST)
 		return in_use(name);
 	if (err)
@@ -151,20 +177,19 @@ int pins_remove(const char *name)
 
 static void examine(int dir, struct pin *pin)
 {
-	LIBBPF_OPTS(bpf_obj_get_opts, opts, .file_flags = BPF_F_PATH_FD,
-		    .path_fd = dir);
-	struct bpf_link_info info = {};
+	union link_info info = {};
 	uint32_t len = sizeof(info);
+	struct pin_path path;
 	int fd;
 
-	fd = bpf_obj_get_opts(pin->name, &opts);
+	fd = bpf_obj_get(pin_path(&path, dir, pin->name));
 	if (fd < 0)
 		return;
 	/* Fails for a pinned map or program. */
-	if (!bpf_link_get_info_by_fd(fd, &info, &len) &&
-	    info.type == BPF_LINK_TYPE_STRUCT_OPS) {
+	if (!bpf_link_get_info_by_fd(fd, &info.any, &len) &&
+	    info.any.type == BPF_LINK_TYPE_STRUCT_OPS) {
 		pin->is_link = true;
-		pin->link_id = info.id;
+		pin->link_id = info.any.id;
 		pin->detached = !info.struct_ops.map_id;
 	}
 	close(fd);
