@@ -121,8 +121,14 @@ make_refuser() {
 			}
 		}
 		if (request == KVM_RUN && getenv("REFUSE_FAULT") && ++runs % 8 == 1) {
+			/* Flags, gpa and size; headers before 6.8 don't name them. */
+			__u64 *fault = (__u64 *)&kvm_run->hw;
+
 			kvm_run->exit_reason = KVM_EXIT_MEMORY_FAULT;
-			errno = EDQUOT;
+			fault[0] = 1 << 3;
+			fault[1] = strtoull(getenv("FAULT_GPA") ?: "0", NULL, 0);
+			fault[2] = 4096;
+			errno = atoi(getenv("REFUSE_FAULT"));
 			return -1;
 		}
 		return real(fd, request, arg);
@@ -292,9 +298,24 @@ make_refuser() {
 
 @test "a refused fault is tried again and counted" {
 	make_refuser
-	REFUSE_FAULT=1 LD_PRELOAD=$PWD/refuse.so "$GMEMLOAD" pingpong --iterations 200 >summary.json
+	export REFUSE_FAULT=122 # EDQUOT
+	LD_PRELOAD=$PWD/refuse.so "$GMEMLOAD" pingpong --iterations 200 >summary.json
 	holds ".conversions == 200 and .faults_refused > 20"
 	holds '.errors.fault.EDQUOT == .faults_refused and .status == "ok"'
+}
+
+@test "a fault that asks for a conversion gets it" {
+	make_refuser
+	export REFUSE_FAULT=14 # EFAULT
+	FAULT_GPA=0x100003000 LD_PRELOAD=$PWD/refuse.so \
+		"$GMEMLOAD" steady --iterations 100 --rate 200 >summary.json
+	holds ".implicit > 10 and .conversions == .implicit and .faults_refused == 0"
+	holds '.pages_to_private == .implicit and .status == "ok"'
+
+	# Outside its memory nothing can be done for the guest.
+	run --separate-stderr -1 env FAULT_GPA=0x5000 LD_PRELOAD="$PWD/refuse.so" \
+		"$GMEMLOAD" steady --iterations 100 --rate 200
+	[ "$stderr" = "gmemload: guest steady-1 failed: private access to gpa 0x5000 cannot be resolved" ]
 }
 
 @test "lines go to the file of --json, and a full disk is an error" {
