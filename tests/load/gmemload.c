@@ -300,7 +300,8 @@ static const struct run_row {
 	const char *help;
 	void (*set)(const char *arg);
 } run_rows[] = {
-	{ "guest", 'g', "PATTERN[,KEY=VALUE]...", "start this guest; may be given again", opt_guest },
+	{ "guest", 'g', "PATTERN[,KEY=VALUE]...", "start this guest; may be given again",
+	  opt_guest },
 	{ "count", 'n', "N", "start N guests of PATTERN (default 1)", opt_count },
 	{ "duration", 'd', "SECS", "end after SECS; 0: when a signal comes (default 0)",
 	  opt_duration },

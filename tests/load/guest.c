@@ -16,12 +16,11 @@
 #define KIB		1024ULL
 /* Pages that a step of "steady" touches. */
 #define STEADY_PAGES	64
-/* Pages that a range shows to the check after its conversion. */
+/* Pages of its range that "giant" writes and checks. */
 #define GIANT_SAMPLES	64
 
 /**
  * struct gl_run - where the pattern of one vCPU stands
- * @guest: what the driver configured
  * @vcpu: counters and mailbox of this vCPU
  * @base: its own part of the memory
  * @pages: size of that part
@@ -30,9 +29,9 @@
  * @pos: next page or range
  * @seq: number of the visit, in the stamps
  * @shared: state of the range
+ * @half: of a pair, one range is done
  */
 struct gl_run {
-	struct gl_guest *guest;
 	struct gl_vcpu *vcpu;
 	uint64_t base;
 	uint64_t pages;
@@ -321,7 +320,6 @@ void gl_guest_main(struct gl_guest *guest, uint64_t vcpu)
 	const struct gl_pattern *pattern = &gl_patterns[cfg->pattern];
 	uint64_t pages = cfg->mem / GL_PAGE_SIZE / cfg->vcpus;
 	struct gl_run run = {
-		.guest = guest,
 		.vcpu = &guest->vcpu[vcpu],
 		.base = GL_DATA_GPA + vcpu * pages * GL_PAGE_SIZE,
 		.pages = pages,
