@@ -45,22 +45,26 @@ struct gmem_limit {
  * struct gmem_waiter - a caller that was told to come back
  * @task: who
  * @tokens: how many it wants
- * @until: its place is lost if it is not back by then, in ns
+ * @turn: those with a lower one are served before it
+ * @until: its place is lost if it is not back by then, in ns; 0 if it is free
  */
 struct gmem_waiter {
 	u64 task;
 	u64 tokens;
+	u64 turn;
 	u64 until;
 };
 
 /**
  * struct gmem_queue - callers that wait for a bucket, first come first
- * @nr: how many
+ * @next_turn: for the next that comes
+ * @until: nobody waits after that, in ns
  * @closed: it was full and has to drain to one half before it takes more
- * @waiters: the one at 0 is next
+ * @waiters: in no order
  */
 struct gmem_queue {
-	u64 nr;
+	u64 next_turn;
+	u64 until;
 	u64 closed;
 	struct gmem_waiter waiters[GMEM_QUEUE_LEN];
 };
@@ -177,43 +181,79 @@ static __always_inline u64 gmem_bucket_take(struct gmem_bucket *b,
 }
 
 /*
- * Closes the gaps of callers that did not come back, sums up the tokens that
- * those before @task want, and returns the place of @task, or the number of
- * waiters if it has none.
+ * The three below take no branch, because the verifier would follow both ways
+ * at each of them, for each waiter, and multiply.  The compiler must not see
+ * through them, or it would put the branches back.
  */
-static __always_inline u64 gmem_queue_find(struct gmem_queue *q, u64 task,
-					   u64 now, u64 *ahead)
+#define gmem_opaque(v)	asm volatile("" : "+r"(v))
+
+/* 1 if a < b, else 0, for numbers below 2^63. */
+static __always_inline u64 gmem_before(u64 a, u64 b)
 {
-	u64 mine = GMEM_QUEUE_LEN, nr = 0, i;
+	u64 sign = (a - b) >> 63;
 
-	for (i = 0; i < GMEM_QUEUE_LEN && i < q->nr; i++) {
-		struct gmem_waiter w = q->waiters[i];
-
-		if (w.task != task && w.until < now)
-			continue;
-		if (w.task == task)
-			mine = nr;
-		if (mine == GMEM_QUEUE_LEN)
-			*ahead += w.tokens;
-		if (nr < GMEM_QUEUE_LEN)
-			q->waiters[nr] = w;
-		nr++;
-	}
-	q->nr = nr;
-	return mine < nr ? mine : nr;
+	gmem_opaque(sign);
+	return sign;
 }
 
-static __always_inline void gmem_queue_remove(struct gmem_queue *q, u64 place)
+/* 1 if a and b are the same, else 0. */
+static __always_inline u64 gmem_same(u64 a, u64 b)
 {
-	u64 i;
+	u64 differ = a ^ b, negated = -differ, sign;
 
-	if (place >= q->nr)
-		return;
-	for (i = 0; i < GMEM_QUEUE_LEN - 1; i++) {
-		if (i >= place && i + 1 < q->nr)
-			q->waiters[i] = q->waiters[i + 1];
+	gmem_opaque(negated);
+	sign = (differ | negated) >> 63;
+	gmem_opaque(sign);
+	return sign ^ 1;
+}
+
+/* a if which is 1, b if it is 0. */
+static __always_inline u64 gmem_choose(u64 which, u64 a, u64 b)
+{
+	return b ^ ((a ^ b) & -which);
+}
+
+/* The place of a caller, GMEM_QUEUE_LEN if it has none. */
+static __always_inline u64 gmem_queue_find(const struct gmem_queue *q, u64 task)
+{
+	u64 place = GMEM_QUEUE_LEN, i;
+
+	for (i = 0; i < GMEM_QUEUE_LEN; i++) {
+		const struct gmem_waiter *w = &q->waiters[i];
+		u64 mine = gmem_same(w->task, task) &
+			   (gmem_same(w->until, 0) ^ 1);
+
+		place = gmem_choose(mine, i, place);
 	}
-	q->nr--;
+	return place;
+}
+
+/* A place that is free or was lost, GMEM_QUEUE_LEN if there is none. */
+static __always_inline u64 gmem_queue_find_free(const struct gmem_queue *q,
+						u64 now)
+{
+	u64 place = GMEM_QUEUE_LEN, i;
+
+	for (i = 0; i < GMEM_QUEUE_LEN; i++)
+		place = gmem_choose(gmem_before(q->waiters[i].until, now), i,
+				    place);
+	return place;
+}
+
+/* Counts those who wait, and the tokens that those before @turn want. */
+static __always_inline u64 gmem_queue_ahead(const struct gmem_queue *q,
+					    u64 turn, u64 now, u64 *waiting)
+{
+	u64 ahead = 0, i;
+
+	for (i = 0; i < GMEM_QUEUE_LEN; i++) {
+		const struct gmem_waiter *w = &q->waiters[i];
+		u64 waits = gmem_before(w->until, now) ^ 1;
+
+		*waiting += waits;
+		ahead += (waits & gmem_before(w->turn, turn)) * w->tokens;
+	}
+	return ahead;
 }
 
 /**
@@ -239,36 +279,47 @@ static __always_inline u64 gmem_bucket_take_turn(struct gmem_bucket *b,
 						 const struct gmem_limit *limit,
 						 u64 task, u64 tokens, u64 now)
 {
-	u64 ahead = 0, place = 0, wait;
+	u64 place = GMEM_QUEUE_LEN, free = 0, turn = q->next_turn;
+	u64 ahead = 0, waiting = 0, wait;
+	struct gmem_waiter *w;
+
+	/* All loops come first: the verifier repeats what follows a branch. */
+	if (q->until >= now) {
+		place = gmem_queue_find(q, task);
+		free = gmem_queue_find_free(q, now);
+		if (place < GMEM_QUEUE_LEN)
+			turn = q->waiters[place].turn;
+		ahead = gmem_queue_ahead(q, turn, now, &waiting);
+	}
+	if (waiting <= GMEM_QUEUE_LEN / 2)
+		q->closed = 0;
 
 	tokens = gmem_clamp(tokens, 0, GMEM_BUCKET_MAX);
 	gmem_bucket_refill(b, limit, now);
-	if (q->nr)
-		place = gmem_queue_find(q, task, now, &ahead);
-	if (q->nr <= GMEM_QUEUE_LEN / 2)
-		q->closed = 0;
-
 	wait = gmem_bucket_wait(b, limit, ahead, tokens);
 	if (!wait) {
 		gmem_bucket_spend(b, tokens);
-		gmem_queue_remove(q, place);
+		if (place < GMEM_QUEUE_LEN)
+			q->waiters[place].until = 0;
 		return 0;
 	}
 
-	if (q->closed && place == q->nr)
-		/* Come back when about half of them are served. */
+	if (place >= GMEM_QUEUE_LEN && !q->closed) {
+		place = free;
+		q->closed = free >= GMEM_QUEUE_LEN;
+		q->next_turn++;
+	}
+	/* Outside the queue: come back when about half of it is served. */
+	if (place >= GMEM_QUEUE_LEN)
 		return gmem_bucket_wait(b, limit, ahead / 2, tokens);
 
-	if (place < GMEM_QUEUE_LEN) {
-		struct gmem_waiter *w = &q->waiters[place];
-
-		w->task = task;
-		w->tokens = gmem_clamp(tokens, 0, limit->burst);
-		w->until = now + wait + GMEM_QUEUE_GRACE_NS;
-		if (place == q->nr)
-			q->nr++;
-		q->closed |= q->nr == GMEM_QUEUE_LEN;
-	}
+	w = &q->waiters[place];
+	w->task = task;
+	w->tokens = gmem_clamp(tokens, 0, limit->burst);
+	w->turn = turn;
+	w->until = now + wait + GMEM_QUEUE_GRACE_NS;
+	if (w->until > q->until)
+		q->until = w->until;
 	return wait;
 }
 

@@ -238,6 +238,14 @@ TEST(limits_change_while_in_use)
 	EXPECT_EQ(b.credit, (s64)(999 * NSEC));
 }
 
+static u64 queue_length(const struct gmem_queue *q, u64 now)
+{
+	u64 waiting = 0;
+
+	gmem_queue_ahead(q, 0, now, &waiting);
+	return waiting;
+}
+
 TEST(queue_serves_in_order)
 {
 	struct gmem_limit limit = gmem_limit(10, 1);
@@ -255,7 +263,7 @@ TEST(queue_serves_in_order)
 	EXPECT_EQ(gmem_bucket_take_turn(&b, &q, &limit, 2, 1, 1 + tick), 0);
 	EXPECT_EQ(gmem_bucket_take_turn(&b, &q, &limit, 3, 1, 1 + 2 * tick), 0);
 	EXPECT_EQ(gmem_bucket_take_turn(&b, &q, &limit, 4, 1, 1 + 3 * tick), 0);
-	EXPECT_EQ(q.nr, 0);
+	EXPECT_EQ(queue_length(&q, 1 + 3 * tick), 0);
 }
 
 TEST(queue_keeps_the_place_of_one_that_asks_early)
@@ -271,8 +279,9 @@ TEST(queue_keeps_the_place_of_one_that_asks_early)
 		EXPECT_NE(gmem_bucket_take_turn(&b, &q, &limit, 2, 1, 1 + i), 0);
 		EXPECT_NE(gmem_bucket_take_turn(&b, &q, &limit, 3, 1, 1 + i), 0);
 	}
-	EXPECT_EQ(q.nr, 2);
-	EXPECT_EQ(q.waiters[0].task, 2);
+	EXPECT_EQ(queue_length(&q, 1000), 2);
+	EXPECT_NE(gmem_bucket_take_turn(&b, &q, &limit, 3, 1, NSEC / 10 + 1), 0);
+	EXPECT_EQ(gmem_bucket_take_turn(&b, &q, &limit, 2, 1, NSEC / 10 + 1), 0);
 }
 
 TEST(queue_forgets_one_that_does_not_come_back)
@@ -288,7 +297,7 @@ TEST(queue_forgets_one_that_does_not_come_back)
 	gone = 1 + tick + GMEM_QUEUE_GRACE_NS;
 	EXPECT_NE(gmem_bucket_take_turn(&b, &q, &limit, 3, 1, gone), 0);
 	EXPECT_EQ(gmem_bucket_take_turn(&b, &q, &limit, 3, 1, gone + 1), 0);
-	EXPECT_EQ(q.nr, 0);
+	EXPECT_EQ(queue_length(&q, gone + 1), 0);
 }
 
 #define MAX_CALLERS	48
