@@ -9,6 +9,8 @@ export GMEM_CACHE
 
 # Looked up when used: "make setup" may be what installs them.
 CLANG = $(shell . kernel/lib.sh; find_clang)
+# DWARF is of no use in a BPF object and is twenty times the rest of it.
+LLVM_STRIP = $(patsubst clang%,llvm-strip%,$(CLANG))
 BPFTOOL = $(B)/bpftool
 SHELL := /bin/bash
 
@@ -101,6 +103,7 @@ define bpf_rule
 $(B)/bpf/$(patsubst %.bpf.c,%.bpf.o,$(notdir $(1))): $(1) $(B)/include/vmlinux.h $(LIBBPF_KEY)
 	@mkdir -p $$(@D)
 	$$(CLANG) $$(BPF_CFLAGS) -MMD -MP -c $$< -o $$@
+	$$(LLVM_STRIP) -g $$@
 endef
 $(foreach src,$(BPF_SRC),$(eval $(call bpf_rule,$(src))))
 
@@ -138,10 +141,12 @@ $(B)/tests/unit/%: tests/unit/%.c $(SELFTESTS_KEY)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -Wno-sign-compare $(CPPFLAGS) -I$(SELFTESTS) -MMD -MP $< -o $@
 
+# These drive guests with the selftest library and read them with our own.
 $(B)/tests/bpf/%: tests/bpf/%.c $(LIB_OBJ) $(SELFTESTS_KEY) | $(BPF_SKEL)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -Wno-sign-compare $(CPPFLAGS) -I$(SELFTESTS) -MMD -MP $< $(LIB_OBJ) -o $@ \
-		$(LIBBPF_LIBS) -pthread
+	$(CC) $$(<$(B)/selftests/kvm/cflags) -Werror $(CPPFLAGS) -MMD -MP $< $(LIB_OBJ) \
+		$$(find -L $(B)/selftests/kvm/lib -name '*.o') -o $@ \
+		-pthread -no-pie $(LIBBPF_LIBS) -ldl
 
 unit: $(UNIT_BIN)
 	@tests/run unit

@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The kernel's counters of a VM, each compared with what the test itself did,
+ * and with the stats that KVM reports through its own interfaces.
+ */
+#include <dirent.h>
+#include <sys/resource.h>
+
+#include "gmem_test.h"
+
+FIXTURE(account) {
+	struct kvm_vcpu *vcpu;
+	struct kvm_vm *vm;
+};
+
+FIXTURE_SETUP(account)
+{
+	self->vm = new_vm(&self->vcpu, 8);
+}
+
+FIXTURE_TEARDOWN(account)
+{
+	if (self->vm)
+		kvm_vm_free(self->vm);
+}
+
+TEST_F(account, names_the_vm)
+{
+	struct gmem_vm_sample first = usage(), second;
+	struct kvm_vcpu *vcpu;
+	struct kvm_vm *vm;
+
+	EXPECT_NE(first.vm_id, 0);
+	EXPECT_EQ(first.pid, getpid());
+	EXPECT_EQ(first.nr_vcpus, 1);
+	EXPECT_EQ(first.size_pages, DATA_PAGES);
+
+	vm = new_vm(&vcpu, 1);
+	second = usage();
+	EXPECT_GT(second.vm_id, first.vm_id);
+	kvm_vm_free(vm);
+
+	/* An id is not used again. */
+	vm = new_vm(&vcpu, 1);
+	EXPECT_GT(usage().vm_id, second.vm_id);
+	kvm_vm_free(vm);
+}
+
+TEST_F(account, conversions)
+{
+	struct kvm_memory_attributes unaligned = {
+		.address = 1,
+		.size = PAGE_SIZE,
+	};
+	struct gmem_vm_sample u;
+
+	ASSERT_EQ(convert(self->vm, 0, 64, true), 0);
+	ASSERT_EQ(convert(self->vm, 0, 64, true), 0);
+	ASSERT_EQ(convert(self->vm, 10, 20, false), 0);
+	/* Of these 16 pages 5 are shared already. */
+	ASSERT_EQ(convert(self->vm, 25, 16, false), 0);
+	ASSERT_EQ(convert(self->vm, 10, 1, true), 0);
+
+	u = usage();
+	EXPECT_EQ(u.conversions, 4);
+	EXPECT_EQ(u.conversions_noop, 1);
+	EXPECT_EQ(u.pages_to_private, 65);
+	EXPECT_EQ(u.pages_to_shared, 31);
+	EXPECT_EQ(u.private_pages, 34);
+	EXPECT_EQ(u.invalidations[GMEM_INVALIDATE_CONVERSION], 4);
+
+	/* What fails changes nothing. */
+	EXPECT_EQ(__vm_ioctl(self->vm, KVM_SET_MEMORY_ATTRIBUTES, &unaligned), -1);
+	EXPECT_EQ(usage().conversions + usage().conversions_noop, 5);
+}
+
+TEST_F(account, populated_and_stale)
+{
+	struct gmem_vm_sample u;
+
+	ASSERT_EQ(convert(self->vm, 0, 64, true), 0);
+	ASSERT_EQ(prefault(self->vcpu, 0, 32), 0);
+	u = usage();
+	EXPECT_EQ(u.faults[GMEM_FAULT_PREFAULT], 32);
+	EXPECT_EQ(u.populated_pages, 32);
+	EXPECT_EQ(u.allocated_pages, 32);
+	EXPECT_EQ(u.stale_pages, 0);
+
+	/* Pages 16 to 47 become shared; 16 to 31 of them are there. */
+	ASSERT_EQ(convert(self->vm, 16, 32, false), 0);
+	EXPECT_EQ(usage().stale_pages, 16);
+	EXPECT_EQ(usage().populated_pages, 32);
+
+	/* Page 20 becomes private again, 21 is freed. */
+	ASSERT_EQ(convert(self->vm, 20, 1, true), 0);
+	EXPECT_EQ(usage().stale_pages, 15);
+	ASSERT_EQ(punch(self->vm, 21, 1), 0);
+	u = usage();
+	EXPECT_EQ(u.stale_pages, 14);
+	EXPECT_EQ(u.populated_pages, 31);
+	EXPECT_EQ(u.freed_pages, 1);
+	EXPECT_EQ(u.invalidations[GMEM_INVALIDATE_PUNCH_HOLE], 1);
+
+	/* Populating what is shared makes it stale at once. */
+	ASSERT_EQ(populate(self->vm, 40, 4), 0);
+	u = usage();
+	EXPECT_EQ(u.faults[GMEM_FAULT_FALLOCATE], 4);
+	EXPECT_EQ(u.stale_pages, 18);
+	EXPECT_EQ(u.populated_pages, 35);
+
+	/* A hole that reaches beyond the end of the file. */
+	ASSERT_EQ(punch(self->vm, 0, DATA_PAGES * 4), 0);
+	u = usage();
+	EXPECT_EQ(u.stale_pages, 0);
+	EXPECT_EQ(u.populated_pages, 0);
+	EXPECT_EQ(u.freed_pages, 36);
+	EXPECT_EQ(u.allocated_pages, 36);
+}
+
+TEST_F(account, guest_faults)
+{
+	ASSERT_EQ(convert(self->vm, 0, 64, true), 0);
+	vcpu_run(self->vcpu);
+	EXPECT_EQ(usage().faults[GMEM_FAULT_VCPU], 8);
+	EXPECT_EQ(usage().populated_pages, 8);
+
+	/* Mapped already: no fault. */
+	vcpu_run(self->vcpu);
+	EXPECT_EQ(usage().faults[GMEM_FAULT_VCPU], 8);
+
+	ASSERT_EQ(punch(self->vm, 2, 3), 0);
+	vcpu_run(self->vcpu);
+	EXPECT_EQ(usage().faults[GMEM_FAULT_VCPU], 11);
+	EXPECT_EQ(usage().allocated_pages, 11);
+	EXPECT_EQ(usage().freed_pages, 3);
+}
+
+TEST_F(account, memory_without_a_memslot)
+{
+	int fd = vm_create_guest_memfd(self->vm, DATA_SIZE, 0);
+	struct kvm_userspace_memory_region2 region = {
+		.slot = DATA_SLOT + 1,
+		.flags = KVM_MEM_GUEST_MEMFD,
+		.guest_phys_addr = DATA_GPA * 2,
+		.memory_size = DATA_SIZE / 2,
+		.userspace_addr = (uintptr_t)addr_gpa2hva(self->vm, DATA_GPA),
+		.guest_memfd = fd,
+		.guest_memfd_offset = DATA_SIZE / 4,
+	};
+	struct kvm_memory_attributes attr = {
+		.address = DATA_GPA * 2,
+		.size = 8 * PAGE_SIZE,
+		.attributes = KVM_MEMORY_ATTRIBUTE_PRIVATE,
+	};
+
+	EXPECT_EQ(usage().size_pages, 2 * DATA_PAGES);
+	ASSERT_EQ(fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, DATA_SIZE), 0);
+	/* No guest can use it. */
+	EXPECT_EQ(usage().stale_pages, DATA_PAGES);
+
+	ASSERT_EQ(__vm_ioctl(self->vm, KVM_SET_MEMORY_ATTRIBUTES, &attr), 0);
+	EXPECT_EQ(usage().stale_pages, DATA_PAGES);
+
+	/* The memslot makes 8 private frames of it. */
+	ASSERT_EQ(__vm_ioctl(self->vm, KVM_SET_USER_MEMORY_REGION2, &region), 0);
+	EXPECT_EQ(usage().stale_pages, DATA_PAGES - 8);
+
+	region.memory_size = 0;
+	ASSERT_EQ(__vm_ioctl(self->vm, KVM_SET_USER_MEMORY_REGION2, &region), 0);
+	EXPECT_EQ(usage().stale_pages, DATA_PAGES);
+	EXPECT_EQ(usage().invalidations[GMEM_INVALIDATE_UNBIND], 1);
+
+	close(fd);
+	EXPECT_EQ(usage().stale_pages, 0);
+	EXPECT_EQ(usage().populated_pages, 0);
+	EXPECT_EQ(usage().freed_pages, DATA_PAGES);
+	EXPECT_EQ(usage().size_pages, DATA_PAGES);
+	EXPECT_EQ(usage().invalidations[GMEM_INVALIDATE_RELEASE], 1);
+}
+
+TEST_F(account, file_closed_under_a_memslot)
+{
+	ASSERT_EQ(convert(self->vm, 0, 64, true), 0);
+	ASSERT_EQ(populate(self->vm, 0, 64), 0);
+	ASSERT_EQ(convert(self->vm, 0, 10, false), 0);
+	EXPECT_EQ(usage().stale_pages, 10);
+
+	close(data_fd(self->vm));
+	EXPECT_EQ(usage().stale_pages, 0);
+	EXPECT_EQ(usage().populated_pages, 0);
+	/* The library closes the file once more. */
+	memslot2region(self->vm, DATA_SLOT)->region.guest_memfd = dup(0);
+}
+
+/* The value of a stat in debugfs, ~0 if there is none. */
+static uint64_t debugfs_stat(const char *name)
+{
+	unsigned long long value = ~0ULL;
+	char path[512], prefix[32];
+	struct dirent *entry;
+	DIR *dir;
+	FILE *f;
+
+	snprintf(prefix, sizeof(prefix), "%d-", getpid());
+	dir = opendir("/sys/kernel/debug/kvm");
+	MUST(dir, "no /sys/kernel/debug/kvm");
+	while ((entry = readdir(dir))) {
+		if (strncmp(entry->d_name, prefix, strlen(prefix)))
+			continue;
+		snprintf(path, sizeof(path), "/sys/kernel/debug/kvm/%s/%s",
+			 entry->d_name, name);
+		f = fopen(path, "r");
+		if (f && fscanf(f, "%llu", &value) != 1)
+			value = ~0ULL;
+		if (f)
+			fclose(f);
+	}
+	closedir(dir);
+
+	return value;
+}
+
+TEST_F(account, kvm_stats_agree)
+{
+	struct gmem_vm_sample u;
+
+	ASSERT_EQ(convert(self->vm, 0, 64, true), 0);
+	vcpu_run(self->vcpu);
+	ASSERT_EQ(prefault(self->vcpu, 30, 10), 0);
+	ASSERT_EQ(convert(self->vm, 4, 32, false), 0);
+	ASSERT_EQ(punch(self->vm, 38, 1), 0);
+	u = usage();
+
+#define SAME(stat, value)						\
+	do {								\
+		EXPECT_EQ(vm_get_stat(self->vm, "gmem_" stat), value);	\
+		EXPECT_EQ(debugfs_stat("gmem_" stat), value);		\
+	} while (0)
+	SAME("private_pages", u.private_pages);
+	SAME("populated_pages", u.populated_pages);
+	SAME("stale_pages", u.stale_pages);
+	SAME("freed_pages", u.freed_pages);
+	SAME("conversions", u.conversions);
+	SAME("pages_to_private", u.pages_to_private);
+	SAME("pages_to_shared", u.pages_to_shared);
+	SAME("invalidations_conversion",
+	     u.invalidations[GMEM_INVALIDATE_CONVERSION]);
+	SAME("invalidations_punch_hole",
+	     u.invalidations[GMEM_INVALIDATE_PUNCH_HOLE]);
+#undef SAME
+	/* debugfs adds a VM's vCPUs up. */
+	EXPECT_EQ(debugfs_stat("gmem_faults"), 8);
+	EXPECT_EQ(debugfs_stat("gmem_prefaults"), 10);
+	EXPECT_EQ(u.populated_pages, 17);
+	EXPECT_EQ(u.stale_pages, 10);
+	EXPECT_EQ(debugfs_stat("gmem_no_such_stat"), ~0ULL);
+}
+
+/* Converts and frees at random beside a running vCPU. */
+static volatile bool stop;
+
+static void *punisher(void *arg)
+{
+	unsigned int seed = 1;
+	struct kvm_vm *vm = arg;
+
+	while (!stop) {
+		uint64_t page = rand_r(&seed) % 8;
+
+		switch (rand_r(&seed) % 4) {
+		case 0:
+			punch(vm, page, 1);
+			break;
+		case 1:
+			populate(vm, page, 1);
+			break;
+		default:
+			convert(vm, page, 1 + rand_r(&seed) % 4, rand_r(&seed) % 2);
+		}
+	}
+	return NULL;
+}
+
+/*
+ * Whatever the order in which faults, conversions and holes met, at rest the
+ * counters are those of the pages: the record of what is private is made by
+ * this test, the pages are counted by punching them one by one.
+ */
+TEST_F(account, exact_after_a_race)
+{
+	uint64_t i, private = 0, stale = 0, populated = 0, freed;
+	pthread_t threads[2];
+	struct gmem_vm_sample u;
+	int rounds;
+
+	ASSERT_EQ(convert(self->vm, 0, 64, true), 0);
+	for (i = 0; i < 2; i++)
+		ASSERT_EQ(pthread_create(&threads[i], NULL, punisher, self->vm), 0);
+	for (rounds = 0; rounds < 2000; rounds++) {
+		if (__vcpu_run(self->vcpu) && errno == EFAULT)
+			/* The page is shared just now: make it private again. */
+			convert(self->vm, (self->vcpu->run->memory_fault.gpa -
+					   DATA_GPA) / PAGE_SIZE, 1, true);
+	}
+	stop = true;
+	for (i = 0; i < 2; i++)
+		pthread_join(threads[i], NULL);
+
+	u = usage();
+	/* Making each page shared tells by the counter whether it was private. */
+	for (i = 0; i < DATA_PAGES; i++) {
+		uint64_t to_shared = usage().pages_to_shared;
+		bool was_private, was_populated;
+
+		ASSERT_EQ(convert(self->vm, i, 1, false), 0);
+		was_private = usage().pages_to_shared != to_shared;
+		freed = usage().freed_pages;
+		ASSERT_EQ(punch(self->vm, i, 1), 0);
+		was_populated = usage().freed_pages != freed;
+		private += was_private;
+		populated += was_populated;
+		stale += was_populated && !was_private;
+	}
+	EXPECT_EQ(u.private_pages, private);
+	EXPECT_EQ(u.populated_pages, populated);
+	EXPECT_EQ(u.stale_pages, stale);
+	EXPECT_EQ(usage().populated_pages, 0);
+	EXPECT_EQ(usage().stale_pages, 0);
+	EXPECT_EQ(usage().private_pages, 0);
+	printf("# %llu conversions, %llu pages allocated\n", u.conversions,
+	       u.allocated_pages);
+}
+
+TEST_F(account, dead_vms_are_gone)
+{
+	EXPECT_EQ(usage().pid, getpid());
+	kvm_vm_free(self->vm);
+	self->vm = NULL;
+	EXPECT_EQ(usage().pid, 0);
+}
+
+int main(int argc, char **argv)
+{
+	libbpf_set_print(NULL);
+	return test_harness_run(argc, argv);
+}

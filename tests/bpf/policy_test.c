@@ -1,0 +1,717 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The rules of struct kvm_gmem_ops, each with guests that would notice if it
+ * were broken.  Where a rule is about order, the test waits for an event and
+ * never for a time.
+ */
+#include <sys/wait.h>
+
+#include "gmem_test.h"
+#include "refused.skel.h"
+
+/* A delay that no test waits for the end of. */
+#define LONG_NS		(3600LL * 1000 * 1000 * 1000)
+
+FIXTURE(policy) {
+	struct kvm_vcpu *vcpu;
+	struct kvm_vm *vm;
+};
+
+FIXTURE_SETUP(policy)
+{
+	self->vm = new_vm(&self->vcpu, 1);
+	ASSERT_EQ(convert(self->vm, 0, DATA_PAGES, true), 0);
+}
+
+FIXTURE_TEARDOWN(policy)
+{
+	kvm_vm_free(self->vm);
+}
+
+static void ignore_signal(int signal)
+{
+}
+
+/* A thread that signals can get out of a delay. */
+struct worker {
+	pthread_t thread;
+	struct kvm_vm *vm;
+	struct kvm_vcpu *vcpu;
+	int result;
+	bool done;
+};
+
+static void *convert_worker(void *arg)
+{
+	struct worker *worker = arg;
+
+	worker->result = convert(worker->vm, 0, 1, false);
+	__atomic_store_n(&worker->done, true, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+static void *populate_worker(void *arg)
+{
+	struct worker *worker = arg;
+
+	worker->result = populate(worker->vm, 0, 1);
+	__atomic_store_n(&worker->done, true, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+static void *prefault_worker(void *arg)
+{
+	struct worker *worker = arg;
+
+	worker->result = prefault(worker->vcpu, 0, 1);
+	__atomic_store_n(&worker->done, true, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+static void *run_worker(void *arg)
+{
+	struct worker *worker = arg;
+
+	worker->result = __vcpu_run(worker->vcpu) ? errno : 0;
+	__atomic_store_n(&worker->done, true, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+static void start(struct worker *worker, void *(*fn)(void *),
+		  struct kvm_vm *vm, struct kvm_vcpu *vcpu)
+{
+	struct sigaction action = { .sa_handler = ignore_signal };
+
+	*worker = (struct worker){ .vm = vm, .vcpu = vcpu };
+	sigaction(SIGUSR1, &action, NULL);
+	MUST(!pthread_create(&worker->thread, NULL, fn, worker),
+		    "cannot start a thread");
+}
+
+static bool is_done(struct worker *worker)
+{
+	return __atomic_load_n(&worker->done, __ATOMIC_ACQUIRE);
+}
+
+/* Signals until the thread came out: it may not yet be in when we begin. */
+static int interrupt(struct worker *worker)
+{
+	while (!is_done(worker)) {
+		pthread_kill(worker->thread, SIGUSR1);
+		usleep(1000);
+	}
+	pthread_join(worker->thread, NULL);
+	return worker->result;
+}
+
+static int finish(struct worker *worker)
+{
+	pthread_join(worker->thread, NULL);
+	return worker->result;
+}
+
+static void await(volatile __u64 *counter, __u64 value)
+{
+	while (__atomic_load_n(counter, __ATOMIC_ACQUIRE) < value)
+		usleep(1000);
+}
+
+/* Memslot updates wait for whoever is in a section of kvm->srcu. */
+static void update_memslots(struct kvm_vm *vm)
+{
+	vm_userspace_mem_region_add(vm, VM_MEM_SRC_ANONYMOUS, DATA_GPA * 2,
+				    DATA_SLOT + 1, 1, 0);
+	vm_mem_region_delete(vm, DATA_SLOT + 1);
+}
+
+TEST_F(policy, is_asked_with_the_request)
+{
+	struct puppet_bpf *p = new_puppet("asked", 0, 0, 0);
+	struct bpf_link *link = attach(p);
+
+	EXPECT_EQ(convert(self->vm, 3, 5, false), 0);
+	EXPECT_EQ(p->bss->converts, 1);
+	EXPECT_EQ(p->bss->convert_start, DATA_GPA / PAGE_SIZE + 3);
+	EXPECT_EQ(p->bss->convert_end, DATA_GPA / PAGE_SIZE + 8);
+	EXPECT_EQ(p->bss->convert_attributes, 0);
+	EXPECT_EQ(p->bss->invalidated[GMEM_INVALIDATE_CONVERSION], 1);
+	EXPECT_EQ(p->bss->last_vm, usage().vm_id);
+
+	EXPECT_EQ(prefault(self->vcpu, 10, 1), 0);
+	EXPECT_EQ(p->bss->faults, 1);
+	EXPECT_EQ(p->bss->fault_gfn, DATA_GPA / PAGE_SIZE + 10);
+	EXPECT_EQ(p->bss->fault_index, 10);
+	EXPECT_EQ(p->bss->fault_pages, 1);
+	EXPECT_EQ(p->bss->fault_reason, GMEM_FAULT_PREFAULT);
+	EXPECT_EQ(p->bss->fault_present, 0);
+
+	EXPECT_EQ(populate(self->vm, 10, 4), 0);
+	EXPECT_EQ(p->bss->fault_pages, 4);
+	EXPECT_EQ(p->bss->fault_reason, GMEM_FAULT_FALLOCATE);
+	EXPECT_EQ(p->bss->fault_present, 1);
+
+	vcpu_run(self->vcpu);
+	EXPECT_EQ(p->bss->fault_reason, GMEM_FAULT_VCPU);
+	EXPECT_EQ(p->bss->fault_index, 0);
+
+	bpf_link__destroy(link);
+	EXPECT_EQ(convert(self->vm, 3, 5, true), 0);
+	EXPECT_EQ(p->bss->converts, 1);
+	EXPECT_EQ(p->bss->out_of_order, 0);
+	puppet_bpf__destroy(p);
+}
+
+TEST_F(policy, denial_changes_nothing)
+{
+	static const int errnos[] = { EPERM, EACCES, EBUSY, ENOMEM, ENOSPC, EDQUOT };
+	struct puppet_bpf *p = new_puppet("deny", 0, 0, 0);
+	struct bpf_link *link = attach(p);
+	struct gmem_vm_sample before = usage(), after;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(errnos); i++) {
+		p->bss->convert_verdict = -errnos[i];
+		EXPECT_EQ(convert(self->vm, 0, 1, false), errnos[i]);
+		p->bss->fault_verdict = -errnos[i];
+		EXPECT_EQ(prefault(self->vcpu, 0, 1), errnos[i]);
+		EXPECT_EQ(populate(self->vm, 0, 1), errnos[i]);
+	}
+
+	after = usage();
+	EXPECT_EQ(after.private_pages, before.private_pages);
+	EXPECT_EQ(after.populated_pages, before.populated_pages);
+	EXPECT_EQ(after.conversions_denied - before.conversions_denied, 6);
+	EXPECT_EQ(after.faults_denied - before.faults_denied, 12);
+	EXPECT_EQ(policy_info("deny").denied, 18);
+	EXPECT_EQ(policy_info("deny").clamped, 0);
+
+	bpf_link__destroy(link);
+	EXPECT_EQ(convert(self->vm, 0, 1, false), 0);
+	puppet_bpf__destroy(p);
+}
+
+TEST_F(policy, unknown_errno_is_clamped)
+{
+	struct puppet_bpf *p = new_puppet("clamp", 0, 0, 0);
+	struct bpf_link *link = attach(p);
+
+	p->bss->convert_verdict = -EFAULT;
+	EXPECT_EQ(convert(self->vm, 0, 1, false), EACCES);
+	p->bss->convert_verdict = -(1LL << 40);
+	EXPECT_EQ(convert(self->vm, 0, 1, false), EACCES);
+	EXPECT_EQ(policy_info("clamp").clamped, 2);
+	EXPECT_EQ(policy_info("clamp").denied, 2);
+
+	bpf_link__destroy(link);
+	puppet_bpf__destroy(p);
+}
+
+TEST_F(policy, denied_guest_goes_on)
+{
+	struct puppet_bpf *p = new_puppet("fault", 0, 0, 0);
+	struct bpf_link *link = attach(p);
+	struct ucall uc;
+
+	p->bss->fault_verdict = -EDQUOT;
+	EXPECT_EQ(__vcpu_run(self->vcpu), -1);
+	EXPECT_EQ(errno, EDQUOT);
+	EXPECT_EQ(self->vcpu->run->exit_reason, KVM_EXIT_MEMORY_FAULT);
+	EXPECT_EQ(self->vcpu->run->memory_fault.gpa, DATA_GPA);
+	EXPECT_EQ(usage().populated_pages, 0);
+
+	p->bss->fault_verdict = 0;
+	vcpu_run(self->vcpu);
+	EXPECT_EQ(get_ucall(self->vcpu, &uc), UCALL_SYNC);
+	EXPECT_EQ(usage().populated_pages, 1);
+
+	bpf_link__destroy(link);
+	puppet_bpf__destroy(p);
+}
+
+TEST_F(policy, delay_asks_again)
+{
+	struct puppet_bpf *p = new_puppet("delay", 0, 0, 0);
+	struct bpf_link *link = attach(p);
+	struct gmem_vm_sample after;
+
+	p->bss->convert_verdict = 1000;
+	p->data->convert_times = 3;
+	EXPECT_EQ(convert(self->vm, 0, 1, false), 0);
+	EXPECT_EQ(p->bss->converts, 4);
+
+	p->bss->fault_verdict = 1000;
+	p->data->fault_times = 2;
+	EXPECT_EQ(prefault(self->vcpu, 5, 1), 0);
+	EXPECT_EQ(p->bss->faults, 3);
+
+	p->data->fault_times = 2;
+	EXPECT_EQ(populate(self->vm, 6, 1), 0);
+	EXPECT_EQ(p->bss->faults, 6);
+
+	ASSERT_EQ(convert(self->vm, 0, 1, true), 0);
+	p->data->fault_times = 2;
+	vcpu_run(self->vcpu);
+	EXPECT_EQ(p->bss->faults, 9);
+
+	after = usage();
+	EXPECT_EQ(after.conversions_delayed, 3);
+	EXPECT_EQ(after.faults_delayed, 6);
+	EXPECT_EQ(after.delayed_ns, 9000);
+	EXPECT_EQ(policy_info("delay").delayed, 9);
+	EXPECT_EQ(policy_info("delay").delayed_ns, 9000);
+
+	bpf_link__destroy(link);
+	puppet_bpf__destroy(p);
+}
+
+TEST_F(policy, delay_is_capped)
+{
+	struct puppet_bpf *p = new_puppet("capped", 0, 0, 0);
+	struct bpf_link *link = attach(p);
+
+	write_parameter("gmem_delay_max_ms", "2");
+	p->bss->convert_verdict = LONG_NS;
+	p->data->convert_times = 1;
+	EXPECT_EQ(convert(self->vm, 0, 1, false), 0);
+	EXPECT_EQ(usage().delayed_ns, 2000000);
+	EXPECT_EQ(policy_info("capped").clamped, 1);
+	write_parameter("gmem_delay_max_ms", "1000");
+
+	bpf_link__destroy(link);
+	puppet_bpf__destroy(p);
+}
+
+TEST_F(policy, signal_ends_a_delay)
+{
+	struct puppet_bpf *p = new_puppet("signal", 0, 0, 0);
+	struct bpf_link *link = attach(p);
+	struct worker worker;
+
+	p->bss->convert_verdict = LONG_NS;
+	start(&worker, convert_worker, self->vm, NULL);
+	await(&p->bss->converts, 1);
+	EXPECT_EQ(interrupt(&worker), EINTR);
+
+	p->bss->fault_verdict = LONG_NS;
+	start(&worker, populate_worker, self->vm, NULL);
+	await(&p->bss->faults, 1);
+	EXPECT_EQ(interrupt(&worker), EINTR);
+
+	p->bss->faults = 0;
+	start(&worker, prefault_worker, self->vm, self->vcpu);
+	await(&p->bss->faults, 1);
+	EXPECT_EQ(interrupt(&worker), EINTR);
+
+	p->bss->faults = 0;
+	start(&worker, run_worker, self->vm, self->vcpu);
+	await(&p->bss->faults, 1);
+	EXPECT_EQ(interrupt(&worker), EINTR);
+	EXPECT_EQ(usage().populated_pages, 0);
+
+	bpf_link__destroy(link);
+	puppet_bpf__destroy(p);
+}
+
+TEST_F(policy, memslots_change_during_a_delay)
+{
+	struct puppet_bpf *p = new_puppet("memslots", 0, 0, 0);
+	struct bpf_link *link = attach(p);
+	struct worker worker;
+
+	p->bss->convert_verdict = LONG_NS;
+	start(&worker, convert_worker, self->vm, NULL);
+	await(&p->bss->converts, 1);
+	update_memslots(self->vm);
+	EXPECT_FALSE(is_done(&worker));
+	EXPECT_EQ(interrupt(&worker), EINTR);
+
+	p->bss->fault_verdict = LONG_NS;
+	start(&worker, populate_worker, self->vm, NULL);
+	await(&p->bss->faults, 1);
+	update_memslots(self->vm);
+	/* Neither do other users of the file wait for it. */
+	EXPECT_EQ(punch(self->vm, 0, DATA_PAGES), 0);
+	EXPECT_FALSE(is_done(&worker));
+	EXPECT_EQ(interrupt(&worker), EINTR);
+
+	p->bss->faults = 0;
+	start(&worker, prefault_worker, self->vm, self->vcpu);
+	await(&p->bss->faults, 1);
+	update_memslots(self->vm);
+	EXPECT_FALSE(is_done(&worker));
+	EXPECT_EQ(interrupt(&worker), EINTR);
+
+	p->bss->faults = 0;
+	start(&worker, run_worker, self->vm, self->vcpu);
+	await(&p->bss->faults, 1);
+	update_memslots(self->vm);
+	EXPECT_FALSE(is_done(&worker));
+	EXPECT_EQ(interrupt(&worker), EINTR);
+
+	bpf_link__destroy(link);
+	puppet_bpf__destroy(p);
+}
+
+TEST_F(policy, memslot_goes_during_a_delay)
+{
+	struct puppet_bpf *p = new_puppet("gone", 0, 0, 0);
+	struct bpf_link *link = attach(p);
+	struct worker worker;
+
+	/* The fault is replayed from the start and finds no memslot. */
+	write_parameter("gmem_delay_max_ms", "20");
+	p->bss->fault_verdict = LONG_NS;
+	start(&worker, run_worker, self->vm, self->vcpu);
+	await(&p->bss->faults, 1);
+	vm_mem_region_delete(self->vm, DATA_SLOT);
+	EXPECT_EQ(finish(&worker), EFAULT);
+	EXPECT_EQ(self->vcpu->run->exit_reason, KVM_EXIT_MEMORY_FAULT);
+	write_parameter("gmem_delay_max_ms", "1000");
+
+	bpf_link__destroy(link);
+	puppet_bpf__destroy(p);
+}
+
+TEST_F(policy, kill_ends_a_delayed_vmm)
+{
+	struct puppet_bpf *p = new_puppet("kill", 0, 0, 0);
+	struct bpf_link *link = attach(p);
+	int status;
+	pid_t pid;
+
+	p->bss->convert_verdict = LONG_NS;
+	p->data->convert_times = 1;
+	pid = fork();
+	ASSERT_GE(pid, 0);
+	if (!pid) {
+		struct kvm_vcpu *vcpu;
+
+		convert(new_vm(&vcpu, 1), 0, 1, true);
+		_exit(1);
+	}
+	await(&p->bss->converts, 1);
+	kill(pid, SIGKILL);
+	ASSERT_EQ(waitpid(pid, &status, 0), pid);
+	EXPECT_TRUE(WIFSIGNALED(status));
+	/* Its VM is gone, not only the process. */
+	await(&p->bss->exits, 1);
+
+	bpf_link__destroy(link);
+	EXPECT_EQ(p->bss->out_of_order, 0);
+	puppet_bpf__destroy(p);
+}
+
+TEST_F(policy, detach_during_a_delay)
+{
+	struct puppet_bpf *p = new_puppet("detach", 0, 0, 0);
+	struct bpf_link *link = attach(p);
+	struct worker worker;
+
+	write_parameter("gmem_delay_max_ms", "20");
+	p->bss->convert_verdict = LONG_NS;
+	start(&worker, convert_worker, self->vm, NULL);
+	await(&p->bss->converts, 1);
+	bpf_link__destroy(link);
+	/* Nobody is left to say no. */
+	EXPECT_EQ(finish(&worker), 0);
+	write_parameter("gmem_delay_max_ms", "1000");
+	puppet_bpf__destroy(p);
+}
+
+TEST_F(policy, first_denial_wins)
+{
+	struct puppet_bpf *last = new_puppet("last", 0, 10, 0);
+	struct puppet_bpf *first = new_puppet("first", 0, -10, 0);
+	struct puppet_bpf *middle = new_puppet("middle", 0, 0, 0);
+	struct bpf_link *links[] = { attach(last), attach(first), attach(middle) };
+
+	last->bss->convert_verdict = -EBUSY;
+	middle->bss->convert_verdict = -ENOSPC;
+	EXPECT_EQ(convert(self->vm, 0, 1, false), ENOSPC);
+	EXPECT_EQ(first->bss->converts, 1);
+	EXPECT_EQ(middle->bss->converts, 1);
+	EXPECT_EQ(last->bss->converts, 0);
+
+	/* A denial also beats the delay of one who came before. */
+	first->bss->convert_verdict = LONG_NS;
+	EXPECT_EQ(convert(self->vm, 0, 1, false), ENOSPC);
+	EXPECT_EQ(usage().conversions_delayed, 0);
+
+	bpf_link__destroy(links[2]);
+	first->bss->convert_verdict = 0;
+	EXPECT_EQ(convert(self->vm, 0, 1, false), EBUSY);
+
+	bpf_link__destroy(links[0]);
+	bpf_link__destroy(links[1]);
+	puppet_bpf__destroy(last);
+	puppet_bpf__destroy(first);
+	puppet_bpf__destroy(middle);
+}
+
+TEST_F(policy, longest_delay_holds)
+{
+	struct puppet_bpf *a = new_puppet("short", 0, 0, 0);
+	struct puppet_bpf *b = new_puppet("long", 0, 0, 0);
+	struct bpf_link *links[] = { attach(a), attach(b) };
+
+	a->bss->convert_verdict = 1000;
+	a->data->convert_times = 1;
+	b->bss->convert_verdict = 3000;
+	b->data->convert_times = 1;
+	EXPECT_EQ(convert(self->vm, 0, 1, false), 0);
+	EXPECT_EQ(usage().conversions_delayed, 1);
+	EXPECT_EQ(usage().delayed_ns, 3000);
+
+	bpf_link__destroy(links[0]);
+	bpf_link__destroy(links[1]);
+	puppet_bpf__destroy(a);
+	puppet_bpf__destroy(b);
+}
+
+TEST_F(policy, audit_never_enforces)
+{
+	struct puppet_bpf *p = new_puppet("audit", 0, 0, GMEM_POLICY_AUDIT);
+	struct bpf_link *link = attach(p);
+
+	p->bss->convert_verdict = -EBUSY;
+	EXPECT_EQ(convert(self->vm, 0, 1, false), 0);
+	p->bss->fault_verdict = LONG_NS;
+	EXPECT_EQ(prefault(self->vcpu, 1, 1), 0);
+	EXPECT_EQ(usage().conversions_denied, 0);
+	EXPECT_EQ(usage().faults_delayed, 0);
+	EXPECT_EQ(policy_info("audit").denied, 1);
+	EXPECT_EQ(policy_info("audit").delayed, 1);
+
+	bpf_link__destroy(link);
+	puppet_bpf__destroy(p);
+}
+
+TEST_F(policy, is_for_one_vm)
+{
+	struct gmem_vm_sample first = usage();
+	struct kvm_vcpu *vcpu;
+	struct kvm_vm *other = new_vm(&vcpu, 1);
+	struct puppet_bpf *p = new_puppet("one", first.vm_id, 0, 0);
+	struct puppet_bpf *nobody = new_puppet("nobody", 1ULL << 60, 0, 0);
+	struct bpf_link *link = attach(p);
+
+	EXPECT_NE(usage().vm_id, first.vm_id);
+	p->bss->convert_verdict = -EBUSY;
+	EXPECT_EQ(convert(self->vm, 0, 1, false), EBUSY);
+	EXPECT_EQ(convert(other, 0, 1, true), 0);
+	EXPECT_EQ(p->bss->inits, 1);
+	EXPECT_EQ(policy_info("one").nr_vms, 1);
+	EXPECT_EQ(policy_info("one").vm_id, first.vm_id);
+
+	EXPECT_EQ(attach_errno(nobody), ESRCH);
+
+	kvm_vm_free(other);
+	bpf_link__destroy(link);
+	puppet_bpf__destroy(p);
+	puppet_bpf__destroy(nobody);
+}
+
+TEST_F(policy, seventeenth_is_refused)
+{
+	struct puppet_bpf *p[17];
+	struct bpf_link *links[16];
+	int i;
+
+	for (i = 0; i < 17; i++)
+		p[i] = new_puppet("many", 0, i, 0);
+	for (i = 0; i < 16; i++)
+		links[i] = attach(p[i]);
+	EXPECT_EQ(attach_errno(p[16]), E2BIG);
+	EXPECT_EQ(p[16]->bss->inits, 0);
+
+	EXPECT_EQ(convert(self->vm, 0, 1, false), 0);
+	for (i = 0; i < 16; i++)
+		EXPECT_EQ(p[i]->bss->converts, 1);
+
+	bpf_link__destroy(links[3]);
+	links[3] = attach(p[16]);
+	EXPECT_EQ(convert(self->vm, 0, 1, true), 0);
+	EXPECT_EQ(p[16]->bss->converts, 1);
+	EXPECT_EQ(p[3]->bss->converts, 1);
+
+	for (i = 0; i < 16; i++)
+		bpf_link__destroy(links[i]);
+	for (i = 0; i < 17; i++)
+		puppet_bpf__destroy(p[i]);
+}
+
+TEST_F(policy, meets_each_vm_once)
+{
+	struct puppet_bpf *p = new_puppet("life", 0, 0, 0);
+	struct kvm_vm *vms[3];
+	struct kvm_vcpu *vcpu;
+	struct bpf_link *link;
+	int i;
+
+	vms[0] = new_vm(&vcpu, 1);
+	link = attach(p);
+	EXPECT_EQ(p->bss->inits, 2);
+	vms[1] = new_vm(&vcpu, 1);
+	vms[2] = new_vm(&vcpu, 1);
+	EXPECT_EQ(p->bss->inits, 4);
+	EXPECT_EQ(policy_info("life").nr_vms, 4);
+
+	kvm_vm_free(vms[0]);
+	EXPECT_EQ(p->bss->exits, 1);
+	EXPECT_EQ(policy_info("life").nr_vms, 3);
+	for (i = 1; i < 3; i++)
+		EXPECT_EQ(convert(vms[i], 0, 1, true), 0);
+
+	bpf_link__destroy(link);
+	EXPECT_EQ(p->bss->exits, 4);
+	EXPECT_EQ(p->bss->inits, 4);
+	EXPECT_EQ(p->bss->out_of_order, 0);
+	kvm_vm_free(vms[1]);
+	kvm_vm_free(vms[2]);
+	EXPECT_EQ(p->bss->exits, 4);
+	puppet_bpf__destroy(p);
+}
+
+TEST_F(policy, needs_a_link)
+{
+	struct puppet_bpf *p = puppet_bpf__open_and_load();
+
+	ASSERT_NE(p, NULL);
+	/* For such a map libbpf writes the element and makes no link. */
+	EXPECT_EQ(bpf_map__attach_struct_ops(p->maps.puppet_linkless), NULL);
+	EXPECT_EQ(errno, EOPNOTSUPP);
+	EXPECT_EQ(policy_info("linkless").nr_vms, ~0U);
+	puppet_bpf__destroy(p);
+}
+
+TEST_F(policy, update_swaps_it)
+{
+	struct puppet_bpf *old = new_puppet("old", 0, 0, 0);
+	struct puppet_bpf *new = new_puppet("new", 0, 5, 0);
+	struct puppet_bpf *other = new_puppet("other", usage().vm_id, 0, 0);
+	struct bpf_link *link = attach(old);
+	unsigned int link_id = policy_info("old").link_id;
+
+	EXPECT_EQ(bpf_link__update_map(link, other->maps.puppet), -EINVAL);
+	EXPECT_EQ(other->bss->inits, 0);
+
+	ASSERT_EQ(bpf_link__update_map(link, new->maps.puppet), 0);
+	EXPECT_EQ(new->bss->inits, 1);
+	EXPECT_EQ(old->bss->exits, 1);
+	EXPECT_EQ(policy_info("old").nr_vms, ~0U);
+	EXPECT_EQ(policy_info("new").link_id, link_id);
+	EXPECT_EQ(policy_info("new").priority, 5);
+
+	EXPECT_EQ(convert(self->vm, 0, 1, false), 0);
+	EXPECT_EQ(old->bss->converts, 0);
+	EXPECT_EQ(new->bss->converts, 1);
+
+	bpf_link__destroy(link);
+	EXPECT_EQ(new->bss->exits, 1);
+	EXPECT_EQ(old->bss->exits, 1);
+	EXPECT_EQ(old->bss->out_of_order + new->bss->out_of_order, 0);
+	puppet_bpf__destroy(old);
+	puppet_bpf__destroy(new);
+	puppet_bpf__destroy(other);
+}
+
+TEST_F(policy, dies_with_its_loader)
+{
+	int ready[2];
+	char byte;
+	pid_t pid;
+
+	ASSERT_EQ(pipe(ready), 0);
+	pid = fork();
+	ASSERT_GE(pid, 0);
+	if (!pid) {
+		struct puppet_bpf *p = new_puppet("orphan", 0, 0, 0);
+
+		p->bss->convert_verdict = -EPERM;
+		attach(p);
+		if (write(ready[1], "", 1) != 1)
+			_exit(1);
+		pause();
+	}
+	ASSERT_EQ(read(ready[0], &byte, 1), 1);
+	EXPECT_EQ(convert(self->vm, 0, 1, false), EPERM);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	/* The link's last reference may be dropped by a worker. */
+	while (policy_info("orphan").nr_vms != ~0U)
+		usleep(1000);
+	EXPECT_EQ(convert(self->vm, 0, 1, false), 0);
+}
+
+TEST_F(policy, switch_turns_all_off)
+{
+	struct puppet_bpf *p = new_puppet("switch", 0, 0, 0);
+	struct bpf_link *link = attach(p);
+
+	p->bss->convert_verdict = -EBUSY;
+	p->bss->fault_verdict = -EBUSY;
+	EXPECT_EQ(convert(self->vm, 0, 1, false), EBUSY);
+	write_parameter("gmem_policies", "N");
+	EXPECT_EQ(convert(self->vm, 0, 1, false), 0);
+	EXPECT_EQ(prefault(self->vcpu, 1, 1), 0);
+	EXPECT_EQ(p->bss->converts, 1);
+	EXPECT_EQ(p->bss->invalidates, 0);
+	write_parameter("gmem_policies", "Y");
+	EXPECT_EQ(convert(self->vm, 0, 1, true), EBUSY);
+
+	bpf_link__destroy(link);
+	EXPECT_EQ(p->bss->inits, 1);
+	EXPECT_EQ(p->bss->exits, 1);
+	puppet_bpf__destroy(p);
+}
+
+static int load_errno(const char *name, unsigned int flags)
+{
+	struct puppet_bpf *p = puppet_bpf__open();
+	int r;
+
+	bpf_map__set_autocreate(p->maps.puppet_linkless, false);
+	memset(puppet_name(p), 0, PUPPET_NAME_LEN);
+	memcpy(puppet_name(p), name, strlen(name));
+	p->struct_ops.puppet->flags = flags;
+	r = puppet_bpf__load(p);
+	if (!r)
+		r = -attach_errno(p);
+	puppet_bpf__destroy(p);
+	return -r;
+}
+
+TEST_F(policy, bad_names_and_flags_are_refused)
+{
+	EXPECT_EQ(load_errno("", 0), EINVAL);
+	EXPECT_EQ(load_errno("two words", 0), EINVAL);
+	EXPECT_EQ(load_errno("esc\033[2J", 0), EINVAL);
+	EXPECT_EQ(load_errno("a-name-of-32-characters-is-long.", 0), EINVAL);
+	EXPECT_EQ(load_errno("fine", 2), EINVAL);
+	EXPECT_EQ(load_errno("a-name-of-31-characters-is-fine", 0), 0);
+}
+
+static int refused_errno(const char *map)
+{
+	struct refused_bpf *p = refused_bpf__open();
+	int r;
+
+	MUST(p, "cannot open the refused programs");
+	bpf_map__set_autocreate(bpf_object__find_map_by_name(p->obj, map), true);
+	r = refused_bpf__load(p);
+	refused_bpf__destroy(p);
+	return -r;
+}
+
+TEST_F(policy, verifier_refuses_what_it_must)
+{
+	EXPECT_EQ(refused_errno("sleepable_invalidate_ops"), EINVAL);
+	EXPECT_EQ(refused_errno("writes_arguments_ops"), EACCES);
+	EXPECT_EQ(refused_errno("writes_kvm_ops"), EACCES);
+}
+
+int main(int argc, char **argv)
+{
+	libbpf_set_print(NULL);
+	return test_harness_run(argc, argv);
+}

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A policy on strings: it answers what the test wrote into its globals and
+ * records what it was told.  A test may load it several times; each copy has
+ * its own globals.
+ */
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+char _license[] SEC("license") = "GPL";
+
+/* Answers; a verdict with "times" >= 0 is given so often, then 0. */
+__s64 fault_verdict = 0;
+__s64 fault_times = -1;
+__s64 convert_verdict = 0;
+__s64 convert_times = -1;
+
+/* Records. */
+__u64 inits = 0;
+__u64 exits = 0;
+__u64 faults = 0;
+__u64 converts = 0;
+__u64 invalidates = 0;
+__u64 out_of_order = 0;
+__u64 fault_gfn = 0;
+__u64 fault_index = 0;
+__u64 fault_pages = 0;
+__u32 fault_reason = 0;
+__u32 fault_present = 0;
+__u64 convert_start = 0;
+__u64 convert_end = 0;
+__u64 convert_attributes = 0;
+__u64 invalidated[5] = {};
+__u64 freed = 0;
+__u64 last_vm = 0;
+
+/* The VMs between their vm_init and their vm_exit. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 64);
+	__type(key, __u64);
+	__type(value, __u64);
+} vms SEC(".maps");
+
+extern u64 bpf_kvm_gmem_vm_id(const struct kvm *kvm) __ksym;
+
+static void check_known(struct kvm *kvm)
+{
+	__u64 id = bpf_kvm_gmem_vm_id(kvm);
+
+	last_vm = id;
+	if (!bpf_map_lookup_elem(&vms, &id))
+		__sync_fetch_and_add(&out_of_order, 1);
+}
+
+SEC("struct_ops.s/vm_init")
+void BPF_PROG(puppet_vm_init, struct kvm *kvm)
+{
+	__u64 id = bpf_kvm_gmem_vm_id(kvm);
+
+	if (bpf_map_update_elem(&vms, &id, &id, BPF_NOEXIST))
+		__sync_fetch_and_add(&out_of_order, 1);
+	__sync_fetch_and_add(&inits, 1);
+}
+
+SEC("struct_ops.s/vm_exit")
+void BPF_PROG(puppet_vm_exit, struct kvm *kvm)
+{
+	__u64 id = bpf_kvm_gmem_vm_id(kvm);
+
+	if (bpf_map_delete_elem(&vms, &id))
+		__sync_fetch_and_add(&out_of_order, 1);
+	__sync_fetch_and_add(&exits, 1);
+}
+
+static s64 answer(__s64 verdict, __s64 *times)
+{
+	if (*times < 0)
+		return verdict;
+	if (!*times)
+		return 0;
+	__sync_fetch_and_add(times, -1);
+	return verdict;
+}
+
+SEC("struct_ops.s/fault")
+s64 BPF_PROG(puppet_fault, struct kvm *kvm, const struct kvm_gmem_fault *fault)
+{
+	check_known(kvm);
+	fault_gfn = fault->gfn;
+	fault_index = fault->index;
+	fault_pages = fault->nr_pages;
+	fault_reason = fault->reason;
+	fault_present = fault->present;
+	__sync_fetch_and_add(&faults, 1);
+	return answer(fault_verdict, &fault_times);
+}
+
+SEC("struct_ops.s/convert")
+s64 BPF_PROG(puppet_convert, struct kvm *kvm,
+	     const struct kvm_gmem_convert *convert)
+{
+	check_known(kvm);
+	convert_start = convert->start;
+	convert_end = convert->end;
+	convert_attributes = convert->attributes;
+	__sync_fetch_and_add(&converts, 1);
+	return answer(convert_verdict, &convert_times);
+}
+
+SEC("struct_ops/invalidate")
+void BPF_PROG(puppet_invalidate, struct kvm *kvm,
+	      const struct kvm_gmem_invalidate *invalidate)
+{
+	__u32 reason = invalidate->reason;
+
+	check_known(kvm);
+	/* Keep the compiler from reading it anew after the check. */
+	barrier_var(reason);
+	if (reason < 5)
+		__sync_fetch_and_add(&invalidated[reason], 1);
+	__sync_fetch_and_add(&freed, invalidate->pages_freed);
+	__sync_fetch_and_add(&invalidates, 1);
+}
+
+SEC(".struct_ops.link")
+struct kvm_gmem_ops puppet = {
+	.vm_init = (void *)puppet_vm_init,
+	.vm_exit = (void *)puppet_vm_exit,
+	.fault = (void *)puppet_fault,
+	.convert = (void *)puppet_convert,
+	.invalidate = (void *)puppet_invalidate,
+	.name = "puppet",
+};
+
+/* The same without the flag that asks for a link. */
+SEC(".struct_ops")
+struct kvm_gmem_ops puppet_linkless = {
+	.convert = (void *)puppet_convert,
+	.name = "linkless",
+};
