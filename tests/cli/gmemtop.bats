@@ -9,14 +9,15 @@ bats_require_minimum_version 1.5.0
 # Also read by bats in the child shells of "run".
 build=$BATS_TEST_DIRNAME/../../build
 gmemtop=$build/gmemtop
+gmempolicy=$build/gmempolicy
 gmemload=$build/gmemload
 
 # Three guests that all tests look at: one that changes, two that do not.
 setup_file()
 {
 	cd "$BATS_FILE_TMPDIR" || return
-	"$gmemload" --guest pingpong,name=abuser,mem=8M \
-		--guest steady,name=steady,mem=16M \
+	"$gmemload" --guest pingpong,name=abuser,mem=8M,rate=300 \
+		--guest steady,name=steady,mem=16M,rate=5 \
 		--guest idle,name=idle,mem=32M \
 		--pidfile pids --json load.json 3>&- &
 	echo $! >load.pid
@@ -32,6 +33,7 @@ setup()
 {
 	cd "$BATS_TEST_TMPDIR" || return
 	mine=
+	attached=
 	session=gmemtop-$$-$BATS_TEST_NUMBER
 }
 
@@ -68,7 +70,7 @@ end()
 
 gone()
 {
-	[ ! -d "/proc/$1" ] || grep -q '^State:	Z' "/proc/$1/status"
+	! grep -qs '^State:	[^Z]' "/proc/$1/status"
 }
 
 pid_of()
@@ -206,7 +208,7 @@ wait_screen()
 		opendir(my $dir, "/proc/$pid/fd") or die;
 		for my $n (grep { /^\d+$/ } readdir($dir)) {
 			next unless (readlink("/proc/$pid/fd/$n") // "") =~
-				/guest.?memfd/;
+				/kvm-gmem|guest_memfd/;
 			my $fd = syscall(438, $pidfd, $n + 0, 0);
 			die "pidfd_getfd: $!" if $fd < 0;
 			my $range = pack("QQ", 0, 0);
@@ -256,7 +258,7 @@ wait_screen()
 	[ "$(jq -s length frames.json)" -eq 3 ]
 	run jq -s -e '
 		[range(1; 3) as $i | .[$i] as $now | .[$i - 1] as $before |
-		 ($now.time_ns - $before.time_ns) / 1e9 as $dt |
+		 (($now.time_ns - $before.time_ns) / 1e9) as $dt |
 		 $now.vms[] | . as $vm |
 		 ($before.vms[] | select(.id == $vm.id)) as $old |
 		 (($vm.conversions - $old.conversions) / $dt
@@ -282,6 +284,11 @@ wait_screen()
 	[ "$status" -eq 0 ]
 }
 
+newborn_seen_twice()
+{
+	[ "$(grep -c newborn frames.json)" -ge 2 ]
+}
+
 @test "VMs that are born and die between two samples" {
 	"$gmemtop" --json -d 0.3 >frames.json 3>&- &
 	mine=$!
@@ -292,7 +299,7 @@ wait_screen()
 	kill "$first"
 	wait_for 20 gone "$first"
 	start_vms 1 newborn
-	wait_for 30 grep -q newborn frames.json
+	wait_for 30 newborn_seen_twice
 	end "${mine%% *}"
 	# The last line may be cut short by the signal.
 	sed -i '$d' frames.json
@@ -355,6 +362,40 @@ wait_screen()
 	[[ ${lines[1]} == *"OFF by gmem_policies=N" ]]
 	sample
 	[ "$(jq .policies_enabled frame.json)" = true ]
+}
+
+@test "denials and delays under a policy are the ones that gmemload met" {
+	pid=$(pid_of abuser)
+	attached=1
+	"$gmempolicy" attach ratelimit --pid "$pid" --rate 50 --action deny
+	sample 1
+	run "$gmemtop" -b -n 1 -d 0.5
+	"$gmempolicy" detach --all
+	[[ ${lines[1]} == *"; 1 policy, on" ]]
+	[ "$(jq .policies frame.json)" -eq 1 ]
+	[ "$(of_pid "$pid" '.rates.denied > 0')" = true ]
+	[ "$(jq '[.vms[] | select(.conversions_denied > 0)] | length' frame.json)" -eq 1 ]
+
+	"$gmempolicy" attach ratelimit --pid "$pid" --rate 50 --action delay
+	sample 1
+	"$gmempolicy" detach --all
+	[ "$(of_pid "$pid" '.rates.delayed > 0')" = true ]
+	[ "$(of_pid "$pid" '.conversions_delayed > 0')" = true ]
+	[ "$(jq '[.vms[] | select(.delayed_ns > 0)] | length' frame.json)" -eq 1 ]
+
+	# Nothing attached, nothing moves: the record can be added up.
+	sample 1
+	[ "$(jq .policies frame.json)" -eq 0 ]
+	[ "$(of_pid "$pid" .rates.denied)" = 0 ]
+	denied=$(of_pid "$pid" .conversions_denied)
+	wait_for 10 refused "$denied"
+}
+
+# Has gmemload's abuser met $1 refusals?
+refused()
+{
+	[ "$(jq -s '[.[] | select(.guest == "abuser") | .refused] | add' \
+		"$BATS_FILE_TMPDIR/load.json")" = "$1" ]
 }
 
 ### Bad input
