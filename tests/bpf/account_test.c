@@ -331,6 +331,38 @@ TEST_F(account, exact_after_a_race)
 	       u.allocated_pages);
 }
 
+static void *stat_reader(void *arg)
+{
+	char buffer[32];
+	FILE *f;
+
+	while (!stop) {
+		f = fopen("/sys/kernel/debug/kvm/gmem_populated_pages", "r");
+		MUST(f && fgets(buffer, sizeof(buffer), f), "no global stat");
+		fclose(f);
+	}
+	return NULL;
+}
+
+/* The global stats add up VMs that are only just being made or destroyed. */
+TEST_F(account, stats_while_vms_come_and_go)
+{
+	int kvm = open_kvm_dev_path_or_exit();
+	pthread_t thread;
+	int i;
+
+	ASSERT_EQ(pthread_create(&thread, NULL, stat_reader, NULL), 0);
+	for (i = 0; i < 200; i++) {
+		int fd = ioctl(kvm, KVM_CREATE_VM, KVM_X86_SW_PROTECTED_VM);
+
+		ASSERT_GE(fd, 0);
+		close(fd);
+	}
+	stop = true;
+	pthread_join(thread, NULL);
+	close(kvm);
+}
+
 TEST_F(account, dead_vms_are_gone)
 {
 	EXPECT_EQ(usage().pid, getpid());

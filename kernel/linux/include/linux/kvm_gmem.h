@@ -272,6 +272,7 @@ struct kvm_gmem_conversion {
 #define KVM_GMEM_FAULT_DELAYED	1
 
 void kvm_gmem_bpf_init(void);
+void kvm_gmem_vm_init(struct kvm *kvm);
 void kvm_gmem_vm_created(struct kvm *kvm);
 void kvm_gmem_vm_destroyed(struct kvm *kvm);
 void kvm_gmem_refresh_stats(struct kvm *kvm);
@@ -320,6 +321,10 @@ static inline void kvm_gmem_convert_page(struct kvm_gmem_conversion *conv,
 }
 
 static inline void kvm_gmem_bpf_init(void)
+{
+}
+
+static inline void kvm_gmem_vm_init(struct kvm *kvm)
 {
 }
 

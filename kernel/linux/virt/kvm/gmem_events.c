@@ -80,12 +80,12 @@ static int kvm_gmem_ask_and_wait(struct kvm *kvm, enum kvm_gmem_hook hook,
 /* VMs */
 
 /**
- * kvm_gmem_vm_created - begin to observe a VM
- * @kvm: the VM, complete but not yet known to userspace
+ * kvm_gmem_vm_init - prepare what is kept of a VM
+ * @kvm: the VM, not yet known to anybody, its stats' readers included
  *
- * Context: may sleep.
+ * There is nothing to undo if the VM's creation fails later.
  */
-void kvm_gmem_vm_created(struct kvm *kvm)
+void kvm_gmem_vm_init(struct kvm *kvm)
 {
 	static atomic64_t last_id;
 	struct kvm_gmem_vm *gmem = &kvm->gmem;
@@ -95,12 +95,21 @@ void kvm_gmem_vm_created(struct kvm *kvm)
 	INIT_LIST_HEAD(&gmem->files);
 	spin_lock_init(&gmem->files_lock);
 	atomic_set(&gmem->users, 1);
+}
 
+/**
+ * kvm_gmem_vm_created - begin to observe a VM
+ * @kvm: the VM, complete but not yet known to userspace
+ *
+ * Context: may sleep.
+ */
+void kvm_gmem_vm_created(struct kvm *kvm)
+{
 	trace_kvm_gmem_vm_create(kvm);
 
 	mutex_lock(&kvm_gmem_lock);
 	kvm_gmem_policy_vm_created(kvm);
-	list_add_tail_rcu(&gmem->node, &kvm_gmem_vms);
+	list_add_tail_rcu(&kvm->gmem.node, &kvm_gmem_vms);
 	mutex_unlock(&kvm_gmem_lock);
 }
 

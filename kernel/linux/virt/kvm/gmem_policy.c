@@ -32,7 +32,7 @@ MODULE_PARM_DESC(gmem_policies,
 static unsigned int gmem_delay_max_ms = 1000;
 module_param(gmem_delay_max_ms, uint, 0644);
 MODULE_PARM_DESC(gmem_delay_max_ms,
-		 "Longest delay of one verdict, in milliseconds (default 1000)");
+		 "Longest delay of one verdict, in milliseconds; 0 lets it pass (default 1000)");
 
 static const int kvm_gmem_errnos[KVM_GMEM_NR_ERRNOS] = {
 	EPERM, EACCES, EBUSY, ENOMEM, ENOSPC, EDQUOT,
@@ -174,13 +174,15 @@ static bool kvm_gmem_ops_match(const struct kvm_gmem_ops *ops,
 	return !ops->vm_id || ops->vm_id == kvm->gmem.id;
 }
 
-static void kvm_gmem_vm_init(const struct kvm_gmem_ops *ops, struct kvm *kvm)
+static void kvm_gmem_call_vm_init(const struct kvm_gmem_ops *ops,
+				  struct kvm *kvm)
 {
 	if (ops->vm_init)
 		ops->vm_init(kvm);
 }
 
-static void kvm_gmem_vm_exit(const struct kvm_gmem_ops *ops, struct kvm *kvm)
+static void kvm_gmem_call_vm_exit(const struct kvm_gmem_ops *ops,
+				  struct kvm *kvm)
 {
 	if (ops->vm_exit)
 		ops->vm_exit(kvm);
@@ -236,7 +238,7 @@ static unsigned int kvm_gmem_init_vms(const struct kvm_gmem_ops *ops)
 	list_for_each_entry(kvm, &kvm_gmem_vms, gmem.node) {
 		if (!kvm_gmem_ops_match(ops, kvm))
 			continue;
-		kvm_gmem_vm_init(ops, kvm);
+		kvm_gmem_call_vm_init(ops, kvm);
 		nr_vms++;
 	}
 
@@ -249,7 +251,7 @@ static void kvm_gmem_exit_vms(const struct kvm_gmem_ops *ops)
 
 	list_for_each_entry(kvm, &kvm_gmem_vms, gmem.node) {
 		if (kvm_gmem_ops_match(ops, kvm))
-			kvm_gmem_vm_exit(ops, kvm);
+			kvm_gmem_call_vm_exit(ops, kvm);
 	}
 }
 
@@ -278,7 +280,7 @@ void kvm_gmem_policy_vm_created(struct kvm *kvm)
 	list_for_each_entry(policy, &kvm_gmem_policies, node) {
 		if (!kvm_gmem_ops_match(policy->ops, kvm))
 			continue;
-		kvm_gmem_vm_init(policy->ops, kvm);
+		kvm_gmem_call_vm_init(policy->ops, kvm);
 		policy->nr_vms++;
 	}
 	kvm_gmem_chain_rebuild(kvm);
@@ -299,7 +301,7 @@ void kvm_gmem_policy_vm_destroyed(struct kvm *kvm)
 	list_for_each_entry(policy, &kvm_gmem_policies, node) {
 		if (!kvm_gmem_ops_match(policy->ops, kvm))
 			continue;
-		kvm_gmem_vm_exit(policy->ops, kvm);
+		kvm_gmem_call_vm_exit(policy->ops, kvm);
 		policy->nr_vms--;
 	}
 	RCU_INIT_POINTER(kvm->gmem.chain, NULL);
