@@ -38,15 +38,14 @@ no_qemu()
 }
 
 # Starts a VM that would sleep for long, in a session of its own like a
-# terminal's job; $runner is vm/run itself.
+# terminal's job; $runner is vm/run itself. The VM need not be up to be killed.
 start_sleeper()
 {
 	# bash would start it with SIGINT ignored, which a terminal does not.
 	setsid perl -e '$SIG{INT} = "DEFAULT"; exec @ARGV' \
-		"$vm" --results "$results" -- sh -c 'touch $GMEM_RESULTS/up; sleep 500' \
-		>log 2>&1 3>&- &
+		"$vm" --results "$results" -- sleep 500 >log 2>&1 3>&- &
 	runner=$!
-	wait_for test -e "$results/up"
+	wait_for test -s "$results/console.log"
 	[ -n "$(our_qemus)" ]
 }
 
