@@ -14,6 +14,10 @@ LLVM_STRIP = $(patsubst clang%,llvm-strip%,$(CLANG))
 BPFTOOL = $(B)/bpftool
 SHELL := /bin/bash
 
+# One short line a step; V=1 prints the commands.
+Q := $(if $(V),,@)
+step = $(if $(V),,@printf '  %-8s%s\n' $(1) $@)
+
 CFLAGS = -std=gnu11 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter
 CPPFLAGS = -Itools/lib -Ibpf/include -I$(B)/bpf -I$(B)/libbpf/include
 SELFTESTS = $(B)/selftests/source/..
@@ -31,6 +35,7 @@ LOAD_SRC := $(wildcard tests/load/*.c)
 LOAD_OBJ := $(LOAD_SRC:%.c=$(B)/obj/%.o)
 UNIT_BIN := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/*_test.c))
 BPFTEST_BIN := $(patsubst tests/bpf/%.c,$(B)/tests/bpf/%,$(filter-out %.bpf.c,$(wildcard tests/bpf/*.c)))
+KVMTEST_BIN := $(patsubst tests/kvm/%.c,$(B)/tests/kvm/%,$(wildcard tests/kvm/*.c))
 
 KERNEL_KEY := $(B)/kernel/gmem.key
 LIBBPF_KEY := $(B)/libbpf.key
@@ -97,18 +102,21 @@ kernel-baseline: $(B)/kernel/baseline.key
 
 $(B)/include/vmlinux.h: $(KERNEL_KEY) $(BPFTOOL_KEY)
 	@mkdir -p $(@D)
-	$(BPFTOOL) btf dump file $(B)/kernel/gmem/vmlinux format c >$@
+	$(call step,GEN)
+	$(Q)$(BPFTOOL) btf dump file $(B)/kernel/gmem/vmlinux format c >$@
 
 define bpf_rule
 $(B)/bpf/$(patsubst %.bpf.c,%.bpf.o,$(notdir $(1))): $(1) $(B)/include/vmlinux.h $(LIBBPF_KEY)
 	@mkdir -p $$(@D)
-	$$(CLANG) $$(BPF_CFLAGS) -MMD -MP -c $$< -o $$@
+	$$(call step,BPF)
+	$$(Q)$$(CLANG) $$(BPF_CFLAGS) -MMD -MP -c $$< -o $$@
 	$$(LLVM_STRIP) -g $$@
 endef
 $(foreach src,$(BPF_SRC),$(eval $(call bpf_rule,$(src))))
 
 $(B)/bpf/%.skel.h: $(B)/bpf/%.bpf.o $(BPFTOOL_KEY)
-	$(BPFTOOL) gen skeleton $< >$@
+	$(call step,SKEL)
+	$(Q)$(BPFTOOL) gen skeleton $< >$@
 
 bpf: $(BPF_OBJ) $(BPF_SKEL)
 
@@ -116,13 +124,16 @@ bpf: $(BPF_OBJ) $(BPF_SKEL)
 
 $(B)/obj/tools/%.o: tools/%.c $(LIBBPF_KEY) | $(BPF_SKEL)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(CPPFLAGS) $$(pkg-config --cflags json-c ncursesw) -MMD -MP -c $< -o $@
+	$(call step,CC)
+	$(Q)$(CC) $(CFLAGS) $(CPPFLAGS) $$(pkg-config --cflags json-c ncursesw) -MMD -MP -c $< -o $@
 
 $(B)/gmemtop: $(patsubst %.c,$(B)/obj/%.o,$(wildcard tools/gmemtop/*.c)) $(LIB_OBJ)
-	$(CC) $(CFLAGS) $^ -o $@ $(LIBBPF_LIBS) $$(pkg-config --libs json-c ncursesw)
+	$(call step,LINK)
+	$(Q)$(CC) $(CFLAGS) $^ -o $@ $(LIBBPF_LIBS) $$(pkg-config --libs json-c ncursesw)
 
 $(B)/gmempolicy: $(patsubst %.c,$(B)/obj/%.o,$(wildcard tools/gmempolicy/*.c)) $(LIB_OBJ)
-	$(CC) $(CFLAGS) $^ -o $@ $(LIBBPF_LIBS) $$(pkg-config --libs json-c)
+	$(call step,LINK)
+	$(Q)$(CC) $(CFLAGS) $^ -o $@ $(LIBBPF_LIBS) $$(pkg-config --libs json-c)
 
 tools: $(TOOL_BIN)
 
@@ -132,26 +143,37 @@ tools: $(TOOL_BIN)
 # that library's flags, which build-tools took from its Makefile.
 $(B)/obj/tests/load/%.o: tests/load/%.c $(SELFTESTS_KEY)
 	@mkdir -p $(@D)
-	$(CC) $$(<$(B)/selftests/kvm/cflags) -Werror -MMD -MP -c $< -o $@
+	$(call step,CC)
+	$(Q)$(CC) $$(<$(B)/selftests/kvm/cflags) -Werror -MMD -MP -c $< -o $@
 
 $(B)/gmemload: $(LOAD_OBJ)
-	$(CC) -pthread -no-pie $(LOAD_OBJ) $$(find -L $(B)/selftests/kvm/lib -name '*.o') -ldl -o $@
+	$(call step,LINK)
+	$(Q)$(CC) -pthread -no-pie $(LOAD_OBJ) $$(find -L $(B)/selftests/kvm/lib -name '*.o') -ldl -o $@
 
 $(B)/tests/unit/%: tests/unit/%.c $(SELFTESTS_KEY)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -Wno-sign-compare $(CPPFLAGS) -I$(SELFTESTS) -MMD -MP $< -o $@
+	$(call step,CC)
+	$(Q)$(CC) $(CFLAGS) -Wno-sign-compare $(CPPFLAGS) -I$(SELFTESTS) -MMD -MP $< -o $@
+
+# These drive guests with the selftest library, and nothing of ours.
+$(B)/tests/kvm/%: tests/kvm/%.c $(SELFTESTS_KEY)
+	@mkdir -p $(@D)
+	$(call step,CC)
+	$(Q)$(CC) $$(<$(B)/selftests/kvm/cflags) -Werror -MMD -MP $< \
+		$$(find -L $(B)/selftests/kvm/lib -name '*.o') -o $@ -pthread -no-pie -ldl
 
 # These drive guests with the selftest library and read them with our own.
 $(B)/tests/bpf/%: tests/bpf/%.c $(LIB_OBJ) $(SELFTESTS_KEY) | $(BPF_SKEL)
 	@mkdir -p $(@D)
-	$(CC) $$(<$(B)/selftests/kvm/cflags) -Werror $(CPPFLAGS) -MMD -MP $< $(LIB_OBJ) \
+	$(call step,CC)
+	$(Q)$(CC) $$(<$(B)/selftests/kvm/cflags) -Werror $(CPPFLAGS) -MMD -MP $< $(LIB_OBJ) \
 		$$(find -L $(B)/selftests/kvm/lib -name '*.o') -o $@ \
 		-pthread -no-pie $(LIBBPF_LIBS) -ldl
 
 unit: $(UNIT_BIN)
 	@tests/run unit
 
-tests: $(B)/gmemload $(UNIT_BIN) $(BPFTEST_BIN)
+tests: $(B)/gmemload $(UNIT_BIN) $(BPFTEST_BIN) $(KVMTEST_BIN)
 
 -include $(shell find $(B)/bpf $(B)/obj $(B)/tests -name '*.d' 2>/dev/null)
 
