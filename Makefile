@@ -110,7 +110,7 @@ $(B)/bpf/$(patsubst %.bpf.c,%.bpf.o,$(notdir $(1))): $(1) $(B)/include/vmlinux.h
 	@mkdir -p $$(@D)
 	$$(call step,BPF)
 	$$(Q)$$(CLANG) $$(BPF_CFLAGS) -MMD -MP -c $$< -o $$@
-	$$(LLVM_STRIP) -g $$@
+	$$(Q)$$(LLVM_STRIP) -g $$@
 endef
 $(foreach src,$(BPF_SRC),$(eval $(call bpf_rule,$(src))))
 
