@@ -343,12 +343,9 @@ newborn_seen_twice()
 	keys=$(jq -r '[keys, (.vms[0] | keys), (.vms[0].rates | keys)] | .[][]' \
 		frame.json)
 	[ "$(wc -l <<<"$keys")" -ge 35 ]
-	for key in $keys; do
-		grep -qw "$key" "$man" || {
-			echo "not in the manual page: $key"
-			return 1
-		}
-	done
+	# One process for all keys: the VM is slow at starting them.
+	run comm -23 <(sort -u <<<"$keys") <(grep -oE '[a-z_]+' "$man" | sort -u)
+	[ -z "$output" ]
 }
 
 @test "the switch that bypasses policies is shown" {
