@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * hooks VARIANT...: what faults and conversions of private memory cost with
+ * nothing attached (none), under a policy (pass, ratelimit), and after one is
+ * gone (detached).
+ *
+ * Only "none" runs on a kernel without the patches.
+ */
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "kvm_util.h"
+#include "processor.h"
+
+#include "bench.h"
+#include "gmem_params.h"
+#include "pass.skel.h"
+#include "ratelimit.skel.h"
+
+#define DATA_GPA	(4ULL << 30)
+#define DATA_SLOT	10
+#define DATA_SIZE	(1ULL << 30)
+
+#define TOUCHED_PAGES	2048ULL
+#define BLOCK_SIZE	(2ULL << 20)
+
+/* Far more than a bench can use up, so that the policy always allows. */
+#define RATE_UNREACHED	1000000000ULL
+
+static struct kvm_vm *vm;
+static struct kvm_vcpu *vcpu;
+
+/* Touches the first pages of its private memory each time it is run. */
+static void guest_code(void)
+{
+	uint64_t i;
+
+	for (;;) {
+		for (i = 0; i < TOUCHED_PAGES; i++)
+			*(volatile uint8_t *)(DATA_GPA + i * PAGE_SIZE) = 1;
+		GUEST_SYNC(0);
+	}
+}
+
+static void new_vm(void)
+{
+	const struct vm_shape shape = {
+		.mode = VM_MODE_DEFAULT,
+		.type = KVM_X86_SW_PROTECTED_VM,
+	};
+
+	vm = vm_create_shape_with_one_vcpu(shape, &vcpu, guest_code);
+	vm_userspace_mem_region_add(vm, VM_MEM_SRC_ANONYMOUS, DATA_GPA,
+				    DATA_SLOT, DATA_SIZE / PAGE_SIZE,
+				    KVM_MEM_GUEST_MEMFD);
+	virt_map(vm, DATA_GPA, DATA_GPA, TOUCHED_PAGES);
+}
+
+/* Each operation returns what it cost. */
+
+static uint64_t convert(uint64_t offset, uint64_t size, bool private)
+{
+	struct kvm_memory_attributes attr = {
+		.attributes = private ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0,
+		.address = DATA_GPA + offset,
+		.size = size,
+	};
+	uint64_t began, ended;
+	int r;
+
+	began = bench_now();
+	r = ioctl(vm->fd, KVM_SET_MEMORY_ATTRIBUTES, &attr);
+	ended = bench_now();
+	BENCH_MUST(!r, "convert memory");
+
+	return ended - began;
+}
+
+/* Frees the pages that a run has touched. */
+static void drop_pages(void)
+{
+	int fd = memslot2region(vm, DATA_SLOT)->region.guest_memfd;
+
+	BENCH_MUST(!fallocate(fd, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE,
+			      0, TOUCHED_PAGES * PAGE_SIZE), "punch a hole");
+	bench_settle();
+}
+
+static uint64_t prefault_pages(void)
+{
+	struct kvm_pre_fault_memory range = {
+		.gpa = DATA_GPA,
+		.size = TOUCHED_PAGES * PAGE_SIZE,
+	};
+	uint64_t began, ended;
+
+	drop_pages();
+	began = bench_now();
+	while (range.size) {
+		BENCH_MUST(!ioctl(vcpu->fd, KVM_PRE_FAULT_MEMORY, &range) ||
+			   errno == EINTR, "prefault memory");
+	}
+	ended = bench_now();
+
+	return ended - began;
+}
+
+static uint64_t guest_touches_pages(void)
+{
+	uint64_t began, ended;
+	struct ucall uc;
+	int r;
+
+	drop_pages();
+	began = bench_now();
+	r = ioctl(vcpu->fd, KVM_RUN, NULL);
+	ended = bench_now();
+	BENCH_MUST(!r, "run the guest");
+	if (get_ucall(vcpu, &uc) != UCALL_SYNC)
+		BENCH_DIE("the guest failed: exit reason %u",
+			  vcpu->run->exit_reason);
+
+	return ended - began;
+}
+
+/* There and back: one conversion each way. */
+static uint64_t toggle_page(void)
+{
+	return convert(0, PAGE_SIZE, false) + convert(0, PAGE_SIZE, true);
+}
+
+static uint64_t toggle_inner_page(void)
+{
+	return convert(PAGE_SIZE, PAGE_SIZE, false) +
+	       convert(PAGE_SIZE, PAGE_SIZE, true);
+}
+
+static uint64_t toggle_block(void)
+{
+	return convert(0, BLOCK_SIZE, false) + convert(0, BLOCK_SIZE, true);
+}
+
+static uint64_t same_page(void)
+{
+	return convert(0, PAGE_SIZE, true);
+}
+
+static uint64_t same_all(void)
+{
+	return convert(0, DATA_SIZE, true);
+}
+
+static uint64_t all_to_private(void)
+{
+	convert(0, DATA_SIZE, false);
+	bench_settle();
+
+	return convert(0, DATA_SIZE, true);
+}
+
+static uint64_t all_to_shared(void)
+{
+	uint64_t cost = convert(0, DATA_SIZE, false);
+
+	bench_settle();
+	convert(0, DATA_SIZE, true);
+
+	return cost;
+}
+
+/**
+ * struct operation - one row of the table
+ * @name: what bench/run calls it
+ * @unit: what the figure is
+ * @run: does it once, with all memory private and no page populated, and
+ *	leaves all memory private
+ * @events: by how much to divide
+ * @runs: how often it is measured, less than BENCH_MAX_RUNS
+ * @policies: measured in the variants with a policy, too
+ */
+static const struct operation {
+	const char *name;
+	const char *unit;
+	uint64_t (*run)(void);
+	unsigned int events;
+	unsigned int runs;
+	bool policies;
+} operations[] = {
+	{ "prefault", "instructions/page", prefault_pages, TOUCHED_PAGES, 9, true },
+	{ "vCPU fault", "instructions/page", guest_touches_pages, TOUCHED_PAGES, 9, true },
+	{ "convert 4 KiB, nothing to change", "instructions", same_page, 1, 201, true },
+	{ "toggle 4 KiB at a 2 MiB boundary", "instructions/conversion", toggle_page, 2, 101, true },
+	{ "toggle 4 KiB inside 2 MiB", "instructions/conversion", toggle_inner_page, 2, 101, true },
+	{ "toggle 2 MiB", "instructions/conversion", toggle_block, 2, 51, false },
+	{ "convert 1 GiB, nothing to change", "instructions", same_all, 1, 5, false },
+	{ "convert 1 GiB to private", "instructions", all_to_private, 1, 3, false },
+	{ "convert 1 GiB to shared", "instructions", all_to_shared, 1, 3, false },
+};
+
+static void measure(const struct operation *op, const char *variant)
+{
+	uint64_t costs[BENCH_MAX_RUNS];
+	unsigned int i;
+
+	/* A VM of its own: no operation inherits another one's page tables. */
+	new_vm();
+	convert(0, DATA_SIZE, true);
+	bench_settle();
+
+	op->run();
+	for (i = 0; i < op->runs; i++)
+		costs[i] = op->run();
+	bench_report(variant, op->name, op->unit,
+		     (double)bench_median(costs, op->runs) / op->events);
+
+	kvm_vm_free(vm);
+}
+
+static void measure_all(const char *variant, bool few)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(operations); i++) {
+		if (!few || operations[i].policies)
+			measure(&operations[i], variant);
+	}
+}
+
+static struct bpf_link *attach_pass(struct pass_bpf **skel)
+{
+	struct bpf_link *link;
+
+	*skel = pass_bpf__open_and_load();
+	BENCH_MUST(*skel, "load the policy pass");
+	link = bpf_map__attach_struct_ops((*skel)->maps.pass);
+	BENCH_MUST(link, "attach the policy pass");
+
+	return link;
+}
+
+static void measure_none(const char *variant)
+{
+	measure_all(variant, false);
+}
+
+static void measure_pass(const char *variant)
+{
+	struct pass_bpf *skel;
+	struct bpf_link *link = attach_pass(&skel);
+
+	measure_all(variant, true);
+	bpf_link__destroy(link);
+	pass_bpf__destroy(skel);
+}
+
+static void measure_ratelimit(const char *variant)
+{
+	struct ratelimit_bpf *skel = ratelimit_bpf__open();
+	struct bpf_link *link;
+
+	BENCH_MUST(skel, "open the policy ratelimit");
+	skel->data_params->params.rate = RATE_UNREACHED;
+	skel->data_params->params.burst = RATE_UNREACHED;
+	BENCH_MUST(!ratelimit_bpf__load(skel), "load the policy ratelimit");
+	link = bpf_map__attach_struct_ops(skel->maps.ratelimit);
+	BENCH_MUST(link, "attach the policy ratelimit");
+	measure_all(variant, true);
+	bpf_link__destroy(link);
+	ratelimit_bpf__destroy(skel);
+}
+
+/* The hooks must be as cheap as if they had never been used. */
+static void measure_detached(const char *variant)
+{
+	struct pass_bpf *skel;
+	struct bpf_link *link = attach_pass(&skel);
+
+	bpf_link__destroy(link);
+	pass_bpf__destroy(skel);
+	measure_all(variant, true);
+}
+
+static const struct variant {
+	const char *name;
+	void (*measure)(const char *variant);
+} variants[] = {
+	{ "none", measure_none },
+	{ "pass", measure_pass },
+	{ "ratelimit", measure_ratelimit },
+	{ "detached", measure_detached },
+};
+
+static const struct variant *find_variant(const char *name)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(variants); i++) {
+		if (!strcmp(variants[i].name, name))
+			return &variants[i];
+	}
+	fprintf(stderr, "hooks: no variant is called '%s'; see the end of bench/hooks.c\n",
+		name);
+	exit(2);
+}
+
+int main(int argc, char **argv)
+{
+	int i;
+
+	if (argc < 2) {
+		fprintf(stderr, "usage: hooks VARIANT...\n");
+		return 2;
+	}
+	for (i = 1; i < argc; i++)
+		find_variant(argv[i]);
+
+	bench_begin();
+	for (i = 1; i < argc; i++)
+		find_variant(argv[i])->measure(argv[i]);
+
+	return 0;
+}
