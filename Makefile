@@ -3,7 +3,10 @@
 # Builds and runs gmem. Everything lands in build/ or in the cache directory
 # $GMEM_CACHE; nothing is installed but Debian packages, by "make setup".
 
-B := build
+# "make bench B=NAME" names a bench; for the rest of this file B is a directory.
+BENCH := $(if $(filter command%,$(origin B)),$(B))
+MAKEOVERRIDES := $(filter-out B=%,$(MAKEOVERRIDES))
+override B := build
 GMEM_CACHE ?= $(HOME)/.cache/gmem
 export GMEM_CACHE
 
@@ -25,7 +28,7 @@ BPF_CFLAGS = -g -O2 -Wall -Werror -target bpf -D__TARGET_ARCH_x86 -mcpu=v3 \
 	     -I$(B)/include -I$(B)/libbpf/include -Ibpf/include
 LIBBPF_LIBS = $(B)/libbpf/libbpf.a -lelf -lz
 
-BPF_SRC := $(wildcard bpf/*.bpf.c bpf/policies/*.bpf.c tests/bpf/*.bpf.c)
+BPF_SRC := $(wildcard bpf/*.bpf.c bpf/policies/*.bpf.c tests/bpf/*.bpf.c bench/*.bpf.c)
 BPF_OBJ := $(patsubst %.bpf.c,$(B)/bpf/%.bpf.o,$(notdir $(BPF_SRC)))
 BPF_SKEL := $(BPF_OBJ:.bpf.o=.skel.h)
 TOOLS := gmemtop gmempolicy
@@ -36,6 +39,7 @@ LOAD_OBJ := $(LOAD_SRC:%.c=$(B)/obj/%.o)
 UNIT_BIN := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/*_test.c))
 BPFTEST_BIN := $(patsubst tests/bpf/%.c,$(B)/tests/bpf/%,$(filter-out %.bpf.c,$(wildcard tests/bpf/*.c)))
 KVMTEST_BIN := $(patsubst tests/kvm/%.c,$(B)/tests/kvm/%,$(wildcard tests/kvm/*.c))
+BENCH_BIN := $(patsubst bench/%.c,$(B)/bench/%,$(filter-out %.bpf.c,$(wildcard bench/*.c)))
 
 KERNEL_KEY := $(B)/kernel/gmem.key
 LIBBPF_KEY := $(B)/libbpf.key
@@ -44,13 +48,14 @@ SELFTESTS_KEY := $(B)/selftests.key
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: help all setup kernel kernel-baseline tools bpf tests unit demo test shell \
+.PHONY: help all setup kernel kernel-baseline tools bpf tests unit demo test bench shell \
 	checkpatch clean distclean FORCE
 
 help:
 	@echo 'Ordinary use:'
 	@echo '  make demo             three guests, one abuser, one policy: watch it work'
 	@echo '  make test             all tests; T=PATTERN runs the suites whose name matches'
+	@echo '  make bench            instructions an operation costs; B=NAME runs one bench'
 	@echo '  make shell            a shell in the test VM'
 	@echo
 	@echo 'Parts:'
@@ -163,19 +168,26 @@ $(B)/tests/kvm/%: tests/kvm/%.c $(SELFTESTS_KEY)
 		$$(find -L $(B)/selftests/kvm/lib -name '*.o') -o $@ -pthread -no-pie -ldl
 
 # These drive guests with the selftest library and read them with our own.
-$(B)/tests/bpf/%: tests/bpf/%.c $(LIB_OBJ) $(SELFTESTS_KEY) | $(BPF_SKEL)
+define guest_program
 	@mkdir -p $(@D)
 	$(call step,CC)
 	$(Q)$(CC) $$(<$(B)/selftests/kvm/cflags) -Werror $(CPPFLAGS) -MMD -MP $< $(LIB_OBJ) \
 		$$(find -L $(B)/selftests/kvm/lib -name '*.o') -o $@ \
 		-pthread -no-pie $(LIBBPF_LIBS) -ldl
+endef
+
+$(B)/tests/bpf/%: tests/bpf/%.c $(LIB_OBJ) $(SELFTESTS_KEY) | $(BPF_SKEL)
+	$(guest_program)
+
+$(B)/bench/%: bench/%.c $(LIB_OBJ) $(SELFTESTS_KEY) | $(BPF_SKEL)
+	$(guest_program)
 
 unit: $(UNIT_BIN)
 	@tests/run unit
 
 tests: $(B)/gmemload $(UNIT_BIN) $(BPFTEST_BIN) $(KVMTEST_BIN)
 
--include $(shell find $(B)/bpf $(B)/obj $(B)/tests -name '*.d' 2>/dev/null)
+-include $(shell find $(B)/bpf $(B)/obj $(B)/tests $(B)/bench -name '*.d' 2>/dev/null)
 
 # ---------------------------------------------------------------- use it
 
@@ -184,6 +196,9 @@ demo: all
 
 test: all kernel-baseline
 	@T='$(T)' tests/run
+
+bench: kernel kernel-baseline $(BENCH_BIN)
+	@bench/run '$(BENCH)'
 
 shell: all
 	@tests/vm/run --interactive -- bash -l
