@@ -5,8 +5,9 @@
  *
  * Under "tests/vm/run --icount" the guest's TSC counts instructions.  A figure
  * is everything between two reads of it, the system call's user side included
- * (some ten instructions).  It is the median of several runs after one that is
- * thrown away: a timer tick that falls into a run does not show.
+ * (some ten instructions).  It is the least of several runs, after one that is
+ * thrown away: the rest is timer ticks, and slabs that happened to fill up or
+ * run empty, which adds 1 % to some runs and not to others.
  */
 #ifndef GMEM_BENCH_H
 #define GMEM_BENCH_H
@@ -18,8 +19,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#define BENCH_MAX_RUNS	512
 
 #define BENCH_DIE(fmt, ...)						\
 	do {								\
@@ -62,21 +61,22 @@ static inline void bench_settle(void)
 	usleep(20000);
 }
 
-static inline int bench_compare(const void *a, const void *b)
+/* The least cost of @runs runs, after one to warm up. */
+static inline uint64_t bench_least(uint64_t (*run)(void), unsigned int runs)
 {
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+	uint64_t least = UINT64_MAX, cost;
 
-	return x < y ? -1 : x > y;
+	run();
+	while (runs--) {
+		cost = run();
+		if (cost < least)
+			least = cost;
+	}
+
+	return least;
 }
 
-static inline uint64_t bench_median(uint64_t *values, unsigned int nr)
-{
-	qsort(values, nr, sizeof(*values), bench_compare);
-
-	return values[nr / 2];
-}
-
-/* One line for bench/run: operation, unit, figure. */
+/* One line for bench/run. */
 static inline void bench_report(const char *variant, const char *op,
 				const char *unit, double value)
 {

@@ -100,12 +100,22 @@ static void check(struct usage_bpf *skel)
 	}
 }
 
-int main(int argc, char **argv)
+static int walk_fd;
+
+static uint64_t walk(void)
 {
 	LIBBPF_OPTS(bpf_test_run_opts, opts);
-	uint64_t costs[RUNS], began;
+	uint64_t began = bench_now();
+
+	BENCH_MUST(!bpf_prog_test_run_opts(walk_fd, &opts), "run the walk");
+
+	return bench_now() - began;
+}
+
+int main(int argc, char **argv)
+{
 	struct usage_bpf *skel;
-	int i, fd;
+	uint64_t cost;
 
 	if (argc != 2 || strcmp(argv[1], "none")) {
 		fprintf(stderr, "usage: iterate none\n");
@@ -114,20 +124,14 @@ int main(int argc, char **argv)
 
 	new_vms();
 	skel = load();
-	fd = bpf_program__fd(skel->progs.sample_vms);
+	walk_fd = bpf_program__fd(skel->progs.sample_vms);
 	bench_begin();
 	bench_settle();
 
-	for (i = -1; i < RUNS; i++) {
-		began = bench_now();
-		BENCH_MUST(!bpf_prog_test_run_opts(fd, &opts), "run the walk");
-		if (i >= 0)
-			costs[i] = bench_now() - began;
-	}
+	cost = bench_least(walk, RUNS);
 	check(skel);
 	bench_report(argv[1], "read the counters of 1,000 VMs",
-		     "instructions/VM",
-		     (double)bench_median(costs, RUNS) / NR_VMS);
+		     "instructions/VM", (double)cost / NR_VMS);
 
 	return 0;
 }
