@@ -20,6 +20,10 @@
 #include "gmem_sample.h"
 #include "puppet.skel.h"
 
+/* Half a minute is not much on an emulated machine with a debug kernel. */
+#undef TEST_TIMEOUT_DEFAULT
+#define TEST_TIMEOUT_DEFAULT	600
+
 /*
  * Fails the test.  Not the library's TEST_ASSERT(), which takes EACCES for a
  * machine that cannot run the test and skips.

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The counters against an oracle: vCPUs and ioctl threads do thousands of
+ * random things at once.  Then everybody stops, and the counters must be those
+ * of the pages: what is private is known from this test's own record, what is
+ * populated from cachestat(2), page by page.
+ *
+ * GMEM_SEED repeats a run's choices, GMEM_OPS makes it longer.
+ */
+#include <sys/syscall.h>
+
+#include "gmem_test.h"
+
+#define NR_VCPUS	2
+#define NR_CONVERTERS	2
+#define NR_FILLERS	2
+/* Each converter has frames of its own, so that its record is the truth. */
+#define FRAMES_EACH	(DATA_PAGES / NR_CONVERTERS)
+
+static struct kvm_vm *vm;
+static struct kvm_vcpu *vcpus[NR_VCPUS];
+static bool private[DATA_PAGES];
+static volatile bool stop;
+static unsigned int seed;
+static uint64_t nr_ops;
+
+struct counts {
+	uint64_t conversions;
+	uint64_t noops;
+	uint64_t to_private;
+	uint64_t to_shared;
+};
+
+/* Touches pages in an order of its own, for ever. */
+static void guest_main(uint64_t first, uint64_t x)
+{
+	for (;;) {
+		x = x * 6364136223846793005ULL + 1442695040888963407ULL;
+		*(volatile uint8_t *)(first + (x >> 33) % DATA_PAGES * PAGE_SIZE) = 1;
+		if (!((x >> 40) % 64))
+			GUEST_SYNC(0);
+	}
+}
+
+static void *run_vcpu(void *arg)
+{
+	struct kvm_vcpu *vcpu = arg;
+
+	while (!stop) {
+		/*
+		 * A fault on a frame whose attribute does not fit what is mapped
+		 * exits; to the guest it never happened.
+		 */
+		if (__vcpu_run(vcpu))
+			MUST(errno == EFAULT || errno == EINTR,
+			     "KVM_RUN: %s", strerror(errno));
+	}
+	return NULL;
+}
+
+static void *converter(void *arg)
+{
+	unsigned int id = (uintptr_t)arg, state = seed + id;
+	struct counts *counts = calloc(1, sizeof(*counts));
+	uint64_t i, op;
+
+	for (op = 0; op < nr_ops; op++) {
+		uint64_t first = rand_r(&state) % FRAMES_EACH;
+		uint64_t nr = 1 + rand_r(&state) % (FRAMES_EACH - first);
+		bool to_private = rand_r(&state) % 2;
+		uint64_t changed = 0;
+
+		first += id * FRAMES_EACH;
+		MUST(!convert(vm, first, nr, to_private), "convert: %s",
+		     strerror(errno));
+		for (i = first; i < first + nr; i++) {
+			changed += private[i] != to_private;
+			private[i] = to_private;
+		}
+		counts->conversions += !!changed;
+		counts->noops += !changed;
+		*(to_private ? &counts->to_private : &counts->to_shared) += changed;
+	}
+	return counts;
+}
+
+static void *filler(void *arg)
+{
+	unsigned int state = seed + 100 + (uintptr_t)arg;
+	uint64_t op;
+
+	for (op = 0; op < nr_ops; op++) {
+		uint64_t first = rand_r(&state) % DATA_PAGES;
+		uint64_t nr = 1 + rand_r(&state) % (DATA_PAGES - first);
+		int r;
+
+		if (rand_r(&state) % 3)
+			r = punch(vm, first, nr);
+		else
+			r = populate(vm, first, 1 + nr / 8);
+		MUST(!r, "fallocate: %s", strerror(r));
+	}
+	return NULL;
+}
+
+static bool is_populated(int fd, uint64_t page)
+{
+	struct {
+		uint64_t off, len;
+	} range = { page * PAGE_SIZE, PAGE_SIZE };
+	struct {
+		uint64_t cache, dirty, writeback, evicted, recently_evicted;
+	} stat;
+
+	MUST(!syscall(451 /* cachestat */, fd, &range, &stat, 0), "cachestat: %s",
+	     strerror(errno));
+	return stat.cache;
+}
+
+TEST(counters_match_the_pages)
+{
+	const struct vm_shape shape = {
+		.mode = VM_MODE_DEFAULT,
+		.type = KVM_X86_SW_PROTECTED_VM,
+	};
+	uint64_t i, nr_private = 0, nr_populated = 0, nr_stale = 0;
+	pthread_t runners[NR_VCPUS], converters[NR_CONVERTERS];
+	pthread_t fillers[NR_FILLERS];
+	struct counts total = {};
+	struct gmem_vm_sample u;
+
+	seed = getenv("GMEM_SEED") ? atoi(getenv("GMEM_SEED")) : time(NULL);
+	nr_ops = getenv("GMEM_OPS") ? atoll(getenv("GMEM_OPS")) : 1500;
+	printf("# GMEM_SEED=%u GMEM_OPS=%lu\n", seed, nr_ops);
+
+	vm = __vm_create_with_vcpus(shape, NR_VCPUS, 0, guest_main, vcpus);
+	vm_userspace_mem_region_add(vm, VM_MEM_SRC_ANONYMOUS, DATA_GPA, DATA_SLOT,
+				    DATA_PAGES, KVM_MEM_GUEST_MEMFD);
+	virt_map(vm, DATA_GPA, DATA_GPA, DATA_PAGES);
+
+	for (i = 0; i < NR_VCPUS; i++) {
+		vcpu_args_set(vcpus[i], 2, DATA_GPA, (uint64_t)seed + i);
+		ASSERT_EQ(pthread_create(&runners[i], NULL, run_vcpu, vcpus[i]), 0);
+	}
+	for (i = 0; i < NR_CONVERTERS; i++)
+		ASSERT_EQ(pthread_create(&converters[i], NULL, converter, (void *)i), 0);
+	for (i = 0; i < NR_FILLERS; i++)
+		ASSERT_EQ(pthread_create(&fillers[i], NULL, filler, (void *)i), 0);
+
+	for (i = 0; i < NR_CONVERTERS; i++) {
+		struct counts *counts;
+
+		pthread_join(converters[i], (void **)&counts);
+		total.conversions += counts->conversions;
+		total.noops += counts->noops;
+		total.to_private += counts->to_private;
+		total.to_shared += counts->to_shared;
+		free(counts);
+	}
+	for (i = 0; i < NR_FILLERS; i++)
+		pthread_join(fillers[i], NULL);
+	stop = true;
+	for (i = 0; i < NR_VCPUS; i++)
+		pthread_join(runners[i], NULL);
+
+	u = usage();
+	for (i = 0; i < DATA_PAGES; i++) {
+		bool populated = is_populated(data_fd(vm), i);
+
+		nr_private += private[i];
+		nr_populated += populated;
+		nr_stale += populated && !private[i];
+	}
+	EXPECT_EQ(u.private_pages, nr_private);
+	EXPECT_EQ(u.populated_pages, nr_populated);
+	EXPECT_EQ(u.stale_pages, nr_stale);
+	EXPECT_EQ(u.freed_pages, u.allocated_pages - nr_populated);
+	EXPECT_EQ(u.conversions, total.conversions);
+	EXPECT_EQ(u.conversions_noop, total.noops);
+	EXPECT_EQ(u.pages_to_private, total.to_private);
+	EXPECT_EQ(u.pages_to_shared, total.to_shared);
+	EXPECT_EQ(u.invalidations[GMEM_INVALIDATE_CONVERSION], total.conversions);
+	printf("# %llu allocated, %llu freed, %lu populated, %lu private, %lu stale, %llu faults\n",
+	       u.allocated_pages, u.freed_pages, nr_populated, nr_private,
+	       nr_stale, u.faults[GMEM_FAULT_VCPU]);
+	/* A run in which nothing met anything would prove nothing. */
+	EXPECT_GT(u.faults[GMEM_FAULT_VCPU], 0);
+	EXPECT_GT(u.faults[GMEM_FAULT_FALLOCATE], 0);
+	EXPECT_GT(u.freed_pages, 0);
+
+	kvm_vm_free(vm);
+}
+
+int main(int argc, char **argv)
+{
+	libbpf_set_print(NULL);
+	return test_harness_run(argc, argv);
+}
