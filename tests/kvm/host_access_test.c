@@ -32,6 +32,8 @@
 #include "processor.h"
 #include "kvm_test_harness.h"
 
+#include "frames.h"
+
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE	25
 #endif
@@ -47,8 +49,6 @@
 #define NR_WORDS	(SIZE / sizeof(uint64_t))
 #define PATTERN_WORDS	8
 
-#define TRACE		"/sys/kernel/tracing/instances/host_access"
-#define FAULT_EVENT	TRACE "/events/kvm_gmem/kvm_gmem_fault/enable"
 #define CORE_DIR	"/dev/shm"
 
 /* Bits 0 to 2 are @i, and bits 3 to 15 tell a candidate at little cost. */
@@ -524,15 +524,6 @@ static uint64_t find_in_file(const char *path, uint64_t seed, uint64_t *size)
 	return found;
 }
 
-static void write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY);
-
-	if (fd < 0 || write(fd, text, strlen(text)) < 0)
-		errno = 0;
-	close(fd);
-}
-
 /* The VMM that dies; it must not have looked for the secret before. */
 static void dump_core(int ready)
 {
@@ -584,41 +575,14 @@ TEST_F(access, core_dump)
 	GUEST_INTACT();
 }
 
-/*
- * The page frames of the private pages of a guest made for it.  Only the
- * kernel's own trace of the faults tells them.
- */
+/* Starts a guest of whose private pages the page frames are known. */
 static uint64_t trace_frames(struct guest *guest, uint64_t *pfns)
 {
-	unsigned long long gfn, index, pfn;
-	uint64_t nr = 0;
-	char line[512];
-	char *at;
-	FILE *f;
-
-	if (mkdir(TRACE, 0700) && errno != EEXIST)
-		return 0;
-	write_file(FAULT_EVENT, "1");
+	frames_trace();
 	start_guest(guest);
 	ask_guest(guest);
-	write_file(FAULT_EVENT, "0");
 
-	memset(pfns, 0, NR_PAGES * sizeof(*pfns));
-	f = fopen(TRACE "/trace", "r");
-	while (f && fgets(line, sizeof(line), f)) {
-		at = strstr(line, " gfn 0x");
-		if (!at || sscanf(at, " gfn 0x%llx index 0x%llx pages %*u pfn 0x%llx",
-				  &gfn, &index, &pfn) != 3 ||
-		    gfn < PRIVATE_GPA / PAGE_SIZE || index >= NR_PAGES)
-			continue;
-		nr += !pfns[index];
-		pfns[index] = pfn;
-	}
-	if (f)
-		fclose(f);
-	rmdir(TRACE);
-
-	return nr;
+	return frames_read(PRIVATE_GPA / PAGE_SIZE, NR_PAGES, pfns);
 }
 
 /* The page frame behind an address of this process, 0 if there is none. */
