@@ -76,14 +76,41 @@ static uint64_t convert(uint64_t offset, uint64_t size, bool private)
 	return ended - began;
 }
 
+static int data_fd(void)
+{
+	return memslot2region(vm, DATA_SLOT)->region.guest_memfd;
+}
+
+static void populate(uint64_t nr_pages)
+{
+	BENCH_MUST(!fallocate(data_fd(), FALLOC_FL_KEEP_SIZE, 0,
+			      nr_pages * PAGE_SIZE), "populate memory");
+}
+
+static void punch(uint64_t nr_pages)
+{
+	BENCH_MUST(!fallocate(data_fd(),
+			      FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, 0,
+			      nr_pages * PAGE_SIZE), "punch a hole");
+}
+
 /* Frees the pages that a run has touched. */
 static void drop_pages(void)
 {
-	int fd = memslot2region(vm, DATA_SLOT)->region.guest_memfd;
-
-	BENCH_MUST(!fallocate(fd, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE,
-			      0, TOUCHED_PAGES * PAGE_SIZE), "punch a hole");
+	punch(TOUCHED_PAGES);
 	bench_settle();
+}
+
+static uint64_t populate_pages(void)
+{
+	uint64_t began, ended;
+
+	drop_pages();
+	began = bench_now();
+	populate(TOUCHED_PAGES);
+	ended = bench_now();
+
+	return ended - began;
 }
 
 static uint64_t prefault_pages(void)
@@ -123,6 +150,18 @@ static uint64_t guest_touches_pages(void)
 	return ended - began;
 }
 
+static uint64_t punch_hole(void)
+{
+	uint64_t began;
+
+	populate_pages();
+	bench_settle();
+	began = bench_now();
+	punch(TOUCHED_PAGES);
+
+	return bench_now() - began;
+}
+
 /* There and back: one conversion each way. */
 static uint64_t toggle_page(void)
 {
@@ -138,6 +177,21 @@ static uint64_t toggle_inner_page(void)
 static uint64_t toggle_block(void)
 {
 	return convert(0, BLOCK_SIZE, false) + convert(0, BLOCK_SIZE, true);
+}
+
+/* The pages stay; they become stale and private again. */
+static uint64_t toggle_populated_page(void)
+{
+	populate(1);
+
+	return toggle_page();
+}
+
+static uint64_t toggle_populated_block(void)
+{
+	populate(BLOCK_SIZE / PAGE_SIZE);
+
+	return toggle_block();
 }
 
 static uint64_t same_page(void)
@@ -188,9 +242,13 @@ static const struct operation {
 } operations[] = {
 	{ "prefault", "instructions/page", prefault_pages, TOUCHED_PAGES, 9, true },
 	{ "vCPU fault", "instructions/page", guest_touches_pages, TOUCHED_PAGES, 9, true },
+	{ "fallocate", "instructions/page", populate_pages, TOUCHED_PAGES, 9, false },
+	{ "punch a hole", "instructions/page", punch_hole, TOUCHED_PAGES, 9, false },
 	{ "convert 4 KiB, nothing to change", "instructions", same_page, 1, 201, true },
 	{ "toggle 4 KiB at a 2 MiB boundary", "instructions/conversion", toggle_page, 2, 101, true },
 	{ "toggle 4 KiB inside 2 MiB", "instructions/conversion", toggle_inner_page, 2, 101, true },
+	{ "toggle 4 KiB, populated", "instructions/conversion", toggle_populated_page, 2, 101, true },
+	{ "toggle 2 MiB, populated", "instructions/conversion", toggle_populated_block, 2, 51, false },
 	{ "toggle 2 MiB", "instructions/conversion", toggle_block, 2, 51, false },
 	{ "convert 1 GiB, nothing to change", "instructions", same_all, 1, 5, false },
 	{ "convert 1 GiB to private", "instructions", all_to_private, 1, 4, false },
