@@ -26,7 +26,7 @@ enum gmem_limit_action {
  * struct gmem_ratelimit_params - parameters of the ratelimit policy
  * @rate: conversions per second and VM, 1 to 1,000,000,000
  * @burst: conversions that a VM may save up, 1 to 1,000,000,000, or 0 for what
- *	@rate gives in a tenth of a second, but at least 1
+ *	@rate gives in a quarter of a second, but at least 1
  * @action: enum gmem_limit_action, anything else denies
  */
 struct gmem_ratelimit_params {

@@ -57,7 +57,7 @@ s64 BPF_PROG(ratelimit_convert, struct kvm *kvm,
 	     const struct kvm_gmem_convert *convert)
 {
 	u64 rate = params.rate, burst = params.burst;
-	struct gmem_limit limit = gmem_limit(rate, burst ? burst : rate / 10);
+	struct gmem_limit limit = gmem_limit(rate, burst ? burst : rate / 4);
 	bool delay = params.action == GMEM_ACTION_DELAY;
 	struct vm_state *vm = gmem_vm_state(vms, kvm);
 	u64 task = gmem_caller();

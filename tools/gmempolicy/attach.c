@@ -93,7 +93,7 @@ const struct gmem_option attach_options[] = {
 	  .help = "ratelimit: conversions per second; 1000",
 	  .target = &args.rate, .seen = &args.has_rate, .parse = parse_rate },
 	{ .name = "burst", .type = GMEM_OPT_UINT, .arg = "N",
-	  .help = "ratelimit: conversions saved up; a tenth of the rate",
+	  .help = "ratelimit: conversions saved up; a quarter of the rate",
 	  .target = &args.burst, .seen = &args.has_burst, .min = 1,
 	  .max = MAX_RATE },
 	{ .name = "action", .type = GMEM_OPT_CHOICE, .arg = "ACTION",

@@ -77,6 +77,7 @@ POLICY_VALUE(priority, INT_VALUE(policy->priority))
 POLICY_VALUE(mode, TEXT_VALUE(policy->flags & GMEM_POLICY_AUDIT ? "audit" :
 								   "enforce"))
 POLICY_VALUE(calls, UINT_VALUE(policy->calls))
+POLICY_VALUE(allowed, UINT_VALUE(policy->allowed))
 POLICY_VALUE(denied, UINT_VALUE(policy->denied))
 POLICY_VALUE(delayed, UINT_VALUE(policy->delayed))
 POLICY_VALUE(delayed_ms, UINT_VALUE(policy->delayed_ns / 1000000))
@@ -92,6 +93,7 @@ static const struct column attached_columns[] = {
 	{ "MODE", "mode", entry_mode },
 	{ "LINK", "link_id", entry_link },
 	{ "CALLS", "calls", entry_calls },
+	{ "ALLOWED", "allowed", entry_allowed },
 	{ "DENIED", "denied", entry_denied },
 	{ "DELAYED", "delayed", entry_delayed },
 	{ "DELAY-MS", "delayed_ms", entry_delayed_ms },
