@@ -48,7 +48,7 @@ SELFTESTS_KEY := $(B)/selftests.key
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: help all setup kernel kernel-baseline tools bpf tests unit demo test bench shell \
+.PHONY: help all setup kernel kernel-baseline tools bpf tests unit demo test test-debug bench shell \
 	checkpatch clean distclean FORCE
 
 help:
@@ -56,6 +56,7 @@ help:
 	@echo '  make demo             three guests, one abuser, one policy: watch it work'
 	@echo '  make test             all tests; T=PATTERN runs the suites whose name matches'
 	@echo '  make bench            instructions an operation costs; B=NAME runs one bench'
+	@echo '  make test-debug       the same on a kernel with KASAN, lockdep and kmemleak'
 	@echo '  make shell            a shell in the test VM'
 	@echo
 	@echo 'Parts:'
@@ -199,6 +200,12 @@ test: all kernel-baseline
 
 bench: kernel kernel-baseline $(BENCH_BIN)
 	@bench/run '$(BENCH)'
+
+# Suites of the host and of other kernels say nothing about this one.
+DEBUG_SUITES = ^(bpf|kvm|access|load|gmemtop|gmempolicy)$$
+test-debug: all $(B)/kernel/debug.key
+	@GMEM_KERNEL=debug GMEM_TEST_PATIENCE=6 GMEM_SECONDS=$${GMEM_SECONDS:-120} \
+		GMEM_TEST_OUT=$(B)/test-debug T='$(or $(T),$(DEBUG_SUITES))' tests/run
 
 shell: all
 	@tests/vm/run --interactive -- bash -l
