@@ -55,8 +55,8 @@ help:
 	@echo 'Ordinary use:'
 	@echo '  make demo             three guests, one abuser, one policy: watch it work'
 	@echo '  make test             all tests; T=PATTERN runs the suites whose name matches'
-	@echo '  make bench            instructions an operation costs; B=NAME runs one bench'
 	@echo '  make test-debug       the same on a kernel with KASAN, lockdep and kmemleak'
+	@echo '  make bench            instructions an operation costs; B=NAME runs one bench'
 	@echo '  make shell            a shell in the test VM'
 	@echo
 	@echo 'Parts:'
