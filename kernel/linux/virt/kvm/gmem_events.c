@@ -522,8 +522,9 @@ static struct kvm_gmem_fault kvm_gmem_file_fault(struct kvm_gmem_file *file,
 }
 
 /**
- * kvm_gmem_file_ask - ask whether a range of a guest_memfd may be populated
+ * kvm_gmem_file_begin - ask whether a range of a guest_memfd may be populated
  * @file: the guest_memfd
+ * @request: filled in, for kvm_gmem_file_end()
  * @start: first page
  * @end: page after the last
  * @reason: KVM_GMEM_FAULT_FALLOCATE, or KVM_GMEM_FAULT_POPULATE
@@ -533,62 +534,76 @@ static struct kvm_gmem_fault kvm_gmem_file_fault(struct kvm_gmem_file *file,
  * Return: 0; the errno of the policy that denied; -EINTR if a signal ended a
  *	delay; -EAGAIN if populate was delayed.
  */
-int kvm_gmem_file_ask(struct kvm_gmem_file *file, pgoff_t start, pgoff_t end,
-		      u32 reason)
+int kvm_gmem_file_begin(struct kvm_gmem_file *file,
+			struct kvm_gmem_request *request, pgoff_t start,
+			pgoff_t end, u32 reason)
 {
-	struct kvm_gmem_fault fault;
+	bool policed = kvm_gmem_policed(file->kvm);
 	s64 verdict;
+	int r = 0;
 
-	if (!kvm_gmem_policed(file->kvm))
+	request->fault.index = start;
+	request->fault.reason = reason;
+	request->began_ns = 0;
+	if (!policed && !trace_kvm_gmem_fault_enabled())
 		return 0;
 
+	request->began_ns = ktime_get_ns();
 	if (reason == KVM_GMEM_FAULT_POPULATE) {
 		lockdep_assert_held(&file->kvm->slots_lock);
-		fault = kvm_gmem_file_fault(file, start, end, reason);
-		verdict = kvm_gmem_ask(file->kvm, KVM_GMEM_HOOK_FAULT, &fault);
-		return verdict > 0 ? -EAGAIN : verdict;
+		request->fault = kvm_gmem_file_fault(file, start, end, reason);
+		if (policed) {
+			verdict = kvm_gmem_ask(file->kvm, KVM_GMEM_HOOK_FAULT,
+					       &request->fault);
+			r = verdict > 0 ? -EAGAIN : verdict;
+		}
+	} else {
+		/* The lock keeps the memslot in place while its gfn is read. */
+		filemap_invalidate_lock_shared(file->mapping);
+		request->fault = kvm_gmem_file_fault(file, start, end, reason);
+		filemap_invalidate_unlock_shared(file->mapping);
+		if (policed)
+			r = kvm_gmem_ask_and_wait(file->kvm, KVM_GMEM_HOOK_FAULT,
+						  &request->fault);
 	}
 
-	/* The lock keeps the memslot in place while its gfn is read. */
-	filemap_invalidate_lock_shared(file->mapping);
-	fault = kvm_gmem_file_fault(file, start, end, reason);
-	filemap_invalidate_unlock_shared(file->mapping);
+	if (r)
+		trace_kvm_gmem_fault(file->kvm, &request->fault, 0, 0, r,
+				     ktime_get_ns() - request->began_ns);
 
-	return kvm_gmem_ask_and_wait(file->kvm, KVM_GMEM_HOOK_FAULT, &fault);
+	return r;
 }
 
 /**
- * kvm_gmem_file_allocated - count pages that were asked for by range
+ * kvm_gmem_file_end - count pages that were asked for by range
  * @file: the guest_memfd
- * @start: first page
+ * @request: from kvm_gmem_file_begin()
  * @end: page after the last that was allocated or found
- * @reason: KVM_GMEM_FAULT_FALLOCATE, or KVM_GMEM_FAULT_POPULATE
  * @result: 0 or a negative errno
  *
  * Context: may sleep; holds the invalidate lock at least shared.
  */
-void kvm_gmem_file_allocated(struct kvm_gmem_file *file, pgoff_t start,
-			     pgoff_t end, u32 reason, int result)
+void kvm_gmem_file_end(struct kvm_gmem_file *file,
+		       struct kvm_gmem_request *request, pgoff_t end,
+		       int result)
 {
 	struct kvm_gmem_vm_stat *stat = &file->kvm->stat.generic.gmem;
-	pgoff_t index;
+	pgoff_t index = request->fault.index;
 
-	atomic64_add(end - start, reason == KVM_GMEM_FAULT_POPULATE ?
-				  &stat->populate_faults :
-				  &stat->fallocate_faults);
+	atomic64_add(end - index,
+		     request->fault.reason == KVM_GMEM_FAULT_POPULATE ?
+		     &stat->populate_faults : &stat->fallocate_faults);
 
-	for (index = start; index < end; index++) {
+	for (; index < end; index++) {
 		kvm_gmem_classify(file->kvm, file->mapping,
 				  xa_load(file->bindings, index), index);
 		cond_resched();
 	}
 
-	if (trace_kvm_gmem_fault_enabled()) {
-		struct kvm_gmem_fault fault;
-
-		fault = kvm_gmem_file_fault(file, start, end, reason);
-		trace_kvm_gmem_fault(file->kvm, &fault, 0, 0, result, 0);
-	}
+	/* What began before the tracer came is not described. */
+	if (request->began_ns)
+		trace_kvm_gmem_fault(file->kvm, &request->fault, 0, 0, result,
+				     ktime_get_ns() - request->began_ns);
 }
 
 /**

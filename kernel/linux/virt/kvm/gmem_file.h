@@ -25,6 +25,16 @@ struct kvm_gmem_file {
 	struct xarray *bindings;
 };
 
+/**
+ * struct kvm_gmem_request - a request for a range of pages under way
+ * @fault: what was asked for
+ * @began_ns: when it began, 0 if nobody asked for the duration
+ */
+struct kvm_gmem_request {
+	struct kvm_gmem_fault fault;
+	u64 began_ns;
+};
+
 void kvm_gmem_file_created(struct kvm_gmem_file *file, struct kvm *kvm,
 			   struct address_space *mapping,
 			   struct xarray *bindings);
@@ -32,10 +42,12 @@ void kvm_gmem_file_released(struct kvm_gmem_file *file);
 struct folio *kvm_gmem_file_grab_folio(struct kvm_gmem_file *file,
 				       struct address_space *mapping,
 				       pgoff_t index);
-int kvm_gmem_file_ask(struct kvm_gmem_file *file, pgoff_t start, pgoff_t end,
-		      u32 reason);
-void kvm_gmem_file_allocated(struct kvm_gmem_file *file, pgoff_t start,
-			     pgoff_t end, u32 reason, int result);
+int kvm_gmem_file_begin(struct kvm_gmem_file *file,
+			struct kvm_gmem_request *request, pgoff_t start,
+			pgoff_t end, u32 reason);
+void kvm_gmem_file_end(struct kvm_gmem_file *file,
+		       struct kvm_gmem_request *request, pgoff_t end,
+		       int result);
 void kvm_gmem_file_punched(struct kvm_gmem_file *file, pgoff_t start,
 			   pgoff_t end);
 void kvm_gmem_file_failed(struct kvm_gmem_file *file, pgoff_t start,
@@ -48,6 +60,9 @@ void kvm_gmem_slot_unbound(struct kvm_gmem_file *file,
 #else /* !CONFIG_KVM_GMEM_BPF */
 
 struct kvm_gmem_file {
+};
+
+struct kvm_gmem_request {
 };
 
 static inline struct folio *
@@ -68,15 +83,16 @@ static inline void kvm_gmem_file_released(struct kvm_gmem_file *file)
 {
 }
 
-static inline int kvm_gmem_file_ask(struct kvm_gmem_file *file, pgoff_t start,
-				    pgoff_t end, u32 reason)
+static inline int kvm_gmem_file_begin(struct kvm_gmem_file *file,
+				      struct kvm_gmem_request *request,
+				      pgoff_t start, pgoff_t end, u32 reason)
 {
 	return 0;
 }
 
-static inline void kvm_gmem_file_allocated(struct kvm_gmem_file *file,
-					   pgoff_t start, pgoff_t end,
-					   u32 reason, int result)
+static inline void kvm_gmem_file_end(struct kvm_gmem_file *file,
+				     struct kvm_gmem_request *request,
+				     pgoff_t end, int result)
 {
 }
 
