@@ -631,7 +631,7 @@ static ssize_t read_kcore(int kcore, uint64_t pfn, void *page)
 TEST_F(access, kcore)
 {
 	int kcore = open("/proc/kcore", O_RDONLY);
-	uint64_t pfns[NR_PAGES], i, words = 0, shown = 0;
+	uint64_t pfns[NR_PAGES], i, shown = 0;
 	struct guest guest;
 	ssize_t len;
 
@@ -647,8 +647,7 @@ TEST_F(access, kcore)
 		memset(self->buffer, 0, PAGE_SIZE);
 		len = read_kcore(kcore, pfns[i], self->buffer);
 		EXPECT_TRUE(len == PAGE_SIZE || len < 0);
-		words = find(self->buffer, PAGE_SIZE, guest.secret);
-		shown += words;
+		shown += find(self->buffer, PAGE_SIZE, guest.secret);
 		EXPECT_EQ(ask_guest(&guest), NR_WORDS);
 	}
 	ksft_print_msg("/proc/kcore shows root %llu of %llu words of the secret\n",
