@@ -17,6 +17,10 @@ extern u64 bpf_kvm_gmem_vm_id(const struct kvm *kvm) __ksym;
 extern int bpf_kvm_gmem_usage(struct kvm *kvm, struct kvm_gmem_usage *usage,
 			      u32 usage__sz) __ksym;
 
+/* In a policy's fault hook: is the first page there already? */
+extern bool
+bpf_kvm_gmem_fault_present(const struct kvm_gmem_fault *fault) __ksym;
+
 /* Sleepable programs only.  NULL if no VM has that id, or it is dying. */
 extern struct kvm *bpf_kvm_gmem_vm_acquire(u64 vm_id) __ksym;
 extern void bpf_kvm_gmem_vm_release(struct kvm *kvm) __ksym;

@@ -7,6 +7,7 @@
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
+#include "gmem_kfuncs.h"
 
 char _license[] SEC("license") = "GPL";
 
@@ -43,7 +44,6 @@ struct {
 	__type(value, __u64);
 } vms SEC(".maps");
 
-extern u64 bpf_kvm_gmem_vm_id(const struct kvm *kvm) __ksym;
 
 static void check_known(struct kvm *kvm)
 {
@@ -92,7 +92,7 @@ s64 BPF_PROG(puppet_fault, struct kvm *kvm, const struct kvm_gmem_fault *fault)
 	fault_index = fault->index;
 	fault_pages = fault->nr_pages;
 	fault_reason = fault->reason;
-	fault_present = fault->present;
+	fault_present = bpf_kvm_gmem_fault_present(fault);
 	__sync_fetch_and_add(&faults, 1);
 	return answer(fault_verdict, &fault_times);
 }

@@ -49,14 +49,15 @@ enum kvm_gmem_invalidate_reason {
  * @index: first page of the guest_memfd, in units of 4 KiB
  * @nr_pages: number of pages asked for
  * @reason: enum kvm_gmem_fault_reason
- * @present: 1 if the first page is populated already, 0 if it must be allocated
+ *
+ * bpf_kvm_gmem_fault_present() tells whether the first page is there already.
  */
 struct kvm_gmem_fault {
 	u64 gfn;
 	u64 index;
 	u64 nr_pages;
 	u32 reason;
-	u32 present;
+	u32 pad;
 };
 
 /**
@@ -240,6 +241,8 @@ struct kvm_gmem_chain {
  *	under @files_lock
  * @files_lock: protects @files
  * @allocated_pages: pages ever allocated in its guest_memfds
+ * @hooks: what the policies in force want to be asked or told, by bit of
+ *	enum kvm_gmem_hook
  * @chain: policies in force, NULL if there is none; read under SRCU
  * @chains: the buffers @chain alternates between, so that attaching and
  *	detaching need no memory
@@ -252,20 +255,9 @@ struct kvm_gmem_vm {
 	struct list_head files;
 	spinlock_t files_lock;	/* writers of @files */
 	atomic64_t allocated_pages;
+	u32 hooks;
 	struct kvm_gmem_chain __rcu *chain;
 	struct kvm_gmem_chain chains[2];
-};
-
-/**
- * struct kvm_gmem_conversion - an attribute change under way
- * @request: what was asked for
- * @changed: guest frames whose attributes really changed
- * @began_ns: when it began, 0 if nobody asked for the duration
- */
-struct kvm_gmem_conversion {
-	struct kvm_gmem_convert request;
-	u64 changed;
-	u64 began_ns;
 };
 
 /* kvm_gmem_fault_pfn(): a policy wants the fault again, after a delay. */
@@ -283,17 +275,6 @@ int kvm_gmem_fault_pfn(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot,
 void kvm_gmem_delay_vcpu(struct kvm_vcpu *vcpu);
 #define kvm_gmem_delay_pending(vcpu)	unlikely((vcpu)->gmem_delay_ns)
 
-int kvm_gmem_convert_begin(struct kvm *kvm, struct kvm_gmem_conversion *conv,
-			   u64 start, u64 end, unsigned long attributes);
-void kvm_gmem_convert_end(struct kvm *kvm, struct kvm_gmem_conversion *conv,
-			  int result);
-
-static inline void kvm_gmem_convert_page(struct kvm_gmem_conversion *conv,
-					 const void *old, const void *new)
-{
-	conv->changed += old != new;
-}
-
 #else /* !CONFIG_KVM_GMEM_BPF */
 
 #define KVM_GMEM_GAUGE(...)
@@ -301,9 +282,6 @@ static inline void kvm_gmem_convert_page(struct kvm_gmem_conversion *conv,
 #define KVM_GMEM_TIME(...)
 #define KVM_GMEM_INVALIDATIONS(...)
 #define KVM_GMEM_VCPU_COUNTER(...)
-
-struct kvm_gmem_conversion {
-};
 
 #define KVM_GMEM_FAULT_DELAYED	1
 #define kvm_gmem_fault_pfn(vcpu, slot, gfn, pfn, max_order, prefault, seq) \
@@ -313,11 +291,6 @@ struct kvm_gmem_conversion {
 static inline bool kvm_gmem_delay_pending(struct kvm_vcpu *vcpu)
 {
 	return false;
-}
-
-static inline void kvm_gmem_convert_page(struct kvm_gmem_conversion *conv,
-					 const void *old, const void *new)
-{
 }
 
 static inline void kvm_gmem_bpf_init(void)
@@ -341,20 +314,6 @@ static inline void kvm_gmem_refresh_stats(struct kvm *kvm)
 }
 
 static inline void kvm_gmem_delay_vcpu(struct kvm_vcpu *vcpu)
-{
-}
-
-static inline int kvm_gmem_convert_begin(struct kvm *kvm,
-					 struct kvm_gmem_conversion *conv,
-					 u64 start, u64 end,
-					 unsigned long attributes)
-{
-	return 0;
-}
-
-static inline void kvm_gmem_convert_end(struct kvm *kvm,
-					struct kvm_gmem_conversion *conv,
-					int result)
 {
 }
 

@@ -12,9 +12,12 @@
 #include <linux/mutex.h>
 #include <linux/srcu.h>
 
+#include "gmem_hooks.h"
+
 enum kvm_gmem_hook {
 	KVM_GMEM_HOOK_FAULT,
 	KVM_GMEM_HOOK_CONVERT,
+	KVM_GMEM_HOOK_INVALIDATE,
 };
 
 /* The errnos a policy may deny with, in the order they are counted in. */
@@ -49,7 +52,17 @@ extern struct mutex kvm_gmem_lock;
 extern struct srcu_struct kvm_gmem_srcu;
 extern struct list_head kvm_gmem_vms;
 extern struct list_head kvm_gmem_policies;
-DECLARE_STATIC_KEY_FALSE(kvm_gmem_policy_key);
+
+/* Is there a policy on a VM that wants to know? */
+static __always_inline bool kvm_gmem_policed(struct kvm *kvm,
+					     enum kvm_gmem_hook hook)
+{
+	return static_branch_unlikely(&kvm_gmem_policy_key) &&
+	       READ_ONCE(kvm->gmem.hooks) & BIT(hook);
+}
+
+/* gmem_events.c */
+bool kvm_gmem_request_present(const struct kvm_gmem_request *request);
 
 /* gmem_account.c */
 struct kvm *kvm_gmem_find_vm(u64 id);
@@ -62,8 +75,10 @@ u64 kvm_gmem_count_populated(struct address_space *mapping, pgoff_t start,
 			     pgoff_t end);
 
 /* gmem_policy.c */
-s64 kvm_gmem_evaluate(struct kvm *kvm, enum kvm_gmem_hook hook,
-		      const void *args);
+s64 kvm_gmem_evaluate_fault(struct kvm *kvm,
+			    const struct kvm_gmem_fault *fault);
+s64 kvm_gmem_evaluate_convert(struct kvm *kvm,
+			      const struct kvm_gmem_convert *convert);
 void kvm_gmem_notify(struct kvm *kvm,
 		     const struct kvm_gmem_invalidate *invalidate);
 void kvm_gmem_policy_vm_created(struct kvm *kvm);

@@ -22,7 +22,6 @@
 #include <linux/xarray.h>
 
 #include "gmem.h"
-#include "gmem_file.h"
 
 /* guest_memfd is never written back, so this tag is free. */
 #define KVM_GMEM_STALE	PAGECACHE_TAG_TOWRITE

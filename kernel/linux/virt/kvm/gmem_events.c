@@ -20,13 +20,6 @@
 #include <trace/events/kvm_gmem.h>
 
 #include "gmem.h"
-#include "gmem_file.h"
-
-static bool kvm_gmem_policed(struct kvm *kvm)
-{
-	return static_branch_unlikely(&kvm_gmem_policy_key) &&
-	       rcu_access_pointer(kvm->gmem.chain);
-}
 
 /* Returns false if a signal came before the time was up. */
 static bool kvm_gmem_sleep(u64 ns)
@@ -40,14 +33,10 @@ static bool kvm_gmem_sleep(u64 ns)
 	return !signal_pending(current);
 }
 
-static s64 kvm_gmem_ask(struct kvm *kvm, enum kvm_gmem_hook hook,
-			const void *args)
+static noinline s64 kvm_gmem_count_verdict(struct kvm *kvm,
+					   enum kvm_gmem_hook hook, s64 verdict)
 {
 	struct kvm_gmem_vm_stat *stat = &kvm->stat.generic.gmem;
-	s64 verdict = kvm_gmem_evaluate(kvm, hook, args);
-
-	if (likely(!verdict))
-		return 0;
 
 	if (verdict > 0)
 		atomic64_add(verdict, &stat->delayed_ns);
@@ -62,12 +51,21 @@ static s64 kvm_gmem_ask(struct kvm *kvm, enum kvm_gmem_hook hook,
 	return verdict;
 }
 
-static int kvm_gmem_ask_and_wait(struct kvm *kvm, enum kvm_gmem_hook hook,
-				 const void *args)
+static __always_inline s64 kvm_gmem_ask(struct kvm *kvm, enum kvm_gmem_hook hook,
+					const void *args)
+{
+	s64 verdict = hook == KVM_GMEM_HOOK_FAULT ?
+		      kvm_gmem_evaluate_fault(kvm, args) :
+		      kvm_gmem_evaluate_convert(kvm, args);
+
+	return likely(!verdict) ? 0 : kvm_gmem_count_verdict(kvm, hook, verdict);
+}
+
+static __always_inline int kvm_gmem_ask_and_wait(struct kvm *kvm,
+						 enum kvm_gmem_hook hook,
+						 const void *args)
 {
 	s64 verdict;
-
-	might_sleep();
 
 	while ((verdict = kvm_gmem_ask(kvm, hook, args)) > 0) {
 		if (!kvm_gmem_sleep(verdict))
@@ -148,17 +146,27 @@ static struct address_space *kvm_gmem_slot_mapping(struct kvm_memory_slot *slot,
 	return *file ? (*file)->f_mapping : NULL;
 }
 
-static bool kvm_gmem_slot_present(struct kvm_memory_slot *slot, pgoff_t index)
+/**
+ * kvm_gmem_request_present - is the first page of a request there already?
+ * @request: the request
+ *
+ * Context: in a read section of kvm->srcu if the request is a vCPU's.
+ * Return: what is so at the moment; nothing keeps it so.
+ */
+bool kvm_gmem_request_present(const struct kvm_gmem_request *request)
 {
 	struct address_space *mapping;
 	struct file *file;
 	bool present;
 
-	mapping = kvm_gmem_slot_mapping(slot, &file);
+	if (!request->slot)
+		return xa_load(&request->mapping->i_pages, request->fault.index);
+
+	mapping = kvm_gmem_slot_mapping(request->slot, &file);
 	if (!mapping)
 		return false;
 
-	present = xa_load(&mapping->i_pages, index);
+	present = xa_load(&mapping->i_pages, request->fault.index);
 	fput(file);
 
 	return present;
@@ -186,30 +194,39 @@ static noinline void kvm_gmem_fault_recheck(struct kvm *kvm,
 	fput(file);
 }
 
+static void kvm_gmem_trace_fault(struct kvm *kvm,
+				 const struct kvm_gmem_request *request, u64 pfn,
+				 u32 order, int result)
+{
+	trace_kvm_gmem_fault(kvm, &request->fault, request->present, pfn, order,
+			     result, ktime_get_ns() - request->began_ns);
+}
+
 /* What a fault costs more when a policy or a tracer wants to know of it. */
 static noinline int kvm_gmem_fault_watched(struct kvm_vcpu *vcpu,
 					   struct kvm_memory_slot *slot,
 					   u64 gfn, u64 *pfn, int *max_order,
 					   bool prefault)
 {
-	u64 index = gfn - slot->base_gfn + slot->gmem.pgoff;
-	struct kvm_gmem_fault fault = {
-		.gfn = gfn,
-		.index = index,
-		.nr_pages = 1,
-		.reason = prefault ? KVM_GMEM_FAULT_PREFAULT :
-				     KVM_GMEM_FAULT_VCPU,
-		.present = kvm_gmem_slot_present(slot, index),
+	struct kvm_gmem_request request = {
+		.fault.gfn = gfn,
+		.fault.index = gfn - slot->base_gfn + slot->gmem.pgoff,
+		.fault.nr_pages = 1,
+		.fault.reason = prefault ? KVM_GMEM_FAULT_PREFAULT :
+					   KVM_GMEM_FAULT_VCPU,
+		.slot = slot,
 	};
-	u64 began_ns = 0;
 	s64 verdict = 0;
 	int r;
 
-	if (trace_kvm_gmem_fault_enabled())
-		began_ns = ktime_get_ns();
+	if (trace_kvm_gmem_fault_enabled()) {
+		request.began_ns = ktime_get_ns();
+		request.present = kvm_gmem_request_present(&request);
+	}
 
-	if (kvm_gmem_policed(vcpu->kvm))
-		verdict = kvm_gmem_ask(vcpu->kvm, KVM_GMEM_HOOK_FAULT, &fault);
+	if (kvm_gmem_policed(vcpu->kvm, KVM_GMEM_HOOK_FAULT))
+		verdict = kvm_gmem_ask(vcpu->kvm, KVM_GMEM_HOOK_FAULT,
+				       &request.fault);
 
 	if (verdict > 0) {
 		vcpu->gmem_delay_ns = verdict;
@@ -218,10 +235,9 @@ static noinline int kvm_gmem_fault_watched(struct kvm_vcpu *vcpu,
 
 	r = verdict ?: kvm_gmem_get_pfn(vcpu->kvm, slot, gfn, pfn, max_order);
 
-	if (trace_kvm_gmem_fault_enabled())
-		trace_kvm_gmem_fault(vcpu->kvm, &fault, r ? 0 : *pfn,
-				     r ? 0 : *max_order, r,
-				     began_ns ? ktime_get_ns() - began_ns : 0);
+	if (request.began_ns)
+		kvm_gmem_trace_fault(vcpu->kvm, &request, r ? 0 : *pfn,
+				     r ? 0 : *max_order, r);
 
 	return r;
 }
@@ -248,7 +264,8 @@ int kvm_gmem_fault_pfn(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot,
 	struct kvm *kvm = vcpu->kvm;
 	int r;
 
-	if (trace_kvm_gmem_fault_enabled() || kvm_gmem_policed(kvm))
+	if (trace_kvm_gmem_fault_enabled() ||
+	    kvm_gmem_policed(kvm, KVM_GMEM_HOOK_FAULT))
 		r = kvm_gmem_fault_watched(vcpu, slot, gfn, pfn, max_order,
 					   prefault);
 	else
@@ -290,36 +307,32 @@ EXPORT_SYMBOL_GPL(kvm_gmem_delay_vcpu);
 /* Conversions */
 
 /**
- * kvm_gmem_convert_begin - ask whether a range may change its attributes
+ * kvm_gmem_convert_ask - put a conversion to the policies
  * @kvm: the VM
- * @conv: filled in, for kvm_gmem_convert_end()
  * @start: first guest frame
  * @end: guest frame after the last
  * @attributes: what they shall be
+ * @began_ns: when it began, 0 if nobody asked for the duration
  *
- * Context: may sleep, for as long as a policy says; no locks held.
- * Return: 0, the errno of the policy that denied, or -EINTR if a signal ended
- *	a delay.
+ * See kvm_gmem_convert_begin().
  */
-int kvm_gmem_convert_begin(struct kvm *kvm, struct kvm_gmem_conversion *conv,
-			   u64 start, u64 end, unsigned long attributes)
+int kvm_gmem_convert_ask(struct kvm *kvm, u64 start, u64 end,
+			 unsigned long attributes, u64 began_ns)
 {
+	struct kvm_gmem_convert request = {
+		.start = start,
+		.end = end,
+		.attributes = attributes,
+	};
 	int r;
 
-	conv->request.start = start;
-	conv->request.end = end;
-	conv->request.attributes = attributes;
-	conv->changed = 0;
-	conv->began_ns = trace_kvm_gmem_convert_enabled() ? ktime_get_ns() : 0;
-
-	if (!kvm_gmem_policed(kvm))
+	if (!kvm_gmem_policed(kvm, KVM_GMEM_HOOK_CONVERT))
 		return 0;
 
-	r = kvm_gmem_ask_and_wait(kvm, KVM_GMEM_HOOK_CONVERT, &conv->request);
-	if (r)
-		trace_kvm_gmem_convert(kvm, &conv->request, 0, r,
-				       conv->began_ns ?
-				       ktime_get_ns() - conv->began_ns : 0);
+	r = kvm_gmem_ask_and_wait(kvm, KVM_GMEM_HOOK_CONVERT, &request);
+	if (unlikely(r))
+		trace_kvm_gmem_convert(kvm, &request, 0, r, began_ns ?
+				       ktime_get_ns() - began_ns : 0);
 
 	return r;
 }
@@ -336,7 +349,7 @@ static void kvm_gmem_invalidated(struct kvm *kvm, u64 start, u64 end,
 
 	atomic64_inc(&kvm->stat.generic.gmem.invalidations[reason]);
 	trace_kvm_gmem_invalidate(kvm, &invalidate);
-	if (kvm_gmem_policed(kvm))
+	if (kvm_gmem_policed(kvm, KVM_GMEM_HOOK_INVALIDATE))
 		kvm_gmem_notify(kvm, &invalidate);
 }
 
@@ -378,42 +391,50 @@ static void kvm_gmem_convert_pages(struct kvm *kvm,
 }
 
 /**
- * kvm_gmem_convert_end - count and report a conversion that was begun
+ * kvm_gmem_convert_done - count and report a conversion
  * @kvm: the VM
- * @conv: from kvm_gmem_convert_begin(), with @changed counted
+ * @start: first guest frame
+ * @end: guest frame after the last
+ * @attributes: what they are now
+ * @changed: how many of them really changed
+ * @began_ns: when it began, 0 if nobody asked for the duration
  * @result: 0 or a negative errno
  *
- * Context: holds slots_lock, so that conversions are counted in their order.
+ * See kvm_gmem_convert_end().
  */
-void kvm_gmem_convert_end(struct kvm *kvm, struct kvm_gmem_conversion *conv,
-			  int result)
+void kvm_gmem_convert_done(struct kvm *kvm, u64 start, u64 end,
+			   unsigned long attributes, u64 changed, u64 began_ns,
+			   int result)
 {
 	struct kvm_gmem_vm_stat *stat = &kvm->stat.generic.gmem;
+	struct kvm_gmem_convert request = {
+		.start = start,
+		.end = end,
+		.attributes = attributes,
+	};
 
 	lockdep_assert_held(&kvm->slots_lock);
 
-	if (conv->changed) {
+	if (changed) {
 		/* PRIVATE is the only attribute there is to change. */
-		if (conv->request.attributes & KVM_MEMORY_ATTRIBUTE_PRIVATE) {
-			atomic64_add(conv->changed, &stat->private_pages);
-			atomic64_add(conv->changed, &stat->pages_to_private);
+		if (attributes & KVM_MEMORY_ATTRIBUTE_PRIVATE) {
+			atomic64_add(changed, &stat->private_pages);
+			atomic64_add(changed, &stat->pages_to_private);
 		} else {
-			atomic64_sub(conv->changed, &stat->private_pages);
-			atomic64_add(conv->changed, &stat->pages_to_shared);
+			atomic64_sub(changed, &stat->private_pages);
+			atomic64_add(changed, &stat->pages_to_shared);
 		}
 		atomic64_inc(&stat->conversions);
-		kvm_gmem_convert_pages(kvm, &conv->request);
-		kvm_gmem_invalidated(kvm, conv->request.start,
-				     conv->request.end, 0,
+		kvm_gmem_convert_pages(kvm, &request);
+		kvm_gmem_invalidated(kvm, start, end, 0,
 				     KVM_GMEM_INVALIDATE_CONVERSION);
 	} else if (!result) {
 		atomic64_inc(&stat->conversions_noop);
 	}
 
 	if (trace_kvm_gmem_convert_enabled())
-		trace_kvm_gmem_convert(kvm, &conv->request, conv->changed,
-				       result, conv->began_ns ?
-				       ktime_get_ns() - conv->began_ns : 0);
+		trace_kvm_gmem_convert(kvm, &request, changed, result, began_ns ?
+				       ktime_get_ns() - began_ns : 0);
 }
 
 /* guest_memfds */
@@ -451,7 +472,7 @@ static void kvm_gmem_slot_invalidated(struct kvm_gmem_file *file,
 
 	/* The count is for those who look; counting costs as much as freeing. */
 	if (freed && (trace_kvm_gmem_invalidate_enabled() ||
-		      kvm_gmem_policed(file->kvm)))
+		      kvm_gmem_policed(file->kvm, KVM_GMEM_HOOK_INVALIDATE)))
 		pages_freed = kvm_gmem_count_populated(file->mapping, first, last);
 
 	kvm_gmem_invalidated(file->kvm, first - slot->gmem.pgoff + slot->base_gfn,
@@ -505,20 +526,17 @@ void kvm_gmem_file_released(struct kvm_gmem_file *file)
 	spin_unlock(&file->kvm->gmem.files_lock);
 }
 
-static struct kvm_gmem_fault kvm_gmem_file_fault(struct kvm_gmem_file *file,
-						 pgoff_t start, pgoff_t end,
-						 u32 reason)
+/* The bindings are stable: slots_lock or the invalidate lock is held. */
+static void kvm_gmem_file_describe(struct kvm_gmem_file *file,
+				   struct kvm_gmem_request *request, pgoff_t end)
 {
-	struct kvm_memory_slot *slot = xa_load(file->bindings, start);
+	struct kvm_gmem_fault *fault = &request->fault;
+	struct kvm_memory_slot *slot = xa_load(file->bindings, fault->index);
 
-	return (struct kvm_gmem_fault) {
-		.gfn = slot ? start - slot->gmem.pgoff + slot->base_gfn :
-			      KVM_GMEM_NO_GFN,
-		.index = start,
-		.nr_pages = end - start,
-		.reason = reason,
-		.present = xa_load(&file->mapping->i_pages, start) ? 1 : 0,
-	};
+	fault->gfn = slot ? fault->index - slot->gmem.pgoff + slot->base_gfn :
+			    KVM_GMEM_NO_GFN;
+	fault->nr_pages = end - fault->index;
+	request->present = kvm_gmem_request_present(request);
 }
 
 /**
@@ -538,38 +556,40 @@ int kvm_gmem_file_begin(struct kvm_gmem_file *file,
 			struct kvm_gmem_request *request, pgoff_t start,
 			pgoff_t end, u32 reason)
 {
-	bool policed = kvm_gmem_policed(file->kvm);
+	bool policed = kvm_gmem_policed(file->kvm, KVM_GMEM_HOOK_FAULT);
+	struct kvm *kvm = file->kvm;
 	s64 verdict;
 	int r = 0;
 
-	request->fault.index = start;
-	request->fault.reason = reason;
-	request->began_ns = 0;
+	*request = (struct kvm_gmem_request) {
+		.fault.index = start,
+		.fault.reason = reason,
+		.mapping = file->mapping,
+	};
 	if (!policed && !trace_kvm_gmem_fault_enabled())
 		return 0;
 
 	request->began_ns = ktime_get_ns();
 	if (reason == KVM_GMEM_FAULT_POPULATE) {
-		lockdep_assert_held(&file->kvm->slots_lock);
-		request->fault = kvm_gmem_file_fault(file, start, end, reason);
+		lockdep_assert_held(&kvm->slots_lock);
+		kvm_gmem_file_describe(file, request, end);
 		if (policed) {
-			verdict = kvm_gmem_ask(file->kvm, KVM_GMEM_HOOK_FAULT,
+			verdict = kvm_gmem_ask(kvm, KVM_GMEM_HOOK_FAULT,
 					       &request->fault);
 			r = verdict > 0 ? -EAGAIN : verdict;
 		}
 	} else {
 		/* The lock keeps the memslot in place while its gfn is read. */
 		filemap_invalidate_lock_shared(file->mapping);
-		request->fault = kvm_gmem_file_fault(file, start, end, reason);
+		kvm_gmem_file_describe(file, request, end);
 		filemap_invalidate_unlock_shared(file->mapping);
 		if (policed)
-			r = kvm_gmem_ask_and_wait(file->kvm, KVM_GMEM_HOOK_FAULT,
+			r = kvm_gmem_ask_and_wait(kvm, KVM_GMEM_HOOK_FAULT,
 						  &request->fault);
 	}
 
 	if (r)
-		trace_kvm_gmem_fault(file->kvm, &request->fault, 0, 0, r,
-				     ktime_get_ns() - request->began_ns);
+		kvm_gmem_trace_fault(kvm, request, 0, 0, r);
 
 	return r;
 }
@@ -594,7 +614,8 @@ void kvm_gmem_file_end(struct kvm_gmem_file *file,
 		     request->fault.reason == KVM_GMEM_FAULT_POPULATE ?
 		     &stat->populate_faults : &stat->fallocate_faults);
 
-	for (; index < end; index++) {
+	/* Populate leaves the page behind that it failed at. */
+	for (; index < end + !!result; index++) {
 		kvm_gmem_classify(file->kvm, file->mapping,
 				  xa_load(file->bindings, index), index);
 		cond_resched();
@@ -602,8 +623,7 @@ void kvm_gmem_file_end(struct kvm_gmem_file *file,
 
 	/* What began before the tracer came is not described. */
 	if (request->began_ns)
-		trace_kvm_gmem_fault(file->kvm, &request->fault, 0, 0, result,
-				     ktime_get_ns() - request->began_ns);
+		kvm_gmem_trace_fault(file->kvm, request, 0, 0, result);
 }
 
 /**

@@ -116,6 +116,25 @@ __bpf_kfunc int bpf_kvm_gmem_usage(struct kvm *kvm,
 }
 
 /**
+ * bpf_kvm_gmem_fault_present - is the first page of a fault there already?
+ * @fault: the fault that a policy is asked about
+ *
+ * A policy that bounds populated memory lets a fault pass that allocates
+ * nothing.  Not a member of @fault, since finding out costs as much as the rest
+ * of the hook.
+ *
+ * Context: in the fault hook of a policy.
+ * Return: true if it is populated at the moment.
+ */
+__bpf_kfunc bool
+bpf_kvm_gmem_fault_present(const struct kvm_gmem_fault *fault)
+{
+	return kvm_gmem_request_present(container_of(fault,
+						     struct kvm_gmem_request,
+						     fault));
+}
+
+/**
  * bpf_kvm_gmem_vm_acquire - find a VM and keep it
  * @vm_id: its id
  *
@@ -304,6 +323,11 @@ BTF_ID_FLAGS(func, bpf_kvm_gmem_vm_id, KF_TRUSTED_ARGS)
 BTF_ID_FLAGS(func, bpf_kvm_gmem_usage, KF_TRUSTED_ARGS)
 BTF_KFUNCS_END(kvm_gmem_any_ids)
 
+/* The fault of a policy's hook is part of a request that is under way. */
+BTF_KFUNCS_START(kvm_gmem_policy_ids)
+BTF_ID_FLAGS(func, bpf_kvm_gmem_fault_present, KF_TRUSTED_ARGS)
+BTF_KFUNCS_END(kvm_gmem_policy_ids)
+
 BTF_KFUNCS_START(kvm_gmem_sleepable_ids)
 BTF_ID_FLAGS(func, bpf_kvm_gmem_vm_id, KF_TRUSTED_ARGS)
 BTF_ID_FLAGS(func, bpf_kvm_gmem_usage, KF_TRUSTED_ARGS)
@@ -320,6 +344,11 @@ BTF_KFUNCS_END(kvm_gmem_sleepable_ids)
 static const struct btf_kfunc_id_set kvm_gmem_any_set = {
 	.owner = THIS_MODULE,
 	.set = &kvm_gmem_any_ids,
+};
+
+static const struct btf_kfunc_id_set kvm_gmem_policy_set = {
+	.owner = THIS_MODULE,
+	.set = &kvm_gmem_policy_ids,
 };
 
 static const struct btf_kfunc_id_set kvm_gmem_sleepable_set = {
@@ -339,6 +368,8 @@ int kvm_gmem_kfuncs_register(void)
 {
 	return register_btf_kfunc_id_set(BPF_PROG_TYPE_STRUCT_OPS,
 					 &kvm_gmem_any_set) ?:
+	       register_btf_kfunc_id_set(BPF_PROG_TYPE_STRUCT_OPS,
+					 &kvm_gmem_policy_set) ?:
 	       register_btf_kfunc_id_set(BPF_PROG_TYPE_TRACING,
 					 &kvm_gmem_any_set) ?:
 	       register_btf_kfunc_id_set(BPF_PROG_TYPE_SYSCALL,

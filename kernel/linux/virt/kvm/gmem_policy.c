@@ -50,20 +50,18 @@ const char *kvm_gmem_policy_name(const struct kvm_gmem_policy *policy)
 }
 
 /*
- * Count a verdict and make it one that KVM can act on.  An unknown errno must
- * not reach a VMM, which may take it for something else; it still denies.
+ * Count a verdict that does not simply allow, and make it one that KVM can act
+ * on.  An unknown errno must not reach a VMM, which may take it for something
+ * else; it still denies.
  */
-static s64 kvm_gmem_settle(struct kvm *kvm, struct kvm_gmem_policy *policy,
-			   const struct kvm_gmem_ops *ops,
-			   enum kvm_gmem_hook hook, s64 verdict)
+static noinline s64 kvm_gmem_settle(struct kvm *kvm,
+				    struct kvm_gmem_policy *policy,
+				    const struct kvm_gmem_ops *ops,
+				    enum kvm_gmem_hook hook, s64 verdict)
 {
 	u64 max_ns = (u64)READ_ONCE(gmem_delay_max_ms) * NSEC_PER_MSEC;
 	bool audit = ops->flags & KVM_GMEM_OPS_AUDIT;
 	int i;
-
-	this_cpu_inc(policy->stat->calls);
-	if (likely(!verdict))
-		return 0;
 
 	if (verdict > 0) {
 		if (verdict > max_ns) {
@@ -90,18 +88,10 @@ static s64 kvm_gmem_settle(struct kvm *kvm, struct kvm_gmem_policy *policy,
 	return audit ? 0 : verdict;
 }
 
-/**
- * kvm_gmem_evaluate - ask the policies in force on a VM
- * @kvm: the VM
- * @hook: what is asked
- * @args: struct kvm_gmem_fault or struct kvm_gmem_convert, by @hook
- *
- * Context: may sleep.
- * Return: 0 to go on, a negative errno to refuse, or the nanoseconds to wait
- *	before asking again.
- */
-s64 kvm_gmem_evaluate(struct kvm *kvm, enum kvm_gmem_hook hook,
-		      const void *args)
+/* Made into one function for each hook, for the sake of what it costs. */
+static __always_inline s64 kvm_gmem_evaluate(struct kvm *kvm,
+					     enum kvm_gmem_hook hook,
+					     const void *args)
 {
 	struct kvm_gmem_chain *chain;
 	s64 verdict = 0;
@@ -128,6 +118,10 @@ s64 kvm_gmem_evaluate(struct kvm *kvm, enum kvm_gmem_hook hook,
 			v = ops->convert(kvm, args);
 		}
 
+		this_cpu_inc(policy->stat->calls);
+		if (likely(!v))
+			continue;
+
 		v = kvm_gmem_settle(kvm, policy, ops, hook, v);
 		if (v < 0) {
 			verdict = v;
@@ -138,6 +132,34 @@ s64 kvm_gmem_evaluate(struct kvm *kvm, enum kvm_gmem_hook hook,
 	srcu_read_unlock(&kvm_gmem_srcu, idx);
 
 	return verdict;
+}
+
+/**
+ * kvm_gmem_evaluate_fault - ask the policies in force on a VM about a fault
+ * @kvm: the VM
+ * @fault: the fault, part of a struct kvm_gmem_request
+ *
+ * Context: may sleep.
+ * Return: 0 to go on, a negative errno to refuse, or the nanoseconds to wait
+ *	before asking again.
+ */
+s64 kvm_gmem_evaluate_fault(struct kvm *kvm, const struct kvm_gmem_fault *fault)
+{
+	return kvm_gmem_evaluate(kvm, KVM_GMEM_HOOK_FAULT, fault);
+}
+
+/**
+ * kvm_gmem_evaluate_convert - ask the policies in force about a conversion
+ * @kvm: the VM
+ * @convert: the conversion
+ *
+ * Context: may sleep.
+ * Return: as kvm_gmem_evaluate_fault().
+ */
+s64 kvm_gmem_evaluate_convert(struct kvm *kvm,
+			      const struct kvm_gmem_convert *convert)
+{
+	return kvm_gmem_evaluate(kvm, KVM_GMEM_HOOK_CONVERT, convert);
 }
 
 /**
@@ -210,6 +232,7 @@ static void kvm_gmem_chain_rebuild(struct kvm *kvm)
 {
 	struct kvm_gmem_chain *old, *new;
 	struct kvm_gmem_policy *policy;
+	u32 hooks = 0;
 
 	lockdep_assert_held(&kvm_gmem_lock);
 
@@ -224,8 +247,13 @@ static void kvm_gmem_chain_rebuild(struct kvm *kvm)
 		if (WARN_ON_ONCE(new->nr == KVM_GMEM_MAX_POLICIES))
 			break;
 		new->policy[new->nr++] = policy;
+		hooks |= policy->ops->fault ? BIT(KVM_GMEM_HOOK_FAULT) : 0;
+		hooks |= policy->ops->convert ? BIT(KVM_GMEM_HOOK_CONVERT) : 0;
+		hooks |= policy->ops->invalidate ?
+			 BIT(KVM_GMEM_HOOK_INVALIDATE) : 0;
 	}
 	rcu_assign_pointer(kvm->gmem.chain, new->nr ? new : NULL);
+	WRITE_ONCE(kvm->gmem.hooks, hooks);
 }
 
 /* Each of these visits the VMs that a policy is for. */
@@ -305,6 +333,7 @@ void kvm_gmem_policy_vm_destroyed(struct kvm *kvm)
 		policy->nr_vms--;
 	}
 	RCU_INIT_POINTER(kvm->gmem.chain, NULL);
+	kvm->gmem.hooks = 0;
 }
 
 static void kvm_gmem_policy_insert(struct kvm_gmem_policy *policy)
@@ -452,8 +481,8 @@ static int kvm_gmem_bpf_update(void *kdata, void *old_kdata,
 		/* Iterators may still stand on the node. */
 		synchronize_srcu(&kvm_gmem_srcu);
 		kvm_gmem_policy_insert(policy);
-		kvm_gmem_rebuild_chains(new);
 	}
+	kvm_gmem_rebuild_chains(new);
 	synchronize_srcu(&kvm_gmem_srcu);
 	kvm_gmem_exit_vms(old);
 out:

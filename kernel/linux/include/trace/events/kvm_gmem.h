@@ -39,9 +39,9 @@ TRACE_DEFINE_ENUM(KVM_GMEM_INVALIDATE_MEMORY_FAILURE);
 		{ KVM_MEMORY_ATTRIBUTE_PRIVATE, "private" }) : "shared")
 
 TRACE_EVENT(kvm_gmem_fault,
-	TP_PROTO(struct kvm *kvm, const struct kvm_gmem_fault *fault, u64 pfn,
-		 u32 order, int result, u64 duration_ns),
-	TP_ARGS(kvm, fault, pfn, order, result, duration_ns),
+	TP_PROTO(struct kvm *kvm, const struct kvm_gmem_fault *fault,
+		 bool present, u64 pfn, u32 order, int result, u64 duration_ns),
+	TP_ARGS(kvm, fault, present, pfn, order, result, duration_ns),
 
 	TP_STRUCT__entry(
 		__field(u64, vm_id)
@@ -66,7 +66,7 @@ TRACE_EVENT(kvm_gmem_fault,
 		__entry->order		= order;
 		__entry->reason		= fault->reason;
 		__entry->result		= result;
-		__entry->present	= fault->present;
+		__entry->present	= present;
 	),
 
 	TP_printk("vm %llu gfn 0x%llx index 0x%llx pages %llu pfn 0x%llx order %u %s reason %s result %d duration %llu ns",
