@@ -202,42 +202,64 @@ static void kvm_gmem_trace_fault(struct kvm *kvm,
 			     result, ktime_get_ns() - request->began_ns);
 }
 
-/* What a fault costs more when a policy or a tracer wants to know of it. */
-static noinline int kvm_gmem_fault_watched(struct kvm_vcpu *vcpu,
-					   struct kvm_memory_slot *slot,
-					   u64 gfn, u64 *pfn, int *max_order,
-					   bool prefault)
+/* Returns 0, an errno to fail with, or KVM_GMEM_FAULT_DELAYED. */
+static __always_inline int kvm_gmem_fault_verdict(struct kvm_vcpu *vcpu,
+						  struct kvm_gmem_request *request)
 {
-	struct kvm_gmem_request request = {
-		.fault.gfn = gfn,
-		.fault.index = gfn - slot->base_gfn + slot->gmem.pgoff,
-		.fault.nr_pages = 1,
-		.fault.reason = prefault ? KVM_GMEM_FAULT_PREFAULT :
-					   KVM_GMEM_FAULT_VCPU,
-		.slot = slot,
-	};
-	s64 verdict = 0;
-	int r;
+	s64 verdict = kvm_gmem_ask(vcpu->kvm, KVM_GMEM_HOOK_FAULT,
+				   &request->fault);
 
-	if (trace_kvm_gmem_fault_enabled()) {
-		request.began_ns = ktime_get_ns();
-		request.present = kvm_gmem_request_present(&request);
-	}
+	if (likely(verdict <= 0))
+		return verdict;
+
+	vcpu->gmem_delay_ns = verdict;
+	return KVM_GMEM_FAULT_DELAYED;
+}
+
+static __always_inline void kvm_gmem_fault_describe(struct kvm_gmem_request *request,
+						    struct kvm_memory_slot *slot,
+						    u64 gfn, bool prefault)
+{
+	request->fault.gfn = gfn;
+	request->fault.index = gfn - slot->base_gfn + slot->gmem.pgoff;
+	request->fault.nr_pages = 1;
+	request->fault.reason = prefault ? KVM_GMEM_FAULT_PREFAULT :
+					   KVM_GMEM_FAULT_VCPU;
+	request->fault.pad = 0;
+	request->slot = slot;
+}
+
+static __always_inline int kvm_gmem_fault_ask(struct kvm_vcpu *vcpu,
+					      struct kvm_memory_slot *slot,
+					      u64 gfn, bool prefault)
+{
+	struct kvm_gmem_request request;
+
+	kvm_gmem_fault_describe(&request, slot, gfn, prefault);
+
+	return kvm_gmem_fault_verdict(vcpu, &request);
+}
+
+static noinline int kvm_gmem_fault_traced(struct kvm_vcpu *vcpu,
+					  struct kvm_memory_slot *slot,
+					  u64 gfn, u64 *pfn, int *max_order,
+					  bool prefault)
+{
+	struct kvm_gmem_request request;
+	int r = 0;
+
+	kvm_gmem_fault_describe(&request, slot, gfn, prefault);
+	request.began_ns = ktime_get_ns();
+	request.present = kvm_gmem_request_present(&request);
 
 	if (kvm_gmem_policed(vcpu->kvm, KVM_GMEM_HOOK_FAULT))
-		verdict = kvm_gmem_ask(vcpu->kvm, KVM_GMEM_HOOK_FAULT,
-				       &request.fault);
+		r = kvm_gmem_fault_verdict(vcpu, &request);
+	if (r == KVM_GMEM_FAULT_DELAYED)
+		return r;
 
-	if (verdict > 0) {
-		vcpu->gmem_delay_ns = verdict;
-		return KVM_GMEM_FAULT_DELAYED;
-	}
-
-	r = verdict ?: kvm_gmem_get_pfn(vcpu->kvm, slot, gfn, pfn, max_order);
-
-	if (request.began_ns)
-		kvm_gmem_trace_fault(vcpu->kvm, &request, r ? 0 : *pfn,
-				     r ? 0 : *max_order, r);
+	r = r ?: kvm_gmem_get_pfn(vcpu->kvm, slot, gfn, pfn, max_order);
+	kvm_gmem_trace_fault(vcpu->kvm, &request, r ? 0 : *pfn,
+			     r ? 0 : *max_order, r);
 
 	return r;
 }
@@ -264,12 +286,17 @@ int kvm_gmem_fault_pfn(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot,
 	struct kvm *kvm = vcpu->kvm;
 	int r;
 
-	if (trace_kvm_gmem_fault_enabled() ||
-	    kvm_gmem_policed(kvm, KVM_GMEM_HOOK_FAULT))
-		r = kvm_gmem_fault_watched(vcpu, slot, gfn, pfn, max_order,
-					   prefault);
-	else
+	if (trace_kvm_gmem_fault_enabled()) {
+		r = kvm_gmem_fault_traced(vcpu, slot, gfn, pfn, max_order,
+					  prefault);
+	} else {
+		if (kvm_gmem_policed(kvm, KVM_GMEM_HOOK_FAULT)) {
+			r = kvm_gmem_fault_ask(vcpu, slot, gfn, prefault);
+			if (unlikely(r))
+				return r;
+		}
 		r = kvm_gmem_get_pfn(kvm, slot, gfn, pfn, max_order);
+	}
 	if (unlikely(r))
 		return r;
 
@@ -594,6 +621,18 @@ int kvm_gmem_file_begin(struct kvm_gmem_file *file,
 	return r;
 }
 
+static void kvm_gmem_file_classify(struct kvm_gmem_file *file, pgoff_t start,
+				   pgoff_t end)
+{
+	pgoff_t index;
+
+	for (index = start; index < end; index++) {
+		kvm_gmem_classify(file->kvm, file->mapping,
+				  xa_load(file->bindings, index), index);
+		cond_resched();
+	}
+}
+
 /**
  * kvm_gmem_file_end - count pages that were asked for by range
  * @file: the guest_memfd
@@ -615,11 +654,7 @@ void kvm_gmem_file_end(struct kvm_gmem_file *file,
 		     &stat->populate_faults : &stat->fallocate_faults);
 
 	/* Populate leaves the page behind that it failed at. */
-	for (; index < end + !!result; index++) {
-		kvm_gmem_classify(file->kvm, file->mapping,
-				  xa_load(file->bindings, index), index);
-		cond_resched();
-	}
+	kvm_gmem_file_classify(file, index, end + !!result);
 
 	/* What began before the tracer came is not described. */
 	if (request->began_ns)
