@@ -64,6 +64,9 @@ static __always_inline bool kvm_gmem_policed(struct kvm *kvm,
 /* gmem_events.c */
 bool kvm_gmem_request_present(const struct kvm_gmem_request *request);
 
+/* guest_memfd is never written back, so this tag is free. */
+#define KVM_GMEM_STALE	PAGECACHE_TAG_TOWRITE
+
 /* gmem_account.c */
 struct kvm *kvm_gmem_find_vm(u64 id);
 void kvm_gmem_fill_usage(struct kvm *kvm, struct kvm_gmem_usage *usage);

@@ -23,9 +23,6 @@
 
 #include "gmem.h"
 
-/* guest_memfd is never written back, so this tag is free. */
-#define KVM_GMEM_STALE	PAGECACHE_TAG_TOWRITE
-
 /* Protects the lists of VMs and of policies against writers. */
 DEFINE_MUTEX(kvm_gmem_lock);
 /* Readers of those lists and of kvm->gmem.chain. */

@@ -701,32 +701,41 @@ void kvm_gmem_file_failed(struct kvm_gmem_file *file, pgoff_t start,
 
 /**
  * kvm_gmem_slot_bound - a memslot has come to map a guest_memfd
- * @file: the guest_memfd
- * @slot: the memslot
+ * @kvm: the VM
+ * @slot: the memslot, not yet visible
  *
- * Context: may sleep; holds slots_lock and the invalidate lock exclusively.
+ * Context: may sleep; holds slots_lock.
  */
-void kvm_gmem_slot_bound(struct kvm_gmem_file *file,
-			 struct kvm_memory_slot *slot)
+void kvm_gmem_slot_bound(struct kvm *kvm, struct kvm_memory_slot *slot)
 {
+	XA_STATE(xas, NULL, slot->gmem.pgoff);
 	pgoff_t end = slot->gmem.pgoff + slot->npages;
-	XA_STATE(xas, &file->mapping->i_pages, slot->gmem.pgoff);
+	struct address_space *mapping;
 	struct folio *folio;
+	struct file *file;
+
+	mapping = kvm_gmem_slot_mapping(slot, &file);
+	if (!mapping)
+		return;
 
 	/* Pages that nobody mapped were stale; some are private now. */
+	xas.xa = &mapping->i_pages;
+	filemap_invalidate_lock_shared(mapping);
 	rcu_read_lock();
-	xas_for_each_marked(&xas, folio, end - 1, PAGECACHE_TAG_TOWRITE) {
+	xas_for_each_marked(&xas, folio, end - 1, KVM_GMEM_STALE) {
 		if (xas_retry(&xas, folio))
 			continue;
-		kvm_gmem_classify(file->kvm, file->mapping, slot, xas.xa_index);
+		kvm_gmem_classify(kvm, mapping, slot, xas.xa_index);
 		if (need_resched()) {
 			xas_pause(&xas);
 			cond_resched_rcu();
 		}
 	}
 	rcu_read_unlock();
+	filemap_invalidate_unlock_shared(mapping);
 
-	trace_kvm_gmem_bind(file->kvm, slot);
+	trace_kvm_gmem_bind(kvm, slot);
+	fput(file);
 }
 
 /**

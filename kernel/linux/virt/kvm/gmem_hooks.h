@@ -137,8 +137,7 @@ void kvm_gmem_file_punched(struct kvm_gmem_file *file, pgoff_t start,
 			   pgoff_t end);
 void kvm_gmem_file_failed(struct kvm_gmem_file *file, pgoff_t start,
 			  pgoff_t end);
-void kvm_gmem_slot_bound(struct kvm_gmem_file *file,
-			 struct kvm_memory_slot *slot);
+void kvm_gmem_slot_bound(struct kvm *kvm, struct kvm_memory_slot *slot);
 void kvm_gmem_slot_unbound(struct kvm_gmem_file *file,
 			   struct kvm_memory_slot *slot);
 
@@ -214,7 +213,7 @@ static inline void kvm_gmem_file_failed(struct kvm_gmem_file *file,
 {
 }
 
-static inline void kvm_gmem_slot_bound(struct kvm_gmem_file *file,
+static inline void kvm_gmem_slot_bound(struct kvm *kvm,
 				       struct kvm_memory_slot *slot)
 {
 }
