@@ -578,6 +578,8 @@ refused()
 
 @test "live: a signal restores the terminal" {
 	for signal in INT TERM; do
+		# A server of its own: the one before may not be gone yet.
+		session=gmemtop-$$-$signal
 		start_live "" 80 24
 		wait_screen 'abuser '
 		pid=$(tmux -L "$session" list-panes -F '#{pane_pid}')
