@@ -135,6 +135,41 @@ TEST_F(account, guest_faults)
 	EXPECT_EQ(usage().freed_pages, 3);
 }
 
+static void *prefault_first(void *arg)
+{
+	return (void *)(uintptr_t)prefault(arg, 0, 1);
+}
+
+/*
+ * The page arrives after the conversion that made its frame shared has looked
+ * for pages: the fault was found to be private before and goes on.
+ */
+TEST_F(account, conversion_during_a_fault)
+{
+	struct puppet_bpf *p = new_puppet("hold", 0, 0, 0);
+	struct bpf_link *link = attach(p);
+	pthread_t thread;
+	void *result;
+
+	ASSERT_EQ(convert(self->vm, 0, 64, true), 0);
+	p->bss->fault_hold = 1;
+	ASSERT_EQ(pthread_create(&thread, NULL, prefault_first, self->vcpu), 0);
+	while (!*(volatile __u64 *)&p->bss->faults)
+		usleep(100);
+	EXPECT_EQ(convert(self->vm, 0, 1, false), 0);
+	EXPECT_EQ(usage().populated_pages, 0);
+	p->bss->fault_hold = 0;
+	pthread_join(thread, &result);
+
+	/* KVM found out before it mapped the page. */
+	EXPECT_EQ((uintptr_t)result, EFAULT);
+	EXPECT_EQ(usage().populated_pages, 1);
+	EXPECT_EQ(usage().stale_pages, 1);
+
+	bpf_link__destroy(link);
+	puppet_bpf__destroy(p);
+}
+
 TEST_F(account, memory_without_a_memslot)
 {
 	int fd = vm_create_guest_memfd(self->vm, DATA_SIZE, 0);

@@ -17,6 +17,9 @@ __s64 fault_times = -1;
 __s64 convert_verdict = 0;
 __s64 convert_times = -1;
 
+/* While set, a fault stays in the hook, for as long as a program may loop. */
+__u64 fault_hold = 0;
+
 /* Records. */
 __u64 inits = 0;
 __u64 exits = 0;
@@ -84,6 +87,18 @@ static s64 answer(__s64 verdict, __s64 *times)
 	return verdict;
 }
 
+static long still_held(__u64 i, void *ctx)
+{
+	return !*(volatile __u64 *)&fault_hold;
+}
+
+/* One loop is over in a tenth of a second. */
+static long hold(__u64 i, void *ctx)
+{
+	bpf_loop(1 << 23, still_held, NULL, 0);
+	return !*(volatile __u64 *)&fault_hold;
+}
+
 SEC("struct_ops.s/fault")
 s64 BPF_PROG(puppet_fault, struct kvm *kvm, const struct kvm_gmem_fault *fault)
 {
@@ -94,6 +109,7 @@ s64 BPF_PROG(puppet_fault, struct kvm *kvm, const struct kvm_gmem_fault *fault)
 	fault_reason = fault->reason;
 	fault_present = bpf_kvm_gmem_fault_present(fault);
 	__sync_fetch_and_add(&faults, 1);
+	bpf_loop(100, hold, NULL, 0);
 	return answer(fault_verdict, &fault_times);
 }
 
