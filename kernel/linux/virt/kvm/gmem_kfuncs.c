@@ -318,6 +318,7 @@ bpf_iter_kvm_gmem_policy_destroy(struct bpf_iter_kvm_gmem_policy *it)
 
 __bpf_kfunc_end_defs();
 
+/* A module may register one set for a kind of program, hence the repetition. */
 BTF_KFUNCS_START(kvm_gmem_any_ids)
 BTF_ID_FLAGS(func, bpf_kvm_gmem_vm_id, KF_TRUSTED_ARGS)
 BTF_ID_FLAGS(func, bpf_kvm_gmem_usage, KF_TRUSTED_ARGS)
@@ -325,6 +326,8 @@ BTF_KFUNCS_END(kvm_gmem_any_ids)
 
 /* The fault of a policy's hook is part of a request that is under way. */
 BTF_KFUNCS_START(kvm_gmem_policy_ids)
+BTF_ID_FLAGS(func, bpf_kvm_gmem_vm_id, KF_TRUSTED_ARGS)
+BTF_ID_FLAGS(func, bpf_kvm_gmem_usage, KF_TRUSTED_ARGS)
 BTF_ID_FLAGS(func, bpf_kvm_gmem_fault_present, KF_TRUSTED_ARGS)
 BTF_KFUNCS_END(kvm_gmem_policy_ids)
 
@@ -367,8 +370,6 @@ static const struct btf_kfunc_id_set kvm_gmem_sleepable_set = {
 int kvm_gmem_kfuncs_register(void)
 {
 	return register_btf_kfunc_id_set(BPF_PROG_TYPE_STRUCT_OPS,
-					 &kvm_gmem_any_set) ?:
-	       register_btf_kfunc_id_set(BPF_PROG_TYPE_STRUCT_OPS,
 					 &kvm_gmem_policy_set) ?:
 	       register_btf_kfunc_id_set(BPF_PROG_TYPE_TRACING,
 					 &kvm_gmem_any_set) ?:
