@@ -6,6 +6,7 @@
  */
 #define BPF_NO_KFUNC_PROTOTYPES
 #include "vmlinux.h"
+#include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
 #include "gmem_abi.h"
@@ -36,7 +37,8 @@ SAME_OFFSET(conversions_denied);
 SAME_OFFSET(faults_delayed);
 SAME_OFFSET(conversions_delayed);
 SAME_OFFSET(delayed_ns);
-_Static_assert(sizeof(struct gmem_vm_sample) == sizeof(struct kvm_gmem_usage),
+_Static_assert(offsetof(struct gmem_vm_sample, rss_pages) ==
+	       sizeof(struct kvm_gmem_usage),
 	       "struct gmem_vm_sample differs from the kernel's: size");
 _Static_assert((int)GMEM_NR_FAULTS == (int)KVM_GMEM_NR_FAULT_REASONS,
 	       "enum gmem_fault differs from the kernel's");
@@ -62,27 +64,87 @@ struct {
 struct gmem_walk vm_walk = {};
 struct gmem_walk policy_walk = {};
 
-SEC("syscall")
-int sample_vms(void *ctx)
+/*
+ * The kernel counts resident pages for each CPU, so that only the sum over all
+ * CPUs is right.  Their counters are found as the kernel's own code finds them,
+ * by adding the CPU's offset.
+ */
+extern const unsigned long this_cpu_off __ksym;
+extern void *bpf_rdonly_cast(const void *obj, __u32 btf_id) __ksym;
+
+/* Set before the program is loaded. */
+const volatile __u32 nr_cpus = 1;
+
+static __u64 cpu_offset[GMEM_CPUS_MAX];
+
+static void find_cpus(void)
+{
+	__u32 cpu;
+
+	for (cpu = 0; cpu < nr_cpus && cpu < GMEM_CPUS_MAX; cpu++) {
+		const unsigned long *offset = bpf_per_cpu_ptr(&this_cpu_off, cpu);
+
+		cpu_offset[cpu] = offset ? *offset : 0;
+	}
+}
+
+/* The 4 bytes at an address of the kernel; struct kref begins with an int. */
+static __s32 int_at(__u64 address)
+{
+	const struct kref *at;
+
+	at = bpf_rdonly_cast((const void *)address,
+			     bpf_core_type_id_kernel(struct kref));
+	return at->refcount.refs.counter;
+}
+
+static __u64 sum_of(const struct percpu_counter *counter)
+{
+	__u64 counters = (__u64)counter->counters;
+	__s64 sum = counter->count;
+	__u32 cpu;
+
+	/* Freed with the last reference to the mm, of which the VM has one. */
+	for (cpu = 0; cpu < nr_cpus && cpu < GMEM_CPUS_MAX; cpu++)
+		sum += int_at(counters + cpu_offset[cpu]);
+	return sum < 0 ? 0 : sum;
+}
+
+/*
+ * What /proc/PID/statm shows, without opening a file for each VM and whether
+ * or not the process is still there.
+ */
+static __u64 rss_pages(const struct kvm *kvm)
+{
+	const struct mm_struct *mm = kvm->mm;
+
+	return sum_of(&mm->rss_stat[MM_FILEPAGES]) +
+	       sum_of(&mm->rss_stat[MM_ANONPAGES]) +
+	       sum_of(&mm->rss_stat[MM_SHMEMPAGES]);
+}
+
+static void walk_vms(void)
 {
 	struct gmem_vm_sample *slot;
 	struct kvm *kvm;
 	__u32 found = 0;
 
 	vm_walk.time_ns = bpf_ktime_get_ns();
+	find_cpus();
 	bpf_for_each(kvm_gmem_vm, kvm) {
 		slot = bpf_map_lookup_elem(&vm_samples, &found);
-		if (slot)
-			bpf_kvm_gmem_usage(kvm, (struct kvm_gmem_usage *)slot,
-					   sizeof(*slot));
 		found++;
+		/* Go on counting: the tool makes room for all of them. */
+		if (!slot)
+			continue;
+		bpf_kvm_gmem_usage(kvm, (struct kvm_gmem_usage *)slot,
+				   sizeof(struct kvm_gmem_usage));
+		slot->rss_pages = rss_pages(kvm);
 	}
 	vm_walk.found = found;
-	return 0;
 }
 
-SEC("syscall")
-int sample_policies(void *ctx)
+static void walk_policies(void)
 {
 	struct kvm_gmem_policy_info *info;
 	struct gmem_policy_sample *slot;
@@ -92,7 +154,6 @@ int sample_policies(void *ctx)
 	bpf_for_each(kvm_gmem_policy, info) {
 		slot = bpf_map_lookup_elem(&policy_samples, &found);
 		found++;
-		/* Go on counting: the tool makes room for all of them. */
 		if (!slot)
 			continue;
 		slot->vm_id = info->vm_id;
@@ -110,6 +171,27 @@ int sample_policies(void *ctx)
 					  info->name);
 	}
 	policy_walk.found = found;
+}
+
+SEC("syscall")
+int sample_vms(void *ctx)
+{
+	walk_vms();
+	return 0;
+}
+
+SEC("syscall")
+int sample_policies(void *ctx)
+{
+	walk_policies();
+	return 0;
+}
+
+SEC("syscall")
+int sample_all(void *ctx)
+{
+	walk_vms();
+	walk_policies();
 	return 0;
 }
 

@@ -16,6 +16,8 @@
 /* Beyond this a tool reports an error. */
 #define GMEM_VMS_MAX		65536
 #define GMEM_POLICIES_MAX	65536
+/* CPUs whose share of the resident pages is counted. */
+#define GMEM_CPUS_MAX		2048
 
 #define GMEM_POLICY_NAME_LEN	32
 
@@ -41,9 +43,13 @@ enum gmem_invalidate {
 /**
  * struct gmem_vm_sample - the counters of one VM
  *
- * Has the layout of struct kvm_gmem_usage, which documents the members: the
- * kernel fills a sample without a copy in between.  An older kernel leaves
- * the members that it does not know 0.
+ * Begins with the layout of struct kvm_gmem_usage, which documents the members:
+ * the kernel fills a sample without a copy in between.  An older kernel leaves
+ * the members that it does not know 0.  The last is filled by the program:
+ *
+ * @rss_pages: resident pages of the process that created the VM, as
+ *	/proc/PID/statm counts them; none of guest_memfd is among them.  0 once
+ *	the process is gone.
  */
 struct gmem_vm_sample {
 	__u64 vm_id;
@@ -66,6 +72,7 @@ struct gmem_vm_sample {
 	__u64 faults_delayed;
 	__u64 conversions_delayed;
 	__u64 delayed_ns;
+	__u64 rss_pages;
 };
 
 /* gmem_policy_sample.flags */

@@ -30,6 +30,7 @@ struct gmem_sampler {
 	struct usage_bpf *skel;
 	struct table vms;
 	struct table policies;
+	bool fixed;
 };
 
 static void unmap_table(struct table *table)
@@ -70,6 +71,10 @@ static int load(struct gmem_sampler *sampler)
 		goto fail;
 	}
 	sampler->skel = skel;
+	err = libbpf_num_possible_cpus();
+	if (err < 0)
+		goto fail;
+	skel->rodata->nr_cpus = err;
 	err = bpf_map__set_max_entries(skel->maps.vm_samples,
 				       sampler->vms.room);
 	if (!err)
@@ -150,6 +155,11 @@ static int make_room(struct gmem_sampler *sampler, struct table *table,
 			 (uintmax_t)found, table->what, table->max);
 		return -E2BIG;
 	}
+	if (sampler->fixed) {
+		gmem_err("%ju %s are more than the %zu that room was made for at the start; start it again with more",
+			 (uintmax_t)found, table->what, table->room);
+		return -E2BIG;
+	}
 	/* The mappings are undone by their present size. */
 	unload(sampler);
 	while (table->room < found)
@@ -178,66 +188,147 @@ static int copy_out(const struct table *table, size_t nr, void **items,
 	return 0;
 }
 
-/* The walk's program and result change place when more room is made. */
-static const struct gmem_walk *walk(struct gmem_sampler *sampler,
-				    const struct table *table)
-{
-	struct usage_bpf *skel = sampler->skel;
-	bool vms = table == &sampler->vms;
+/* What a program filled: a table, the walk it came from, and where it goes. */
+struct target {
+	struct table *table;
+	void **items;
+	size_t *room;
+	struct gmem_walk walk;
+};
 
-	if (run(vms ? skel->progs.sample_vms : skel->progs.sample_policies))
-		return NULL;
-	return vms ? &skel->bss->vm_walk : &skel->bss->policy_walk;
-}
-
-static int read_table(struct gmem_sampler *sampler, struct table *table,
-		      void **items, size_t *room, struct gmem_walk *result)
+/*
+ * Runs one program until what it found fits, and copies that out.  @second is
+ * NULL for a program that fills one table.
+ */
+static int read_tables(struct gmem_sampler *sampler,
+		       const struct bpf_program *(*prog)(struct usage_bpf *skel),
+		       struct target *first, struct target *second)
 {
-	const struct gmem_walk *seen;
+	struct target *targets[] = { first, second };
+	struct target *tight;
 	int err, tries;
+	size_t i;
 
 	for (tries = 0; tries < READ_TRIES; tries++) {
-		seen = walk(sampler, table);
-		if (!seen)
+		/* Loaded anew, the skeleton and all in it are others. */
+		err = run(prog(sampler->skel));
+		if (err)
 			return -EIO;
-		*result = *seen;
-		if (result->found <= table->room)
-			return copy_out(table, result->found, items, room);
-		err = make_room(sampler, table, result->found);
+		tight = NULL;
+		for (i = 0; i < ARRAY_LEN(targets) && targets[i]; i++) {
+			struct target *target = targets[i];
+
+			target->walk = target->table == &sampler->vms ?
+					sampler->skel->bss->vm_walk :
+					sampler->skel->bss->policy_walk;
+			if (target->walk.found > target->table->room)
+				tight = target;
+		}
+		if (!tight)
+			break;
+		err = make_room(sampler, tight->table, tight->walk.found);
 		if (err)
 			return err;
 	}
-	gmem_err("%s appear faster than they can be counted; try again",
-		 table->what);
-	return -EAGAIN;
+	if (tries == READ_TRIES) {
+		gmem_err("%s appear faster than they can be counted; try again",
+			 tight->table->what);
+		return -EAGAIN;
+	}
+	for (i = 0; i < ARRAY_LEN(targets) && targets[i]; i++) {
+		err = copy_out(targets[i]->table, targets[i]->walk.found,
+			       targets[i]->items, targets[i]->room);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static const struct bpf_program *vms_program(struct usage_bpf *skel)
+{
+	return skel->progs.sample_vms;
+}
+
+static const struct bpf_program *policies_program(struct usage_bpf *skel)
+{
+	return skel->progs.sample_policies;
+}
+
+static const struct bpf_program *all_program(struct usage_bpf *skel)
+{
+	return skel->progs.sample_all;
+}
+
+static struct target vms_target(struct gmem_sampler *sampler,
+				struct gmem_sample *sample)
+{
+	return (struct target) {
+		.table = &sampler->vms,
+		.items = (void **)&sample->vms,
+		.room = &sample->room,
+	};
+}
+
+static struct target policies_target(struct gmem_sampler *sampler,
+				     struct gmem_policies *policies)
+{
+	return (struct target) {
+		.table = &sampler->policies,
+		.items = (void **)&policies->policies,
+		.room = &policies->room,
+	};
 }
 
 int gmem_sampler_read(struct gmem_sampler *sampler, struct gmem_sample *sample)
 {
-	void *items = sample->vms;
-	struct gmem_walk result;
-	int err;
+	struct target vms = vms_target(sampler, sample);
+	int err = read_tables(sampler, vms_program, &vms, NULL);
 
-	err = read_table(sampler, &sampler->vms, &items, &sample->room,
-			 &result);
-	sample->vms = items;
-	sample->nr_vms = err ? 0 : result.found;
-	sample->time_ns = err ? 0 : result.time_ns;
+	sample->nr_vms = err ? 0 : vms.walk.found;
+	sample->time_ns = err ? 0 : vms.walk.time_ns;
 	return err;
 }
 
 int gmem_sampler_read_policies(struct gmem_sampler *sampler,
 			       struct gmem_policies *policies)
 {
-	void *items = policies->policies;
-	struct gmem_walk result;
+	struct target target = policies_target(sampler, policies);
+	int err = read_tables(sampler, policies_program, &target, NULL);
+
+	policies->nr = err ? 0 : target.walk.found;
+	return err;
+}
+
+int gmem_sampler_read_all(struct gmem_sampler *sampler,
+			  struct gmem_sample *sample,
+			  struct gmem_policies *policies)
+{
+	struct target vms = vms_target(sampler, sample);
+	struct target target = policies_target(sampler, policies);
+	int err = read_tables(sampler, all_program, &vms, &target);
+
+	sample->nr_vms = err ? 0 : vms.walk.found;
+	sample->time_ns = err ? 0 : vms.walk.time_ns;
+	policies->nr = err ? 0 : target.walk.found;
+	return err;
+}
+
+int gmem_sampler_fix(struct gmem_sampler *sampler, size_t vms, size_t policies)
+{
 	int err;
 
-	err = read_table(sampler, &sampler->policies, &items, &policies->room,
-			 &result);
-	policies->policies = items;
-	policies->nr = err ? 0 : result.found;
-	return err;
+	if (vms > sampler->vms.room || policies > sampler->policies.room) {
+		unload(sampler);
+		if (vms > sampler->vms.room)
+			sampler->vms.room = vms;
+		if (policies > sampler->policies.room)
+			sampler->policies.room = policies;
+		err = load(sampler);
+		if (err)
+			return err;
+	}
+	sampler->fixed = true;
+	return 0;
 }
 
 void gmem_sample_free(struct gmem_sample *sample)

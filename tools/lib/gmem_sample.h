@@ -76,6 +76,36 @@ int gmem_sampler_read_policies(struct gmem_sampler *sampler,
 			       struct gmem_policies *policies);
 
 /**
+ * gmem_sampler_read_all() - sample all VMs and all policies
+ * @sampler: from gmem_sampler_open()
+ * @sample: where to
+ * @policies: where to
+ *
+ * One system call for both, with the exception that gmem_sampler_read() has.
+ *
+ * Return: as gmem_sampler_read().
+ */
+int gmem_sampler_read_all(struct gmem_sampler *sampler,
+			  struct gmem_sample *sample,
+			  struct gmem_policies *policies);
+
+/**
+ * gmem_sampler_fix() - make room once, and never load a program again
+ * @sampler: from gmem_sampler_open()
+ * @vms: VMs to have room for, at most GMEM_VMS_MAX
+ * @policies: policies to have room for, at most GMEM_POLICIES_MAX
+ *
+ * From then on the sampler needs no capability: the kernel lets whoever holds
+ * a program's descriptor run it.  With more VMs or policies than there is room
+ * for, reading fails with -E2BIG; the sampler stays good, and reading succeeds
+ * once there are fewer.
+ *
+ * Return: 0, or -errno after one line of error; the sampler is then good for
+ * gmem_sampler_close() only.
+ */
+int gmem_sampler_fix(struct gmem_sampler *sampler, size_t vms, size_t policies);
+
+/**
  * gmem_sample_free() - give back the memory of a sample
  * @sample: a sample, all zeroes afterwards
  */
