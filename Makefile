@@ -22,7 +22,7 @@ Q := $(if $(V),,@)
 step = $(if $(V),,@printf '  %-8s%s\n' $(1) $@)
 
 CFLAGS = -std=gnu11 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter
-CPPFLAGS = -Itools/lib -Ibpf/include -I$(B)/bpf -I$(B)/libbpf/include
+CPPFLAGS = -Itools/lib -Ibpf/include -I$(B)/bpf -I$(B)/policies -I$(B)/libbpf/include
 SELFTESTS = $(B)/selftests/source/..
 BPF_CFLAGS = -g -O2 -Wall -Werror -target bpf -D__TARGET_ARCH_x86 -mcpu=v3 \
 	     -I$(B)/include -I$(B)/libbpf/include -Ibpf/include
@@ -137,6 +137,16 @@ $(B)/gmemtop: $(patsubst %.c,$(B)/obj/%.o,$(wildcard tools/gmemtop/*.c)) $(LIB_O
 	$(call step,LINK)
 	$(Q)$(CC) $(CFLAGS) $^ -o $@ $(LIBBPF_LIBS) $$(pkg-config --libs json-c ncursesw)
 
+# gmempolicy has the policies inside, whichever there are.
+POLICIES := $(sort $(patsubst bpf/policies/%.bpf.c,%,$(wildcard bpf/policies/*.bpf.c)))
+
+$(B)/policies/policies.inc: $(wildcard bpf/policies) Makefile
+	@mkdir -p $(@D)
+	$(call step,GEN)
+	$(Q)printf 'POLICY(%s)\n' $(POLICIES) >$@
+
+$(B)/obj/tools/gmempolicy/policies.o: $(B)/policies/policies.inc $(POLICIES:%=$(B)/bpf/%.bpf.o)
+
 $(B)/gmempolicy: $(patsubst %.c,$(B)/obj/%.o,$(wildcard tools/gmempolicy/*.c)) $(LIB_OBJ)
 	$(call step,LINK)
 	$(Q)$(CC) $(CFLAGS) $^ -o $@ $(LIBBPF_LIBS) $$(pkg-config --libs json-c)
@@ -172,15 +182,17 @@ $(B)/tests/kvm/%: tests/kvm/%.c $(SELFTESTS_KEY)
 define guest_program
 	@mkdir -p $(@D)
 	$(call step,CC)
-	$(Q)$(CC) $$(<$(B)/selftests/kvm/cflags) -Werror $(CPPFLAGS) -MMD -MP $< $(LIB_OBJ) \
-		$$(find -L $(B)/selftests/kvm/lib -name '*.o') -o $@ \
+	$(Q)$(CC) $$(<$(B)/selftests/kvm/cflags) -Werror $(CPPFLAGS) -Itools/gmempolicy -MMD -MP $< \
+		$(filter %.o,$^) $$(find -L $(B)/selftests/kvm/lib -name '*.o') -o $@ \
 		-pthread -no-pie $(LIBBPF_LIBS) -ldl
 endef
 
 $(B)/tests/bpf/%: tests/bpf/%.c $(LIB_OBJ) $(SELFTESTS_KEY) | $(BPF_SKEL)
 	$(guest_program)
 
-$(B)/bench/%: bench/%.c $(LIB_OBJ) $(SELFTESTS_KEY) | $(BPF_SKEL)
+# The benches attach policies with what gmempolicy attaches them with.
+BENCH_OBJ := $(patsubst %,$(B)/obj/tools/gmempolicy/%.o,explain object ops params policies)
+$(B)/bench/%: bench/%.c $(LIB_OBJ) $(BENCH_OBJ) $(SELFTESTS_KEY) | $(BPF_SKEL)
 	$(guest_program)
 
 unit: $(UNIT_BIN)

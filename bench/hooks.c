@@ -13,9 +13,8 @@
 #include "processor.h"
 
 #include "bench.h"
-#include "gmem_params.h"
+#include "object.h"
 #include "pass.skel.h"
-#include "ratelimit.skel.h"
 
 #define DATA_GPA	(4ULL << 30)
 #define DATA_SLOT	10
@@ -25,7 +24,8 @@
 #define BLOCK_SIZE	(2ULL << 20)
 
 /* Far more than a bench can use up, so that the policy always allows. */
-#define RATE_UNREACHED	1000000000ULL
+#define RATE_UNREACHED	"1000000000"
+#define RATELIMIT	"build/bpf/ratelimit.bpf.o"
 
 static struct kvm_vm *vm;
 static struct kvm_vcpu *vcpu;
@@ -307,18 +307,18 @@ static void measure_pass(const char *variant)
 
 static void measure_ratelimit(const char *variant)
 {
-	struct ratelimit_bpf *skel = ratelimit_bpf__open();
-	struct bpf_link *link;
+	struct object *object = object_open(RATELIMIT);
+	int link;
 
-	BENCH_MUST(skel, "open the policy ratelimit");
-	skel->data_params->params.rate = RATE_UNREACHED;
-	skel->data_params->params.burst = RATE_UNREACHED;
-	BENCH_MUST(!ratelimit_bpf__load(skel), "load the policy ratelimit");
-	link = bpf_map__attach_struct_ops(skel->maps.ratelimit);
-	BENCH_MUST(link, "attach the policy ratelimit");
+	BENCH_MUST(object, "open the policy ratelimit");
+	BENCH_MUST(!object_set(object, "rate=" RATE_UNREACHED) &&
+		   !object_set(object, "burst=" RATE_UNREACHED),
+		   "set the policy ratelimit");
+	BENCH_MUST(!object_load(object), "load the policy ratelimit");
+	BENCH_MUST(!object_attach(object, &link), "attach the policy ratelimit");
 	measure_all(variant, true);
-	bpf_link__destroy(link);
-	ratelimit_bpf__destroy(skel);
+	close(link);
+	object_close(object);
 }
 
 /* The hooks must be as cheap as if they had never been used. */

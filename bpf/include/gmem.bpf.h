@@ -111,15 +111,26 @@ static __always_inline void *__gmem_vm_state(void *states, void *common,
 	return bpf_map_lookup_elem(common, &first);
 }
 
+/* In vm_exit: does the VM end, or only the policy's rule over it? */
+static __always_inline bool gmem_vm_is_dying(const struct kvm *kvm)
+{
+	return !kvm->users_count.refs.counter;
+}
+
 /*
  * gmem_vm_state_forget(states, kvm): for vm_exit.  KVM calls no other program
  * for the VM by then, so nobody uses the entry.
+ *
+ * A VM that lives on keeps its entry.  If the policy is detached the map goes
+ * as a whole; if it is put in place of itself, as when it changes between audit
+ * and enforce, it finds its VMs as it left them.
  */
 #define gmem_vm_state_forget(states, kvm)				\
 	do {								\
 		u64 __id = bpf_kvm_gmem_vm_id(kvm);			\
 									\
-		bpf_map_delete_elem(&(states), &__id);			\
+		if (gmem_vm_is_dying(kvm))				\
+			bpf_map_delete_elem(&(states), &__id);		\
 	} while (0)
 
 #endif /* __GMEM_BPF_H */

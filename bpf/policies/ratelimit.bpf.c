@@ -27,7 +27,17 @@
 
 char _license[] SEC("license") = "GPL";
 
-struct gmem_ratelimit_params params SEC(GMEM_PARAMS_SECTION) = {
+struct ratelimit_params {
+	GMEM_PARAM(u64, rate, "conversions/s", 1, 1000000000,
+		   "tokens that a VM gains per second");
+	GMEM_PARAM(u64, burst, "conversions", 0, 1000000000,
+		   "tokens that a VM may save up; 0: a quarter of the rate, at least 1");
+	GMEM_PARAM_CHOICE(u64, action, "deny=0,delay=1",
+			  "what happens when there is no token");
+};
+
+GMEM_PARAMS(struct ratelimit_params, "limit conversions per second, per VM",
+	    "deny: the conversion fails with EBUSY; delay: it takes longer") = {
 	.rate = 1000,
 	.action = GMEM_ACTION_DENY,
 };
@@ -56,9 +66,10 @@ SEC("struct_ops.s/convert")
 s64 BPF_PROG(ratelimit_convert, struct kvm *kvm,
 	     const struct kvm_gmem_convert *convert)
 {
-	u64 rate = params.rate, burst = params.burst;
+	const struct ratelimit_params *params = gmem_params();
+	u64 rate = params->rate, burst = params->burst;
 	struct gmem_limit limit = gmem_limit(rate, burst ? burst : rate / 4);
-	bool delay = params.action == GMEM_ACTION_DELAY;
+	bool delay = params->action == GMEM_ACTION_DELAY;
 	struct vm_state *vm = gmem_vm_state(vms, kvm);
 	u64 task = gmem_caller();
 	u64 now = bpf_ktime_get_ns();

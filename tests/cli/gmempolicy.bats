@@ -175,7 +175,7 @@ check_refusal()
 	[[ $output == *attach* && $output == *ratelimit* ]]
 	run gmempolicy help attach
 	[ "$status" -eq 0 ]
-	[[ $output == *--rate* && $output == *--audit* ]]
+	[[ $output == *--set* && $output == *--audit* ]]
 	[ "$(gmempolicy attach --help)" = "$output" ]
 	run gmempolicy --version
 	[ "$status" -eq 0 ]
@@ -187,7 +187,8 @@ check_refusal()
 	[ "$status" -eq 0 ]
 	[[ $output == *ratelimit* ]]
 	[[ $output == *"No policy is attached."* ]]
-	[ "$(gmempolicy list --json | jq -r '.available[].name')" = ratelimit ]
+	[ "$(gmempolicy list --json | jq -r '.available[] |
+		select(.name == "ratelimit").about')" != null ]
 	[ "$(gmempolicy list --json | jq '.attached | length')" -eq 0 ]
 }
 
@@ -197,7 +198,7 @@ check_refusal()
 	id=$(of abuser id)
 
 	start=$(seconds)
-	run gmempolicy attach ratelimit --vm "$id" --rate $RATE/s
+	run gmempolicy attach ratelimit --vm "$id" --set rate=$RATE/s
 	[ "$status" -eq 0 ]
 	[ "$output" = "attached ratelimit-vm$id" ]
 	sleep 0.5
@@ -216,8 +217,8 @@ check_refusal()
 
 @test "effect: delay by pid: abuser held to its rate without a denial" {
 	start=$(seconds)
-	gmempolicy attach ratelimit --pid "$(guest_pid abuser)" --rate $RATE \
-		--action delay
+	gmempolicy attach ratelimit --pid "$(guest_pid abuser)" --set rate=$RATE \
+		--set action=delay
 	sleep 0.5
 	watch_vms 10
 	is_limited abuser
@@ -229,7 +230,7 @@ check_refusal()
 }
 
 @test "effect: audit counts but denies nothing" {
-	gmempolicy attach ratelimit --pid "$(guest_pid abuser)" --rate $RATE \
+	gmempolicy attach ratelimit --pid "$(guest_pid abuser)" --set rate=$RATE \
 		--audit
 	watch_vms 2
 	jq -ne "$(of abuser rates.conversions) > 3 * $RATE"
@@ -237,7 +238,7 @@ check_refusal()
 }
 
 @test "effect: all VMs: each has a bucket of its own" {
-	run gmempolicy attach ratelimit --all --rate $RATE
+	run gmempolicy attach ratelimit --all --set rate=$RATE
 	[ "$status" -eq 0 ]
 	[ "$output" = "attached ratelimit-all" ]
 	sleep 0.5
@@ -248,7 +249,7 @@ check_refusal()
 
 @test "effect: burst bounds what is saved up" {
 	start=$(seconds)
-	gmempolicy attach ratelimit --pid "$(guest_pid abuser)" --rate 1 --burst 50
+	gmempolicy attach ratelimit --pid "$(guest_pid abuser)" --set rate=1 --set burst=50
 	sleep 1
 	n=$(attached | jq .allowed)
 	echo "# $n allowed" >&3
@@ -257,7 +258,7 @@ check_refusal()
 }
 
 @test "all VMs: one that starts later is limited, too, and is told EBUSY" {
-	gmempolicy attach ratelimit --all --rate $RATE
+	gmempolicy attach ratelimit --all --set rate=$RATE
 	start_guests extra --guest pingpong,name=late
 	sleep 0.5
 	watch_vms 5
@@ -275,8 +276,8 @@ check_refusal()
 @test "delay with several vCPUs at once neither overspends nor starves" {
 	start_guests extra --guest pingpong,name=many,vcpus=4
 	start=$(seconds)
-	gmempolicy attach ratelimit --pid "$(guest_pid many)" --rate $RATE \
-		--action delay
+	gmempolicy attach ratelimit --pid "$(guest_pid many)" --set rate=$RATE \
+		--set action=delay
 	sleep 0.5
 	watch_vms 10
 	is_limited many
@@ -291,7 +292,7 @@ check_refusal()
 
 @test "list shows what was attached, plain and as JSON" {
 	id=$CALM
-	gmempolicy attach ratelimit --vm "$id" --rate 1 --priority -5
+	gmempolicy attach ratelimit --vm "$id" --set rate=1 --priority -5
 	sleep 1
 	[ "$(attached | jq -r '[.pin, .policy, .scope, .vm_id, .vms, .priority,
 		.mode, .state, .clamped] | map(tostring) | join(" ")')" = \
@@ -305,7 +306,7 @@ check_refusal()
 }
 
 @test "the policy stays when the tool has ended, and its directory is private" {
-	gmempolicy attach ratelimit --all --rate $RATE
+	gmempolicy attach ratelimit --all --set rate=$RATE
 	[ "$(stat -c '%a %u' $PINS)" = "700 0" ]
 	[ "$(ls $PINS)" = ratelimit-all ]
 	[ "$(attached | jq .vms)" -eq 1 ]
@@ -335,9 +336,9 @@ check_refusal()
 
 @test "the same policy twice on the same scope is refused" {
 	id=$CALM
-	gmempolicy attach ratelimit --vm "$id" --rate $RATE
+	gmempolicy attach ratelimit --vm "$id" --set rate=$RATE
 	refuses 1 "attached already, as ratelimit-vm$id" \
-		attach ratelimit --vm "$id" --rate 5
+		attach ratelimit --vm "$id" --set rate=5
 	[ "$(attached | wc -l)" -eq 1 ]
 	gmempolicy attach ratelimit --all
 	refuses 1 "attached already, as ratelimit-all" attach ratelimit --all
@@ -447,23 +448,30 @@ check_refusal()
 	nothing_left
 }
 
-@test "usage: rates" {
+@test "usage: numbers of a parameter" {
 	for rate in 0 0/s -1 -1/s abc 1.5 500/ 500/m /s " 5" 5x 0x10 1000000001 \
-		18446744073709551616 99999999999999999999999999999999999999; do
-		refuses 2 "--rate takes conversions per second from 1 to 1000000000" \
-			attach ratelimit --all "--rate=$rate"
+		18446744073709551616 99999999999999999999999999999999999999 ""; do
+		refuses 2 "rate takes a whole number of conversions/s from 1 to 1000000000, not '$rate'" \
+			attach ratelimit --all --set "rate=$rate"
 	done
-	refuses 2 "--rate takes" attach ratelimit --all --rate ""
-	refuses 2 "--rate needs an argument" attach ratelimit --all --rate
+	refuses 2 "burst takes a whole number of conversions from 0 to 1000000000" \
+		attach ratelimit --all --set burst=-1
 	nothing_left
 }
 
-@test "usage: burst, action, priority, ids" {
-	refuses 2 "--burst takes a whole number from 1 to 1000000000" \
-		attach ratelimit --all --burst 0
-	refuses 2 "--burst takes" attach ratelimit --all --burst -1
-	refuses 2 "--action takes one of deny, delay, not 'kill'" \
-		attach ratelimit --all --action kill
+@test "usage: names and words of a parameter" {
+	refuses 2 "the policy ratelimit has no parameter 'rat'; it has rate, burst" \
+		attach ratelimit --all --set rat=5
+	refuses 2 "'rate' sets no parameter; write NAME=VALUE" \
+		attach ratelimit --all --set rate
+	refuses 2 "'=5' sets no parameter" attach ratelimit --all --set =5
+	refuses 2 "action takes one of deny, delay, not 'kill'" \
+		attach ratelimit --all --set action=kill
+	refuses 2 "--set needs an argument" attach ratelimit --all --set
+	nothing_left
+}
+
+@test "usage: priority, ids" {
 	refuses 2 "--priority takes a whole number" \
 		attach ratelimit --all --priority 2147483648
 	refuses 2 "--vm takes a whole number" attach ratelimit --vm 0
@@ -473,9 +481,9 @@ check_refusal()
 }
 
 @test "extremes of the parameters are accepted" {
-	for args in "--rate 1 --burst 1" "--rate 1000000000 --burst 1000000000" \
-		"--rate 500/s --priority -2147483648" \
-		"--rate 1 --priority=2147483647 --action delay"; do
+	for args in "--set rate=1 --set burst=1" "--set rate=1000000000 --set burst=1000000000" \
+		"--set rate=500/s --priority -2147483648" \
+		"--set rate=1 --priority=2147483647 --set action=delay"; do
 		gmempolicy attach ratelimit --vm "$CALM" $args
 		gmempolicy detach --all
 	done

@@ -364,7 +364,7 @@ newborn_seen_twice()
 @test "denials and delays under a policy are the ones that gmemload met" {
 	pid=$(pid_of abuser)
 	attached=1
-	"$gmempolicy" attach ratelimit --pid "$pid" --rate 50 --action deny
+	"$gmempolicy" attach ratelimit --pid "$pid" --set rate=50 --set action=deny
 	sample 1
 	run "$gmemtop" -b -n 1 -d 0.5
 	"$gmempolicy" detach --all
@@ -373,7 +373,7 @@ newborn_seen_twice()
 	[ "$(of_pid "$pid" '.rates.denied > 0')" = true ]
 	[ "$(jq '[.vms[] | select(.conversions_denied > 0)] | length' frame.json)" -eq 1 ]
 
-	"$gmempolicy" attach ratelimit --pid "$pid" --rate 50 --action delay
+	"$gmempolicy" attach ratelimit --pid "$pid" --set rate=50 --set action=delay
 	sample 1
 	"$gmempolicy" detach --all
 	[ "$(of_pid "$pid" '.rates.delayed > 0')" = true ]

@@ -96,7 +96,7 @@ setup_file()
 	cd "$BATS_FILE_TMPDIR" || return
 	record known "$all_fields" "$build/tests/kvm/with_events"
 
-	"$build/gmempolicy" attach ratelimit --all --rate 100 --burst 10 >&2
+	"$build/gmempolicy" attach ratelimit --all --set rate=100 --set burst=10 >&2
 	load="$build/gmemload --json load.out --guest pingpong,mem=1M,iterations=30"
 	record load "$counts" "$load --guest churn,mem=256K,iterations=3"
 	"$build/gmempolicy" list --json >policies.json

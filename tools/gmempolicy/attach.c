@@ -12,13 +12,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "gmem_params.h"
 #include "gmem_sample.h"
 #include "object.h"
 #include "pins.h"
 #include "verbs.h"
 
-#define MAX_RATE	1000000000
+#define MAX_SETS	64
 
 static struct {
 	uint64_t vm;
@@ -26,40 +25,21 @@ static struct {
 	bool all;
 	bool has_vm, has_pid;
 
-	uint64_t rate;
-	uint64_t burst;
-	int action;
-	bool has_rate, has_burst, has_action;
+	size_t nr_sets;
+	const char *sets[MAX_SETS];
 
 	int32_t priority;
 	bool audit;
 } args;
 
-static const char *const actions[] = {
-	[GMEM_ACTION_DENY] = "deny",
-	[GMEM_ACTION_DELAY] = "delay",
-	NULL
-};
-
-static int parse_rate(const char *name, const char *value, void *target)
+static int parse_set(const char *name, const char *value, void *target)
 {
-	size_t len = strlen(value);
-	char digits[32];
-	uint64_t rate;
-
-	if (len > 2 && !strcmp(value + len - 2, "/s"))
-		len -= 2;
-	if (len < sizeof(digits)) {
-		memcpy(digits, value, len);
-		digits[len] = '\0';
-		if (!gmem_parse_uint(digits, &rate) && rate >= 1 &&
-		    rate <= MAX_RATE) {
-			*(uint64_t *)target = rate;
-			return 0;
-		}
+	if (args.nr_sets < MAX_SETS) {
+		args.sets[args.nr_sets++] = value;
+		return 0;
 	}
-	gmem_err("%s takes conversions per second from 1 to %u, as 500 or 500/s, not '%s'",
-		 name, MAX_RATE, value);
+	gmem_err("%s is given more than %u times; leave some out", name,
+		 MAX_SETS);
 	return -1;
 }
 
@@ -89,17 +69,9 @@ const struct gmem_option attach_options[] = {
 	{ .name = "all", .type = GMEM_OPT_FLAG,
 	  .help = "scope: every VM, also those that start later",
 	  .target = &args.all },
-	{ .name = "rate", .type = GMEM_OPT_CUSTOM, .arg = "N[/s]",
-	  .help = "ratelimit: conversions per second; 1000",
-	  .target = &args.rate, .seen = &args.has_rate, .parse = parse_rate },
-	{ .name = "burst", .type = GMEM_OPT_UINT, .arg = "N",
-	  .help = "ratelimit: conversions saved up; a quarter of the rate",
-	  .target = &args.burst, .seen = &args.has_burst, .min = 1,
-	  .max = MAX_RATE },
-	{ .name = "action", .type = GMEM_OPT_CHOICE, .arg = "ACTION",
-	  .help = "ratelimit: what happens beyond the rate; deny",
-	  .target = &args.action, .seen = &args.has_action,
-	  .choices = actions },
+	{ .name = "set", .type = GMEM_OPT_CUSTOM, .arg = "NAME=VALUE",
+	  .help = "a parameter; once for each; 'gmempolicy show' lists them",
+	  .parse = parse_set },
 	{ .name = "priority", .type = GMEM_OPT_CUSTOM, .arg = "N",
 	  .help = "lower numbers are asked earlier; 0",
 	  .target = &args.priority, .parse = parse_priority },
@@ -108,31 +80,6 @@ const struct gmem_option attach_options[] = {
 	  .target = &args.audit },
 	VERB_OPTIONS
 };
-
-/* The parameters that options set, by their name in the policy's struct. */
-static int set_params(struct object *object)
-{
-	const struct {
-		const char *name;
-		bool given;
-		uint64_t value;
-	} params[] = {
-		{ "rate", args.has_rate, args.rate },
-		{ "burst", args.has_burst, args.burst },
-		{ "action", args.has_action, args.action },
-	};
-	size_t i;
-	int err;
-
-	for (i = 0; i < ARRAY_LEN(params); i++) {
-		if (!params[i].given)
-			continue;
-		err = object_set_param(object, params[i].name, params[i].value);
-		if (err)
-			return err;
-	}
-	return 0;
-}
 
 static int no_such_vm(uint64_t vm)
 {
@@ -203,7 +150,7 @@ static int resolve_scope(uint64_t *vm)
 	return err;
 }
 
-static void explain_attach(int err, const struct policy *policy, uint64_t vm)
+static void explain_attach(int err, const char *name, uint64_t vm)
 {
 	switch (-err) {
 	case ESRCH:
@@ -214,39 +161,31 @@ static void explain_attach(int err, const struct policy *policy, uint64_t vm)
 			 vm ? "this VM" : "a VM");
 		break;
 	default:
-		gmem_err_bpf(err, "cannot attach the policy %s", policy->name);
+		gmem_err_bpf(err, "cannot attach the policy %s", name);
 	}
 }
 
-static int attach(const struct policy *policy, uint64_t vm, const char *pin)
+static int attach(struct object *object, uint64_t vm, const char *pin)
 {
-	struct object *object;
 	int err, fd;
 
-	object = object_open(policy);
-	if (!object)
-		return -EINVAL;
 	err = object_set_member(object, "vm_id", vm);
 	if (!err)
 		err = object_set_member(object, "priority", args.priority);
 	if (!err && args.audit)
 		err = object_set_member(object, "flags", GMEM_POLICY_AUDIT);
 	if (!err)
-		err = set_params(object);
-	if (!err)
 		err = object_load(object);
 	if (err)
-		goto out;
+		return err;
 
 	err = object_attach(object, &fd);
 	if (err) {
-		explain_attach(err, policy, vm);
-		goto out;
+		explain_attach(err, object_name(object), vm);
+		return err;
 	}
 	err = pins_add(pin, fd);
 	close(fd);
-out:
-	object_close(object);
 	return err;
 }
 
@@ -262,11 +201,6 @@ static int check_words(int argc, char **argv)
 		gmem_err("attach takes one policy; leave '%s' out", argv[1]);
 		return -1;
 	}
-	if (!policy_find(argv[0])) {
-		gmem_err("unknown policy '%s'; see gmempolicy --help for those there are",
-			 argv[0]);
-		return -1;
-	}
 	if (!scopes) {
 		gmem_err("no scope given; say which VM with --vm ID or --pid PID, or give --all");
 		return -1;
@@ -280,26 +214,40 @@ static int check_words(int argc, char **argv)
 
 int run_attach(int argc, char **argv)
 {
-	const struct policy *policy;
+	struct object *object;
+	int code = GMEM_EXIT_FAIL;
 	char pin[96];
 	uint64_t vm;
+	size_t i;
 
 	if (check_words(argc, argv))
 		return GMEM_EXIT_USAGE;
-	policy = policy_find(argv[0]);
+	object = object_open(argv[0]);
+	if (!object)
+		return GMEM_EXIT_USAGE;
+	for (i = 0; i < args.nr_sets; i++) {
+		if (object_set(object, args.sets[i])) {
+			code = GMEM_EXIT_USAGE;
+			goto out;
+		}
+	}
 	if (resolve_scope(&vm))
-		return GMEM_EXIT_FAIL;
+		goto out;
 
 	/* bpffs takes no dots. */
 	if (vm)
-		snprintf(pin, sizeof(pin), "%s-vm%" PRIu64, policy->name, vm);
+		snprintf(pin, sizeof(pin), "%s-vm%" PRIu64, object_name(object),
+			 vm);
 	else
-		snprintf(pin, sizeof(pin), "%s-all", policy->name);
-	if (pins_check_free(pin) || attach(policy, vm, pin))
-		return GMEM_EXIT_FAIL;
+		snprintf(pin, sizeof(pin), "%s-all", object_name(object));
+	if (pins_check_free(pin) || attach(object, vm, pin))
+		goto out;
 
 	printf("attached %s\n", pin);
 	if (!gmem_policies_enabled())
 		gmem_err("policies are switched off, so it is not asked yet; write Y to /sys/module/kvm/parameters/gmem_policies");
-	return gmem_flush(stdout) ? GMEM_EXIT_FAIL : GMEM_EXIT_OK;
+	code = gmem_flush(stdout) ? GMEM_EXIT_FAIL : GMEM_EXIT_OK;
+out:
+	object_close(object);
+	return code;
 }

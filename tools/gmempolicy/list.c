@@ -3,8 +3,12 @@
  * gmempolicy list: the policies built in, and those in force with what they
  * did.
  */
+#include <errno.h>
+#include <string.h>
+
 #include "attached.h"
 #include "gmem_sample.h"
+#include "object.h"
 #include "policies.h"
 #include "table.h"
 #include "verbs.h"
@@ -17,14 +21,22 @@ const struct gmem_option list_options[] = {
 	VERB_OPTIONS
 };
 
+struct available {
+	const char *name;
+	struct object *object;
+};
+
 static struct value available_name(const void *row)
 {
-	return TEXT_VALUE(((const struct policy *)row)->name);
+	return TEXT_VALUE(((const struct available *)row)->name);
 }
 
 static struct value available_about(const void *row)
 {
-	return TEXT_VALUE(((const struct policy *)row)->about);
+	const char *about =
+		object_params(((const struct available *)row)->object)->about;
+
+	return about ? TEXT_VALUE(about) : NO_VALUE;
 }
 
 static const struct column available_columns[] = {
@@ -102,11 +114,26 @@ static const struct column attached_columns[] = {
 	{}
 };
 
+static int open_available(struct available *available)
+{
+	size_t i;
+
+	for (i = 0; i < nr_policies; i++) {
+		available[i].name = policies[i].name;
+		available[i].object = object_open(policies[i].name);
+		if (!available[i].object)
+			return -EINVAL;
+	}
+	return 0;
+}
+
 int run_list(int argc, char **argv)
 {
+	struct available available[nr_policies + 1];
 	struct gmem_sampler *sampler;
 	struct attached *attached;
 	int code = GMEM_EXIT_FAIL;
+	size_t i;
 
 	if (argc) {
 		gmem_err("list takes no argument; leave '%s' out", argv[0]);
@@ -115,14 +142,15 @@ int run_list(int argc, char **argv)
 	sampler = gmem_sampler_open();
 	if (!sampler)
 		return GMEM_EXIT_FAIL;
-	attached = attached_read(sampler);
+	memset(available, 0, sizeof(available));
+	attached = open_available(available) ? NULL : attached_read(sampler);
 	if (attached) {
 		const struct table tables[] = {
 			{
 				.key = "available",
 				.columns = available_columns,
-				.rows = policies,
-				.row_size = sizeof(*policies),
+				.rows = available,
+				.row_size = sizeof(*available),
 				.nr_rows = nr_policies,
 			},
 			{
@@ -139,6 +167,8 @@ int run_list(int argc, char **argv)
 			code = GMEM_EXIT_OK;
 	}
 	attached_free(attached);
+	for (i = 0; i < nr_policies; i++)
+		object_close(available[i].object);
 	gmem_sampler_close(sampler);
 	return code;
 }

@@ -40,6 +40,13 @@ static const struct verb verbs[] = {
 		.run = run_list,
 	},
 	{
+		.name = "show",
+		.synopsis = "show (POLICY | FILE.bpf.o) [--json]",
+		.about = "explain a policy and its parameters",
+		.options = show_options,
+		.run = run_show,
+	},
+	{
 		.name = "detach",
 		.synopsis = "detach (NAME | ID | --all)",
 		.about = "end a policy and remove its pin",
@@ -80,9 +87,10 @@ static int print_help(void)
 	       "Verbs:\n");
 	for (i = 0; i < ARRAY_LEN(verbs); i++)
 		printf("  %-12s%s\n", verbs[i].name, verbs[i].about);
-	printf("\nPolicies:\n");
+	printf("\nPolicies that are built in; 'gmempolicy show NAME' tells more:\n ");
 	for (i = 0; i < nr_policies; i++)
-		printf("  %-12s%s\n", policies[i].name, policies[i].about);
+		printf(" %s", policies[i].name);
+	putchar('\n');
 	printf("\nOptions:\n"
 	       "  -h, --help    show this help\n"
 	       "  -V, --version show the version\n\n"

@@ -8,18 +8,75 @@
 
 #include <stdint.h>
 
-#include "policies.h"
+#include "params.h"
 
-struct bpf_link;
+struct bpf_object;
+struct bpf_program;
 struct object;
 
 /**
  * object_open() - open a policy's object
- * @policy: which
+ * @what: name of a policy that is built in, or path of a file; a path has a
+ *	slash or ends in ".o"
  *
  * Return: the object, or NULL after one line of error.
  */
-struct object *object_open(const struct policy *policy);
+struct object *object_open(const char *what);
+
+/**
+ * object_open_elf() - open an object that is in memory
+ * @name: what to call it in messages
+ * @elf: the object file; has to stay there
+ * @size: its bytes
+ *
+ * Return: the object, or NULL after one line of error.
+ */
+struct object *object_open_elf(const char *name, const void *elf, size_t size);
+
+/**
+ * object_name() - name of the policy
+ * @object: from object_open()
+ *
+ * Return: the name in its struct kvm_gmem_ops.
+ */
+const char *object_name(const struct object *object);
+
+/**
+ * object_params() - the policy's parameters
+ * @object: from object_open()
+ */
+const struct params *object_params(const struct object *object);
+
+/**
+ * object_values() - what its parameters are set to
+ * @object: from object_open()
+ *
+ * Return: the struct for param_load(), NULL if the policy has no parameters.
+ */
+const void *object_values(const struct object *object);
+
+/**
+ * object_member() - read a number in the policy's struct kvm_gmem_ops
+ * @object: from object_open()
+ * @member: vm_id, priority or flags
+ */
+uint64_t object_member(const struct object *object, const char *member);
+
+/**
+ * object_hook() - the program of a hook
+ * @object: from object_open()
+ * @hook: name of the member of struct kvm_gmem_ops
+ *
+ * Return: the program or NULL.
+ */
+const struct bpf_program *object_hook(const struct object *object,
+				      const char *hook);
+
+/**
+ * object_bpf() - the object as libbpf has it
+ * @object: from object_open()
+ */
+struct bpf_object *object_bpf(const struct object *object);
 
 /**
  * object_set_member() - set a number in the policy's struct kvm_gmem_ops
@@ -33,14 +90,13 @@ int object_set_member(struct object *object, const char *member,
 		      uint64_t value);
 
 /**
- * object_set_param() - set one of the policy's parameters
+ * object_set() - set one of the policy's parameters
  * @object: not loaded yet
- * @param: its name in the policy's struct of parameters
- * @value: its value
+ * @assignment: "name=value"
  *
  * Return: 0, or -errno after one line of error.
  */
-int object_set_param(struct object *object, const char *param, uint64_t value);
+int object_set(struct object *object, const char *assignment);
 
 /**
  * object_load() - let the kernel verify the policy
@@ -59,6 +115,17 @@ int object_load(struct object *object);
  * Return: 0, or -errno without a message: what it means depends on the scope.
  */
 int object_attach(struct object *object, int *fd);
+
+/**
+ * object_replace() - put the policy into force in place of another
+ * @object: loaded, with the vm_id of the other
+ * @link: descriptor of the other's link
+ *
+ * A request is decided by the one or by the other.
+ *
+ * Return: 0, or -errno without a message.
+ */
+int object_replace(struct object *object, int link);
 
 /**
  * object_close() - free an object

@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The table of built-in policies.  To add one, include its skeleton and give
- * it a row.
+ * The built-in policies: every bpf/policies/NAME.bpf.c, which the Makefile lists
+ * in policies.inc.  What they do and what can be set is in the objects.
  */
 #include <string.h>
 
+#include "embed.h"
 #include "gmem_common.h"
 #include "policies.h"
 
-#include "gmem_params.h"
-#include "ratelimit.skel.h"
+#define POLICY(name)	EMBED(policy_##name, "build/bpf/" #name ".bpf.o");
+#include "policies.inc"
+#undef POLICY
 
 const struct policy policies[] = {
-	{
-		.name = "ratelimit",
-		.about = "limit conversions per second, per VM",
-		.elf = ratelimit_bpf__elf_bytes,
-	},
+#define POLICY(name)	{ #name, policy_##name, policy_##name##_end },
+#include "policies.inc"
+#undef POLICY
 };
 
 const size_t nr_policies = ARRAY_LEN(policies);

@@ -11,13 +11,13 @@
 /**
  * struct policy - a policy that can be attached by name
  * @name: its name
- * @about: what it does, in one line
- * @elf: gives the BPF object file and its size in bytes
+ * @elf: its BPF object file
+ * @elf_end: the end of that
  */
 struct policy {
 	const char *name;
-	const char *about;
-	const void *(*elf)(size_t *size);
+	const char *elf;
+	const char *elf_end;
 };
 
 extern const struct policy policies[];

@@ -84,7 +84,7 @@ static void print_plain(const struct table *table)
 	}
 	for (c = 0; columns[c].key && c < MAX_COLUMNS; c++)
 		width[c] = width_of(table, &columns[c], &number[c]);
-	for (c = 0; columns[c].key && c < MAX_COLUMNS; c++)
+	for (c = 0; columns[c].key && c < MAX_COLUMNS && !table->is_object; c++)
 		print_cell(columns[c].title, width[c], number[c],
 			   !columns[c + 1].key);
 	for (row = 0; row < table->nr_rows; row++) {
@@ -112,12 +112,35 @@ static struct json_object *value_to_json(const struct value *value)
 	return NULL;
 }
 
+/* The keys are texts for people, with blanks. */
+static struct json_object *object_to_json(const struct table *table)
+{
+	struct json_object *object = json_object_new_object();
+	char key[CELL_SIZE], *c;
+	size_t row;
+
+	for (row = 0; row < table->nr_rows; row++) {
+		struct value name = value_at(table, row, &table->columns[0]);
+		struct value value = value_at(table, row, &table->columns[1]);
+
+		format(key, &name);
+		for (c = key; *c; c++)
+			*c = *c == ' ' ? '_' : *c;
+		json_object_object_add(object, key, value_to_json(&value));
+	}
+	return object;
+}
+
 static struct json_object *table_to_json(const struct table *table)
 {
 	struct json_object *array = json_object_new_array();
 	const struct column *column;
 	size_t row;
 
+	if (table->is_object) {
+		json_object_put(array);
+		return object_to_json(table);
+	}
 	for (row = 0; row < table->nr_rows; row++) {
 		struct json_object *object = json_object_new_object();
 

@@ -60,6 +60,8 @@ struct column {
  * @rows: array of rows
  * @row_size: bytes of a row
  * @nr_rows: number of rows
+ * @is_object: two columns, a key and a value: one object in JSON instead of an
+ *	array of them; no headings
  */
 struct table {
 	const char *key;
@@ -68,6 +70,7 @@ struct table {
 	const void *rows;
 	size_t row_size;
 	size_t nr_rows;
+	bool is_object;
 };
 
 /**

@@ -36,9 +36,11 @@ extern bool verb_help, verb_debug;
 extern const struct gmem_option attach_options[];
 extern const struct gmem_option detach_options[];
 extern const struct gmem_option list_options[];
+extern const struct gmem_option show_options[];
 
 int run_attach(int argc, char **argv);
 int run_detach(int argc, char **argv);
 int run_list(int argc, char **argv);
+int run_show(int argc, char **argv);
 
 #endif /* GMEMPOLICY_VERBS_H */

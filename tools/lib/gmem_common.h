@@ -201,6 +201,13 @@ void gmem_err_bpf(int err, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
 /**
+ * gmem_libbpf_warning() - libbpf's first warning since gmem_err_bpf()
+ *
+ * Return: one line, empty if there was none.
+ */
+const char *gmem_libbpf_warning(void);
+
+/**
  * gmem_policies_enabled() - state of the switch that bypasses all policies
  *
  * Return: 1 policies are asked, 0 they are bypassed, -errno if the kernel

@@ -137,6 +137,11 @@ void gmem_libbpf_quiet(bool debug)
 	libbpf_set_print(on_libbpf_message);
 }
 
+const char *gmem_libbpf_warning(void)
+{
+	return libbpf_warning;
+}
+
 static const char *remedy(int err)
 {
 	switch (err) {

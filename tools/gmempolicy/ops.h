@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The kernel's side of a struct kvm_gmem_ops: the value of the map that holds
+ * it.  libbpf fills such a map only to make a new link of it; this is for what
+ * replaces the policy of a link that is there.
+ */
+#ifndef GMEMPOLICY_OPS_H
+#define GMEMPOLICY_OPS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct object;
+
+/**
+ * ops_fill_from_object() - give a struct_ops map the value of an object
+ * @map: descriptor of the object's map, loaded and not filled yet
+ * @object: the object
+ *
+ * Return: 0, or -errno without a message.
+ */
+int ops_fill_from_object(int map, const struct object *object);
+
+/**
+ * struct ops_change - what a copy of a policy has that the original has not
+ * @flags: the flags
+ */
+struct ops_change {
+	uint32_t flags;
+};
+
+/**
+ * ops_copy() - make a struct_ops map of the programs of another
+ * @map: descriptor of the other, in use by a link
+ * @change: what is different
+ *
+ * Return: a descriptor of the new map, ready for bpf_link_update(), or -errno
+ * without a message.
+ */
+int ops_copy(int map, const struct ops_change *change);
+
+/* Programs of a policy at most: one for each hook. */
+#define OPS_MAX_PROGS	16
+
+/**
+ * ops_progs() - ids of the programs of a policy
+ * @map: descriptor of its struct_ops map
+ * @ids: where to, OPS_MAX_PROGS of them
+ *
+ * Return: how many, or -errno without a message.
+ */
+int ops_progs(int map, uint32_t *ids);
+
+#endif /* GMEMPOLICY_OPS_H */
