@@ -44,6 +44,9 @@ _Static_assert((int)GMEM_NR_FAULTS == (int)KVM_GMEM_NR_FAULT_REASONS,
 	       "enum gmem_fault differs from the kernel's");
 _Static_assert((int)GMEM_NR_INVALIDATES == (int)KVM_GMEM_NR_INVALIDATE_REASONS,
 	       "enum gmem_invalidate differs from the kernel's");
+_Static_assert(sizeof(((struct kvm_gmem_policy_info *)0)->denied_by_errno) ==
+	       sizeof(((struct gmem_policy_sample *)0)->denied_by_errno),
+	       "enum gmem_denial differs from the kernel's");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -148,7 +151,7 @@ static void walk_policies(void)
 {
 	struct kvm_gmem_policy_info *info;
 	struct gmem_policy_sample *slot;
-	__u32 found = 0;
+	__u32 found = 0, i;
 
 	policy_walk.time_ns = bpf_ktime_get_ns();
 	bpf_for_each(kvm_gmem_policy, info) {
@@ -167,6 +170,8 @@ static void walk_policies(void)
 		slot->delayed = info->delayed;
 		slot->delayed_ns = info->delayed_ns;
 		slot->clamped = info->clamped;
+		for (i = 0; i < GMEM_NR_DENIALS; i++)
+			slot->denied_by_errno[i] = info->denied_by_errno[i];
 		bpf_probe_read_kernel_str(slot->name, sizeof(slot->name),
 					  info->name);
 	}

@@ -75,6 +75,17 @@ struct gmem_vm_sample {
 	__u64 rss_pages;
 };
 
+/* Indices of gmem_policy_sample.denied_by_errno. */
+enum gmem_denial {
+	GMEM_DENIED_EPERM,
+	GMEM_DENIED_EACCES,
+	GMEM_DENIED_EBUSY,
+	GMEM_DENIED_ENOMEM,
+	GMEM_DENIED_ENOSPC,
+	GMEM_DENIED_EDQUOT,
+	GMEM_NR_DENIALS,
+};
+
 /* gmem_policy_sample.flags */
 #define GMEM_POLICY_AUDIT	(1U << 0)
 
@@ -91,6 +102,7 @@ struct gmem_vm_sample {
  * @delayed: verdicts that delayed
  * @delayed_ns: time asked for by those delays, after the cap
  * @clamped: verdicts outside the documented list
+ * @denied_by_errno: @denied by what they said, see enum gmem_denial
  * @name: name that its author or loader gave it
  */
 struct gmem_policy_sample {
@@ -105,6 +117,7 @@ struct gmem_policy_sample {
 	__u64 delayed;
 	__u64 delayed_ns;
 	__u64 clamped;
+	__u64 denied_by_errno[GMEM_NR_DENIALS];
 	char name[GMEM_POLICY_NAME_LEN];
 };
 

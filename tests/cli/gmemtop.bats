@@ -356,7 +356,7 @@ newborn_seen_twice()
 	run "$gmemtop" -b -n 1 -d 0.1
 	echo "$before" >$switch
 	[ "$(jq .policies_enabled frame.json)" = false ]
-	[[ ${lines[1]} == *"OFF by gmem_policies=N" ]]
+	[[ ${lines[3]} == "0 policies, OFF by gmem_policies=N" ]]
 	sample
 	[ "$(jq .policies_enabled frame.json)" = true ]
 }
@@ -368,7 +368,7 @@ newborn_seen_twice()
 	sample 1
 	run "$gmemtop" -b -n 1 -d 0.5
 	"$gmempolicy" detach --all
-	[[ ${lines[1]} == *"; 1 policy, on" ]]
+	[[ ${lines[3]} == "1 policy, on" ]]
 	[ "$(jq .policies frame.json)" -eq 1 ]
 	[ "$(of_pid "$pid" '.rates.denied > 0')" = true ]
 	[ "$(jq '[.vms[] | select(.conversions_denied > 0)] | length' frame.json)" -eq 1 ]
@@ -503,22 +503,22 @@ refused()
 @test "live: rows, help, sort, freeze, interval and quit" {
 	start_live ""
 	wait_screen 'abuser .*[1-9][0-9.k]+ '
-	wait_screen '^ +ID +PID NAME +PRIV POPUL STALE FLT/S CONV/S INV/S DENY/S DELAY$'
-	wait_screen 'Sorted by conversions, descending; every 1 s$'
+	wait_screen '^ +ID +PID NAME +PRIV POPUL STALE   RSS TOTAL FLT/S >PRIV >SHAR'
+	wait_screen 'sorted by conversions, descending; every 1 s$'
 	press F1
 	wait_screen 'STALE +stale +populated memory'
 	press x
-	wait_screen 'Sorted by conversions'
+	wait_screen 'sorted by conversions'
 	press F6
 	wait_screen 'Enter Sort'
-	press Up Up Enter
-	wait_screen 'Sorted by stale, descending'
+	press Up Up Up Up Up Up Enter
+	wait_screen 'sorted by stale, descending'
 	press '<'
-	wait_screen 'Sorted by populated, descending'
+	wait_screen 'sorted by populated, descending'
 	press '>'
-	wait_screen 'Sorted by stale, descending'
+	wait_screen 'sorted by stale, descending'
 	press I
-	wait_screen 'Sorted by stale, ascending'
+	wait_screen 'sorted by stale, ascending'
 	press z
 	wait_screen 'FROZEN'
 	before=$(screen)
@@ -554,7 +554,7 @@ refused()
 	start_live "TERM=vt100 NO_COLOR=1 LC_ALL=C"
 	wait_screen 'abuser '
 	press '>'
-	wait_screen 'Sorted by invalidations'
+	wait_screen 'sorted by denied'
 	[ "$(screen | LC_ALL=C grep -c '[^ -~]')" -eq 0 ]
 	press q
 	wait_screen '^status 0'
@@ -570,7 +570,7 @@ refused()
 		tmux -L "$session" resize-window -x "$1" -y "$2"
 		sleep 0.5
 	done
-	wait_screen '^ +ID +PID NAME .* DELAY$'
+	wait_screen '^ +ID +PID NAME .* >SHAR'
 	wait_screen '^F1 Help'
 	press q
 	wait_screen '^status 0'

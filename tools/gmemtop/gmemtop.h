@@ -15,15 +15,31 @@
 #define FRAMES_MAX		1000000000ULL
 
 /**
+ * enum format - how frames are printed
+ * @FORMAT_TEXT: plain text, aligned
+ * @FORMAT_JSON: a line of JSON each
+ * @FORMAT_CSV: comma-separated values, a line a VM
+ */
+enum format {
+	FORMAT_TEXT,
+	FORMAT_JSON,
+	FORMAT_CSV,
+};
+
+/**
  * struct settings - what the command line asked for
  * @interval_ns: time between two refreshes
  * @frames: refreshes to show before the end, 0 for no end
- * @json: JSON lines instead of text
+ * @format: how to print them
+ * @header: print host lines and titles, too
+ * @once: print the counters of one moment, without rates
  */
 struct settings {
 	uint64_t interval_ns;
 	uint64_t frames;
-	bool json;
+	enum format format;
+	bool header;
+	bool once;
 };
 
 /**
@@ -34,7 +50,7 @@ struct settings {
 uint64_t monotonic_ns(void);
 
 /**
- * batch_run() - print frames as text or JSON lines
+ * batch_run() - print frames
  * @view: a view that was not refreshed yet
  * @settings: what to print
  *
@@ -46,6 +62,17 @@ uint64_t monotonic_ns(void);
 int batch_run(struct view *view, const struct settings *settings);
 
 /**
+ * batch_print() - print one frame
+ * @view: the view
+ * @settings: how
+ * @first: it is the first that is printed
+ *
+ * Return: 0, or -errno: after one line of error unless it is -EPIPE.
+ */
+int batch_print(const struct view *view, const struct settings *settings,
+		bool first);
+
+/**
  * json_print() - print a view as one line of JSON
  * @view: the view
  * @out: where to
@@ -53,6 +80,14 @@ int batch_run(struct view *view, const struct settings *settings);
  * Return: 0, or -ENOMEM after one line of error.
  */
 int json_print(const struct view *view, FILE *out);
+
+/**
+ * csv_print() - print a view as comma-separated values, a line a VM
+ * @view: the view
+ * @header: print a line of keys first
+ * @out: where to
+ */
+void csv_print(const struct view *view, bool header, FILE *out);
 
 /**
  * live_run() - show a view on the terminal until the user quits

@@ -132,10 +132,14 @@ static void draw_head(const struct live *live)
 	const struct view *view = live->view;
 	const struct column *col = &columns[view->sort];
 	char text[256];
+	size_t len;
 
 	put(0, 0, view_host_line(view, 0, text, sizeof(text)), A_BOLD);
 	put(1, 0, view_host_line(view, 1, text, sizeof(text)), A_NORMAL);
-	snprintf(text, sizeof(text), "Sorted by %s, %s; every %.6g s%s",
+	view_host_line(view, 2, text, sizeof(text));
+	len = strlen(text);
+	snprintf(text + len, sizeof(text) - len,
+		 "; sorted by %s, %s; every %.6g s%s",
 		 col->key,
 		 column_descends(col) != view->inverted ? "descending" :
 							  "ascending",
@@ -147,11 +151,13 @@ static void draw_head(const struct live *live)
 static void draw_titles(const struct live *live)
 {
 	attr_t attr = style(live, PAIR_TITLES, A_REVERSE);
-	int c, x = -live->shift;
-	char text[64];
+	const struct fields *fields = &live->view->fields;
+	int i, c, x = -live->shift;
+	char text[TEXT_LEN];
 
 	put_bar(LINE_TITLES, attr);
-	for (c = 0; c < NR_COLUMNS; c++) {
+	for (i = 0; i < fields->nr; i++) {
+		c = fields->id[i];
 		put(LINE_TITLES, x, column_title(&columns[c], text, sizeof(text)),
 		    c == (int)live->view->sort ? attr | A_UNDERLINE | A_BOLD :
 						 attr);
@@ -172,12 +178,14 @@ static void draw_row(const struct live *live, int y, const struct row *row,
 		     bool selected)
 {
 	attr_t bar = style(live, PAIR_SELECTED, A_REVERSE);
-	int c, x = -live->shift;
-	char text[64];
+	const struct fields *fields = &live->view->fields;
+	int i, c, x = -live->shift;
+	char text[TEXT_LEN];
 
 	if (selected)
 		put_bar(y, bar);
-	for (c = 0; c < NR_COLUMNS; c++) {
+	for (i = 0; i < fields->nr; i++) {
+		c = fields->id[i];
 		column_format(&columns[c], row, text, sizeof(text));
 		put(y, x, text, selected ? bar : cell_style(live, row, c));
 		x += strlen(text) + 1;
@@ -332,16 +340,17 @@ static void sort_by(struct live *live, enum column_id sort)
 	if (live->view->sort != sort)
 		live->view->inverted = false;
 	live->view->sort = sort;
-	view_sort(live->view);
+	view_arrange(live->view);
 	follow_selected(live);
 }
 
 static void shift_table(struct live *live, int by)
 {
-	int c, width = -1;
+	const struct fields *fields = &live->view->fields;
+	int i, width = -1;
 
-	for (c = 0; c < NR_COLUMNS; c++)
-		width += columns[c].width + 1;
+	for (i = 0; i < fields->nr; i++)
+		width += columns[fields->id[i]].width + 1;
 	live->shift += by;
 	if (live->shift > width - COLS)
 		live->shift = width - COLS;
@@ -403,7 +412,7 @@ static void key_in_table(struct live *live, int key)
 	case 'I':
 	case 'i':
 		view->inverted = !view->inverted;
-		view_sort(view);
+		view_arrange(view);
 		follow_selected(live);
 		break;
 	case 'z':

@@ -3,6 +3,8 @@
  * gmemtop: guest private memory, a row a VM.  Reads the command line, opens
  * the sampler and hands over to the live view or to batch mode.
  */
+#include <errno.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "gmemtop.h"
@@ -10,12 +12,78 @@
 /* gmemtop's options; the columns' keys are only known at run time. */
 struct arguments {
 	struct settings settings;
+	struct filter filter;
+	struct fields fields;
+	const char *cgroup;
 	int sort;
+	bool fields_seen;
 	bool batch;
+	bool json;
+	bool csv;
+	bool no_header;
 	bool debug;
 	bool help;
 	bool version;
 };
+
+static int parse_fields(const char *name, const char *value, void *target)
+{
+	const char *bad;
+
+	switch (fields_parse(target, value, &bad)) {
+	case 0:
+		return 0;
+	case -ENOENT:
+		gmem_err("%s: no column is called '%.*s'; gmemtop --help lists them",
+			 name, (int)strcspn(bad, ","), bad);
+		break;
+	case -EEXIST:
+		gmem_err("%s: column '%.*s' is there twice; name it once", name,
+			 (int)strcspn(bad, ","), bad);
+		break;
+	default:
+		gmem_err("%s takes columns with commas between them, or all; not '%s'",
+			 name, value);
+	}
+	return -1;
+}
+
+static int check(const struct arguments *args)
+{
+	if (args->json && args->csv) {
+		gmem_err("--json and --csv exclude each other; give one");
+		return -1;
+	}
+	if (args->settings.once && args->settings.frames) {
+		gmem_err("--once and -n exclude each other; give one");
+		return -1;
+	}
+	if (args->cgroup && (args->cgroup[0] != '/' ||
+			     strlen(args->cgroup) >= VM_CGROUP_LEN)) {
+		gmem_err("--cgroup takes a path below the root of the hierarchy, such as /machine.slice, not '%s'",
+			 args->cgroup);
+		return -1;
+	}
+	return 0;
+}
+
+static void settle(struct arguments *args)
+{
+	struct settings *settings = &args->settings;
+
+	settings->header = !args->no_header;
+	if (args->json)
+		settings->format = FORMAT_JSON;
+	if (args->csv)
+		settings->format = FORMAT_CSV;
+	if (args->json || args->csv || settings->once)
+		args->batch = true;
+	if (args->cgroup)
+		strcpy(args->filter.cgroup, args->cgroup);
+	if (!args->fields_seen)
+		fields_first(&args->fields, args->batch && !args->csv ?
+			     NR_COLUMNS_BATCH : NR_COLUMNS_LIVE);
+}
 
 static int parse(struct arguments *args, int argc, char **argv)
 {
@@ -25,7 +93,13 @@ static int parse(struct arguments *args, int argc, char **argv)
 		  .target = &args->batch },
 		{ .name = "json", .type = GMEM_OPT_FLAG,
 		  .help = "print a line of JSON a frame; implies -b",
-		  .target = &args->settings.json },
+		  .target = &args->json },
+		{ .name = "csv", .type = GMEM_OPT_FLAG,
+		  .help = "print comma-separated values; implies -b",
+		  .target = &args->csv },
+		{ .name = "once", .type = GMEM_OPT_FLAG,
+		  .help = "print what is now, at once and without rates",
+		  .target = &args->settings.once },
 		{ .name = "frames", .short_name = 'n', .type = GMEM_OPT_UINT,
 		  .arg = "N", .help = "end after N frames",
 		  .target = &args->settings.frames,
@@ -35,9 +109,22 @@ static int parse(struct arguments *args, int argc, char **argv)
 		  .help = "seconds between frames, " INTERVAL_RANGE " (1)",
 		  .target = &args->settings.interval_ns,
 		  .min = INTERVAL_MIN_NS, .max = INTERVAL_MAX_NS },
+		{ .name = "vm", .type = GMEM_OPT_STRING, .arg = "VM",
+		  .help = "show only the VM of this id or name",
+		  .target = &args->filter.vm },
+		{ .name = "cgroup", .type = GMEM_OPT_STRING, .arg = "PATH",
+		  .help = "show only VMs in this control group or below",
+		  .target = &args->cgroup },
+		{ .name = "fields", .type = GMEM_OPT_CUSTOM, .arg = "COLUMNS",
+		  .help = "columns to show, with commas between them, or all",
+		  .target = &args->fields, .parse = parse_fields,
+		  .seen = &args->fields_seen },
 		{ .name = "sort", .type = GMEM_OPT_CHOICE, .arg = "COLUMN",
 		  .help = "order of the VMs (conversions); one of",
 		  .target = &args->sort, .choices = column_keys() },
+		{ .name = "no-header", .type = GMEM_OPT_FLAG,
+		  .help = "print rows only",
+		  .target = &args->no_header },
 		{ .name = "debug", .type = GMEM_OPT_FLAG,
 		  .help = "show libbpf's messages",
 		  .target = &args->debug },
@@ -60,7 +147,7 @@ static int parse(struct arguments *args, int argc, char **argv)
 			 argv[1]);
 		return -1;
 	}
-	return 0;
+	return check(args);
 }
 
 int main(int argc, char **argv)
@@ -79,8 +166,7 @@ int main(int argc, char **argv)
 			gmem_print_version();
 		return gmem_flush(stdout) ? GMEM_EXIT_FAIL : GMEM_EXIT_OK;
 	}
-	if (args.settings.json)
-		args.batch = true;
+	settle(&args);
 	if (!args.batch && (!isatty(STDOUT_FILENO) || !isatty(STDIN_FILENO))) {
 		gmem_err("%s is not a terminal; use -b for plain text or --json",
 			 isatty(STDOUT_FILENO) ? "stdin" : "stdout");
@@ -88,13 +174,15 @@ int main(int argc, char **argv)
 	}
 
 	gmem_libbpf_quiet(args.debug);
-	view.sampler = gmem_sampler_open();
-	if (!view.sampler)
+	view.source = host_open();
+	if (!view.source)
 		return GMEM_EXIT_FAIL;
 	view.sort = args.sort;
+	view.fields = args.fields;
+	view.filter = args.filter;
 	status = args.batch ? batch_run(&view, &args.settings) :
 			      live_run(&view, &args.settings);
 	view_free(&view);
-	gmem_sampler_close(view.sampler);
+	host_close(view.source);
 	return status;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Makes rows and totals out of two samples.
+ * Makes rows and totals out of two frames.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -11,33 +11,6 @@
 
 #define NSEC_PER_SEC	1e9
 
-static int compare_ids(const void *a, const void *b)
-{
-	const struct gmem_vm_sample *va = a, *vb = b;
-
-	return (va->vm_id > vb->vm_id) - (va->vm_id < vb->vm_id);
-}
-
-static void read_name(uint32_t pid, char *dst, size_t size)
-{
-	char path[32], comm[64] = "";
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%u/comm", pid);
-	f = fopen(path, "re");
-	if (f) {
-		/* A name may hold a newline; the last one is the file's. */
-		size_t len = fread(comm, 1, sizeof(comm) - 1, f);
-
-		fclose(f);
-		if (len && comm[len - 1] == '\n')
-			len--;
-		comm[len] = '\0';
-	}
-	/* The process may be gone while somebody else keeps the VM. */
-	gmem_printable(dst, size, comm[0] ? comm : "-");
-}
-
 static int compare_rows(const void *a, const void *b, void *arg)
 {
 	const struct row *ra = a, *rb = b;
@@ -47,129 +20,206 @@ static int compare_rows(const void *a, const void *b, void *arg)
 
 	if (column_descends(col) != view->inverted)
 		order = -order;
+	if (order)
+		return order;
 	/* Equal rows must not change place from one refresh to the next. */
-	return order ? order : compare_ids(ra->now, rb->now);
+	return (ra->now->vm_id > rb->now->vm_id) -
+	       (ra->now->vm_id < rb->now->vm_id);
 }
 
-void view_sort(struct view *view)
+static bool is_below(const char *cgroup, const char *top)
 {
+	size_t len = strlen(top);
+
+	while (len && top[len - 1] == '/')
+		len--;
+	return !strncmp(cgroup, top, len) &&
+	       (!cgroup[len] || cgroup[len] == '/');
+}
+
+static bool is_vm(const struct row *row, const char *wanted)
+{
+	uint64_t id;
+
+	if (!gmem_parse_uint(wanted, &id) && id == row->now->vm_id)
+		return true;
+	return !strcmp(row->facts->name, wanted);
+}
+
+static bool passes(const struct filter *filter, const struct row *row)
+{
+	if (filter->vm && !is_vm(row, filter->vm))
+		return false;
+	if (filter->cgroup[0] && !is_below(row->facts->cgroup, filter->cgroup))
+		return false;
+	return !filter->text[0] ||
+	       strcasestr(row->facts->name, filter->text) ||
+	       strcasestr(row->facts->cgroup, filter->text);
+}
+
+const struct frame *view_frame(const struct view *view)
+{
+	return &view->frames[view->newest];
+}
+
+/* Walks the VMs of both frames by id; an id is never used again. */
+struct walk {
+	const struct view *view;
+	size_t at;
+	size_t before;
+};
+
+static bool next_row(struct walk *walk, struct row *row)
+{
+	const struct view *view = walk->view;
+	const struct gmem_sample *now = &view_frame(view)->vms;
+	const struct gmem_sample *before = &view->frames[!view->newest].vms;
+	uint64_t id;
+
+	if (walk->at >= now->nr_vms)
+		return false;
+	id = now->vms[walk->at].vm_id;
+	while (walk->before < before->nr_vms &&
+	       before->vms[walk->before].vm_id < id)
+		walk->before++;
+	*row = (struct row) {
+		.now = &now->vms[walk->at],
+		.seconds = view->seconds,
+		.facts = &view->facts.vm[walk->at],
+		.policies = &view_frame(view)->policies,
+	};
+	if (walk->before < before->nr_vms &&
+	    before->vms[walk->before].vm_id == id)
+		row->before = &before->vms[walk->before];
+	walk->at++;
+	return true;
+}
+
+void view_arrange(struct view *view)
+{
+	struct walk walk = { .view = view };
+	struct row row;
+
+	view->nr_rows = 0;
+	while (next_row(&walk, &row))
+		if (passes(&view->filter, &row))
+			view->rows[view->nr_rows++] = row;
 	if (view->nr_rows)
 		qsort_r(view->rows, view->nr_rows, sizeof(*view->rows),
 			compare_rows, view);
 }
 
+bool view_find(const struct view *view, uint64_t vm_id, struct row *row)
+{
+	struct walk walk = { .view = view };
+
+	while (next_row(&walk, row))
+		if (row->now->vm_id == vm_id)
+			return true;
+	return false;
+}
+
+/* Totals are of the whole host, and so is the trend. */
 static void sum_up(struct view *view)
 {
-	size_t i;
+	const struct column *trend = &columns[COLUMN_TREND_CONVERSIONS];
+	struct walk walk = { .view = view };
+	struct row row;
 	int c;
 
 	memset(view->totals, 0, sizeof(view->totals));
-	for (c = 0; c < NR_COLUMNS; c++) {
-		if (!columns[c].total)
-			continue;
-		for (i = 0; i < view->nr_rows; i++)
-			view->totals[c] += column_value(&columns[c],
-							&view->rows[i]);
+	while (next_row(&walk, &row)) {
+		for (c = 0; c < NR_COLUMNS; c++)
+			if (columns[c].total)
+				view->totals[c] += column_value(&columns[c],
+								&row);
+		facts_trend(row.facts, column_value(trend, &row));
 	}
 }
 
-static int make_rows(struct view *view, const struct gmem_sample *now,
-		     const struct gmem_sample *before)
+static int make_room(struct view *view, size_t nr)
 {
-	size_t i, j = 0;
+	struct row *rows;
 
-	if (now->nr_vms > view->rows_room) {
-		struct row *rows = reallocarray(view->rows, now->nr_vms,
-						sizeof(*rows));
-
-		if (!rows) {
-			gmem_err("no memory for %zu VMs; free some",
-				 now->nr_vms);
-			return -ENOMEM;
-		}
-		view->rows = rows;
-		view->rows_room = now->nr_vms;
+	if (nr <= view->rows_room)
+		return 0;
+	rows = reallocarray(view->rows, nr, sizeof(*rows));
+	if (!rows) {
+		gmem_err("no memory for %zu VMs; free some", nr);
+		return -ENOMEM;
 	}
-
-	/* Both samples are in order of ids, and an id is never used again. */
-	for (i = 0; i < now->nr_vms; i++) {
-		struct row *row = &view->rows[i];
-
-		while (j < before->nr_vms &&
-		       before->vms[j].vm_id < now->vms[i].vm_id)
-			j++;
-		row->now = &now->vms[i];
-		row->before = NULL;
-		if (j < before->nr_vms &&
-		    before->vms[j].vm_id == now->vms[i].vm_id)
-			row->before = &before->vms[j];
-		row->seconds = view->seconds;
-		read_name(row->now->pid, row->name, sizeof(row->name));
-	}
-	view->nr_rows = now->nr_vms;
+	view->rows = rows;
+	view->rows_room = nr;
 	return 0;
 }
 
 int view_refresh(struct view *view)
 {
-	struct gmem_sample *before = &view->samples[view->newest];
-	struct gmem_sample *now = &view->samples[!view->newest];
+	const struct frame *before = view_frame(view);
+	struct frame *now = &view->frames[!view->newest];
 	int err;
 
-	err = gmem_sampler_read(view->sampler, now);
+	err = view->source->read(view->source, now, &view->facts);
 	if (!err)
-		err = gmem_sampler_read_policies(view->sampler, &view->policies);
+		err = make_room(view, now->vms.nr_vms);
 	if (err)
 		return err;
-	view->policies_enabled = gmem_policies_enabled();
-	if (now->nr_vms)
-		qsort(now->vms, now->nr_vms, sizeof(*now->vms), compare_ids);
-
-	view->seconds = before->time_ns ?
-			(now->time_ns - before->time_ns) / NSEC_PER_SEC : 0;
+	/* Time goes back when a recording does. */
+	view->seconds = 0;
+	if (before->time_ns && now->time_ns > before->time_ns)
+		view->seconds = (now->time_ns - before->time_ns) / NSEC_PER_SEC;
 	view->newest = !view->newest;
-	err = make_rows(view, now, before);
-	if (err)
-		return err;
 	sum_up(view);
-	view_sort(view);
+	view_arrange(view);
 	return 0;
 }
 
-uint64_t view_time_ns(const struct view *view)
+static const char *switch_state(const struct frame *frame)
 {
-	return view->samples[view->newest].time_ns;
-}
-
-static const char *switch_state(const struct view *view)
-{
-	if (view->policies_enabled < 0)
+	if (frame->policies_enabled < 0)
 		return "";
-	return view->policies_enabled ? ", on" : ", OFF by gmem_policies=N";
+	return frame->policies_enabled ? ", on" : ", OFF by gmem_policies=N";
 }
 
-char *view_host_line(const struct view *view, int line, char *dst, size_t size)
+static void print_memory(const struct view *view, FILE *out)
 {
-	enum column_kind kind = line ? COLUMN_RATE : COLUMN_PAGES;
-	const char *comma = "";
-	char value[32];
-	FILE *out;
+	const struct frame *frame = view_frame(view);
+	size_t nr = frame->vms.nr_vms;
+	char value[CELL_LEN];
 	int c;
 
-	out = fmemopen(dst, size, "w");
-	if (!out) {
-		*dst = '\0';
-		return dst;
-	}
-	if (!line) {
-		fprintf(out, "%zu VM%s", view->nr_rows,
-			view->nr_rows == 1 ? "" : "s");
-		comma = ", ";
-	}
+	fprintf(out, "%zu VM%s", nr, nr == 1 ? "" : "s");
 	for (c = 0; c < NR_COLUMNS; c++) {
-		if (!columns[c].total || columns[c].kind != kind)
+		if (!columns[c].total || columns[c].kind != COLUMN_PAGES)
 			continue;
-		if (kind == COLUMN_RATE && !view->seconds)
+		column_format_value(&columns[c], view->totals[c], value,
+				    sizeof(value));
+		fprintf(out, ", %s %s", value, columns[c].total);
+		if (c == COLUMN_POPULATED && frame->host_pages)
+			fprintf(out, " (%.1f%% of host)", view->totals[c] *
+				100 / frame->host_pages);
+	}
+}
+
+static void print_policies(const struct view *view, FILE *out)
+{
+	const struct frame *frame = view_frame(view);
+	size_t nr = frame->policies.nr;
+
+	fprintf(out, "%zu polic%s%s", nr, nr == 1 ? "y" : "ies",
+		switch_state(frame));
+}
+
+static void print_rates(const struct view *view, FILE *out)
+{
+	const char *comma = "";
+	char value[CELL_LEN];
+	int c;
+
+	for (c = 0; c < NR_COLUMNS; c++) {
+		if (!columns[c].total || columns[c].kind != COLUMN_RATE)
+			continue;
+		if (!view->seconds)
 			snprintf(value, sizeof(value), "-");
 		else
 			column_format_value(&columns[c], view->totals[c], value,
@@ -177,13 +227,22 @@ char *view_host_line(const struct view *view, int line, char *dst, size_t size)
 		fprintf(out, "%s%s %s", comma, value, columns[c].total);
 		comma = ", ";
 	}
-	if (!line) {
-		if (view->policies.nr == 1)
-			fprintf(out, "; 1 policy");
-		else
-			fprintf(out, "; %zu policies", view->policies.nr);
-		fputs(switch_state(view), out);
+}
+
+char *view_host_line(const struct view *view, int line, char *dst, size_t size)
+{
+	FILE *out = fmemopen(dst, size, "w");
+
+	if (!out) {
+		*dst = '\0';
+		return dst;
 	}
+	if (line == 0)
+		print_memory(view, out);
+	else if (line == 1)
+		print_rates(view, out);
+	else
+		print_policies(view, out);
 	fclose(out);
 	dst[size - 1] = '\0';
 	return dst;
@@ -191,9 +250,9 @@ char *view_host_line(const struct view *view, int line, char *dst, size_t size)
 
 void view_free(struct view *view)
 {
-	gmem_sample_free(&view->samples[0]);
-	gmem_sample_free(&view->samples[1]);
-	gmem_policies_free(&view->policies);
+	frame_free(&view->frames[0]);
+	frame_free(&view->frames[1]);
+	facts_free(&view->facts);
 	free(view->rows);
 	view->rows = NULL;
 }
