@@ -80,9 +80,9 @@ one_line()
 	grep -q '^new' top/build/kernel/gmem/bzImage
 	build --variant baseline
 	[ "$status" -eq 0 ]
-	! grep -q patched top/build/kernel/baseline/vmlinux
-	! grep -q new top/build/kernel/baseline/vmlinux
-	! grep -q patched src/virt/kvm/kvm_main.c
+	run ! grep patched top/build/kernel/baseline/vmlinux
+	run ! grep new top/build/kernel/baseline/vmlinux
+	run ! grep patched src/virt/kvm/kvm_main.c
 }
 
 @test "a second run builds nothing and says nothing" {

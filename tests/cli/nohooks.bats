@@ -1,8 +1,10 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# The tools on a kernel that is not ours. Run it in a VM with the baseline
-# kernel: tests/vm/run --kernel baseline -- bats tests/cli/nohooks.bats
+# The tools on a kernel without hooks: one that is not ours, or ours built with
+# CONFIG_KVM_GMEM_BPF off, which must look the same. Run it in a VM:
+#	tests/vm/run --kernel baseline -- bats tests/cli/nohooks.bats
+#	tests/vm/run --kernel off -- bats tests/cli/nohooks.bats
 
 bats_require_minimum_version 1.5.0
 
@@ -36,4 +38,17 @@ says_no_hooks()
 
 @test "gmempolicy list on a kernel without hooks names the remedy" {
 	says_no_hooks gmempolicy list
+}
+
+@test "a kernel without hooks has no function, tracepoint or stat of gmem" {
+	local map=$build/kernel/baseline/System.map
+
+	# guest_memfd has functions of that name, too.
+	awk '$3 ~ /^kvm_gmem_/ { print $3 }' "$map" | sort >"$BATS_TEST_TMPDIR/baseline"
+	[ "$(wc -l <"$BATS_TEST_TMPDIR/baseline")" -gt 5 ]
+	awk '$3 ~ /^kvm_gmem_/ { print $3 }' /proc/kallsyms | sort | diff "$BATS_TEST_TMPDIR/baseline" -
+	[ -d /sys/kernel/tracing/events/kvm ]
+	[ ! -e /sys/kernel/tracing/events/kvm_gmem ]
+	[ -e /sys/kernel/debug/kvm/remote_tlb_flush ]
+	run ! compgen -G '/sys/kernel/debug/kvm/gmem_*'
 }

@@ -121,8 +121,22 @@ ends()
 	[[ $stderr == *"no suite matches 'gamma'"* ]]
 }
 
+@test "--kernels names the kernels that the chosen suites want" {
+	printf 'one vm 9 x\ntwo vm 9 --kernel off x\nthree vm 9 --cpus 1 --kernel module x\n' >suites
+	echo '# four vm 9 --kernel debug x' >>suites
+	run -0 --separate-stderr "$run_tests" --kernels
+	[ "$output" = module$'\n'off ]
+	run -0 --separate-stderr "$run_tests" --kernels '^t.o'
+	[ "$output" = off ]
+	T=one run -0 --separate-stderr "$run_tests" --kernels
+	[ -z "$output" ]
+	[ ! -e out ]
+}
+
 @test "wrong usage" {
-	echo >suites
+	echo 'one host 9 x' >suites
+	run -2 --separate-stderr "$run_tests" '['
+	[ "${#stderr_lines[@]}" -eq 1 ]
 	run -2 --separate-stderr "$run_tests" --nonsense
 	[ "${#stderr_lines[@]}" -eq 1 ]
 	run -2 --separate-stderr "$run_tests" a b
