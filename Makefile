@@ -216,7 +216,7 @@ bench: kernel kernel-baseline $(BENCH_BIN)
 	@bench/run '$(BENCH)'
 
 # Suites of the host and of other kernels say nothing about this one.
-DEBUG_SUITES = ^(bpf|kvm|access|load|gmemtop|gmempolicy)$$
+DEBUG_SUITES = ^(bpf|kunit|kvm|access|load|gmemtop|gmempolicy)$$
 test-debug: all $(B)/kernel/debug.key
 	@GMEM_KERNEL=debug GMEM_TEST_PATIENCE=6 GMEM_SECONDS=$${GMEM_SECONDS:-120} \
 		GMEM_TEST_OUT=$(B)/test-debug T='$(or $(T),$(DEBUG_SUITES))' tests/run

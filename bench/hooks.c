@@ -9,19 +9,11 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
-#include "kvm_util.h"
-#include "processor.h"
-
-#include "bench.h"
 #include "object.h"
 #include "pass.skel.h"
-
-#define DATA_GPA	(4ULL << 30)
-#define DATA_SLOT	10
-#define DATA_SIZE	(1ULL << 30)
+#include "vm.h"
 
 #define TOUCHED_PAGES	2048ULL
-#define BLOCK_SIZE	(2ULL << 20)
 
 /* Far more than a bench can use up, so that the policy always allows. */
 #define RATE_UNREACHED	"1000000000"
@@ -44,15 +36,7 @@ static void guest_code(void)
 
 static void new_vm(void)
 {
-	const struct vm_shape shape = {
-		.mode = VM_MODE_DEFAULT,
-		.type = KVM_X86_SW_PROTECTED_VM,
-	};
-
-	vm = vm_create_shape_with_one_vcpu(shape, &vcpu, guest_code);
-	vm_userspace_mem_region_add(vm, VM_MEM_SRC_ANONYMOUS, DATA_GPA,
-				    DATA_SLOT, DATA_SIZE / PAGE_SIZE,
-				    KVM_MEM_GUEST_MEMFD);
+	vm = bench_vm(DATA_SIZE, guest_code, &vcpu);
 	virt_map(vm, DATA_GPA, DATA_GPA, TOUCHED_PAGES);
 }
 
@@ -60,20 +44,7 @@ static void new_vm(void)
 
 static uint64_t convert(uint64_t offset, uint64_t size, bool private)
 {
-	struct kvm_memory_attributes attr = {
-		.attributes = private ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0,
-		.address = DATA_GPA + offset,
-		.size = size,
-	};
-	uint64_t began, ended;
-	int r;
-
-	began = bench_now();
-	r = ioctl(vm->fd, KVM_SET_MEMORY_ATTRIBUTES, &attr);
-	ended = bench_now();
-	BENCH_MUST(!r, "convert memory");
-
-	return ended - began;
+	return bench_convert(vm, offset, size, private);
 }
 
 static int data_fd(void)
@@ -199,29 +170,6 @@ static uint64_t same_page(void)
 	return convert(0, PAGE_SIZE, true);
 }
 
-static uint64_t same_all(void)
-{
-	return convert(0, DATA_SIZE, true);
-}
-
-static uint64_t all_to_private(void)
-{
-	convert(0, DATA_SIZE, false);
-	bench_settle();
-
-	return convert(0, DATA_SIZE, true);
-}
-
-static uint64_t all_to_shared(void)
-{
-	uint64_t cost = convert(0, DATA_SIZE, false);
-
-	bench_settle();
-	convert(0, DATA_SIZE, true);
-
-	return cost;
-}
-
 /**
  * struct operation - one row of the table
  * @name: what bench/run calls it
@@ -249,10 +197,6 @@ static const struct operation {
 	{ "toggle 4 KiB inside 2 MiB", "instructions/conversion", toggle_inner_page, 2, 101, true },
 	{ "toggle 4 KiB, populated", "instructions/conversion", toggle_populated_page, 2, 101, true },
 	{ "toggle 2 MiB, populated", "instructions/conversion", toggle_populated_block, 2, 51, false },
-	{ "toggle 2 MiB", "instructions/conversion", toggle_block, 2, 51, false },
-	{ "convert 1 GiB, nothing to change", "instructions", same_all, 1, 5, false },
-	{ "convert 1 GiB to private", "instructions", all_to_private, 1, 4, false },
-	{ "convert 1 GiB to shared", "instructions", all_to_shared, 1, 4, false },
 };
 
 static void measure(const struct operation *op, const char *variant)

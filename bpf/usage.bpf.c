@@ -37,6 +37,7 @@ SAME_OFFSET(conversions_denied);
 SAME_OFFSET(faults_delayed);
 SAME_OFFSET(conversions_delayed);
 SAME_OFFSET(delayed_ns);
+SAME_OFFSET(attribute_bytes);
 _Static_assert(offsetof(struct gmem_vm_sample, rss_pages) ==
 	       sizeof(struct kvm_gmem_usage),
 	       "struct gmem_vm_sample differs from the kernel's: size");

@@ -72,6 +72,7 @@ struct gmem_vm_sample {
 	__u64 faults_delayed;
 	__u64 conversions_delayed;
 	__u64 delayed_ns;
+	__u64 attribute_bytes;
 	__u64 rss_pages;
 };
 

@@ -146,6 +146,7 @@ struct kvm_gmem_ops {
  * @faults_delayed: delays a policy imposed on requests for pages
  * @conversions_delayed: delays a policy imposed on attribute changes
  * @delayed_ns: time asked for by those delays, after the cap
+ * @attribute_bytes: memory that the VM's attributes take up in the kernel
  *
  * The struct grows at its end only.
  */
@@ -170,15 +171,17 @@ struct kvm_gmem_usage {
 	u64 faults_delayed;
 	u64 conversions_delayed;
 	u64 delayed_ns;
+	u64 attribute_bytes;
 };
 
 #ifdef CONFIG_KVM_GMEM_BPF
 
-/* KVM stats of a VM; the two that are computed are filled in when read. */
+/* KVM stats of a VM; those that are computed are filled in when read. */
 struct kvm_gmem_vm_stat {
 	atomic64_t private_pages;
 	atomic64_t populated_pages;	/* computed */
 	atomic64_t stale_pages;
+	atomic64_t attribute_bytes;	/* computed */
 	atomic64_t freed_pages;		/* computed */
 	atomic64_t populate_faults;
 	atomic64_t fallocate_faults;
@@ -216,6 +219,8 @@ struct kvm_gmem_vcpu_stat {
 	KVM_GMEM_STAT(kvm_vm_stat, INSTANT, NONE, 0, stat, #stat)
 #define KVM_GMEM_COUNTER(stat)						\
 	KVM_GMEM_STAT(kvm_vm_stat, CUMULATIVE, NONE, 0, stat, #stat)
+#define KVM_GMEM_BYTES(stat)						\
+	KVM_GMEM_STAT(kvm_vm_stat, INSTANT, BYTES, 0, stat, #stat)
 #define KVM_GMEM_TIME(stat)						\
 	KVM_GMEM_STAT(kvm_vm_stat, CUMULATIVE, SECONDS, -9, stat, #stat)
 #define KVM_GMEM_INVALIDATIONS(reason, text)				\
@@ -279,6 +284,7 @@ void kvm_gmem_delay_vcpu(struct kvm_vcpu *vcpu);
 
 #define KVM_GMEM_GAUGE(...)
 #define KVM_GMEM_COUNTER(...)
+#define KVM_GMEM_BYTES(...)
 #define KVM_GMEM_TIME(...)
 #define KVM_GMEM_INVALIDATIONS(...)
 #define KVM_GMEM_VCPU_COUNTER(...)

@@ -239,6 +239,7 @@ void kvm_gmem_fill_usage(struct kvm *kvm, struct kvm_gmem_usage *usage)
 	usage->faults_delayed = atomic64_read(&stat->faults_delayed);
 	usage->conversions_delayed = atomic64_read(&stat->conversions_delayed);
 	usage->delayed_ns = atomic64_read(&stat->delayed_ns);
+	usage->attribute_bytes = READ_ONCE(kvm->mem_attr_map.bytes);
 }
 
 /**
@@ -253,6 +254,8 @@ void kvm_gmem_refresh_stats(struct kvm *kvm)
 	populated = kvm_gmem_populated(kvm, &size_pages);
 	allocated = atomic64_read(&kvm->gmem.allocated_pages);
 	atomic64_set(&stat->populated_pages, populated);
+	atomic64_set(&stat->attribute_bytes,
+		     READ_ONCE(kvm->mem_attr_map.bytes));
 	atomic64_set(&stat->freed_pages, allocated - min(populated, allocated));
 }
 

@@ -621,15 +621,37 @@ int kvm_gmem_file_begin(struct kvm_gmem_file *file,
 	return r;
 }
 
+/*
+ * Pages come without a mark, so those that private frames map are left alone.
+ * If their frames are converted after this look, the conversion finds them.
+ */
 static void kvm_gmem_file_classify(struct kvm_gmem_file *file, pgoff_t start,
 				   pgoff_t end)
 {
-	pgoff_t index;
+	struct kvm *kvm = file->kvm;
+	pgoff_t index = start, next;
+	struct kvm_memory_slot *slot;
+	unsigned long attrs;
+	u64 gfn, last;
 
-	for (index = start; index < end; index++) {
-		kvm_gmem_classify(file->kvm, file->mapping,
-				  xa_load(file->bindings, index), index);
-		cond_resched();
+	while (index < end) {
+		slot = xa_load(file->bindings, index);
+		next = index + 1;
+		attrs = 0;
+		if (slot) {
+			gfn = index - slot->gmem.pgoff + slot->base_gfn;
+			last = min_t(u64, gfn + end - index,
+				     slot->base_gfn + slot->npages);
+			next = index + kvm_mem_attr_map_run(&kvm->mem_attr_map,
+							    gfn, last, &attrs) -
+			       gfn;
+		}
+		if (attrs & KVM_MEMORY_ATTRIBUTE_PRIVATE)
+			index = next;
+		for (; index < next; index++) {
+			kvm_gmem_classify(kvm, file->mapping, slot, index);
+			cond_resched();
+		}
 	}
 }
 

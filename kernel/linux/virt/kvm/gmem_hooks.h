@@ -20,11 +20,9 @@ DECLARE_TRACEPOINT(kvm_gmem_convert);
 
 /**
  * struct kvm_gmem_conversion - an attribute change under way
- * @changed: guest frames whose attributes really changed
  * @began_ns: when it began, 0 if nobody asked for the duration
  */
 struct kvm_gmem_conversion {
-	u64 changed;
 	u64 began_ns;
 };
 
@@ -50,7 +48,6 @@ static __always_inline int
 kvm_gmem_convert_begin(struct kvm *kvm, struct kvm_gmem_conversion *conv,
 		       u64 start, u64 end, unsigned long attributes)
 {
-	conv->changed = 0;
 	conv->began_ns = tracepoint_enabled(kvm_gmem_convert) ?
 			 ktime_get_ns() : 0;
 	if (!static_branch_unlikely(&kvm_gmem_policy_key))
@@ -60,34 +57,28 @@ kvm_gmem_convert_begin(struct kvm *kvm, struct kvm_gmem_conversion *conv,
 				    conv->began_ns);
 }
 
-/* Counts one frame, by what the attributes' xarray held and holds. */
-static __always_inline void
-kvm_gmem_convert_page(struct kvm_gmem_conversion *conv, const void *old,
-		      const void *new)
-{
-	conv->changed += old != new;
-}
-
 /**
  * kvm_gmem_convert_end - count and report a conversion that was begun
  * @kvm: the VM
- * @conv: from kvm_gmem_convert_begin(), with its frames counted
+ * @conv: from kvm_gmem_convert_begin()
  * @start: first guest frame
  * @end: guest frame after the last
  * @attributes: what they are now
+ * @changed: how many of them have really changed
  * @result: 0 or a negative errno
  *
  * Context: holds slots_lock, so that conversions are counted in their order.
  */
 static __always_inline void
 kvm_gmem_convert_end(struct kvm *kvm, struct kvm_gmem_conversion *conv,
-		     u64 start, u64 end, unsigned long attributes, int result)
+		     u64 start, u64 end, unsigned long attributes, u64 changed,
+		     int result)
 {
-	if (!conv->changed && !result && !tracepoint_enabled(kvm_gmem_convert))
+	if (!changed && !result && !tracepoint_enabled(kvm_gmem_convert))
 		atomic64_inc(&kvm->stat.generic.gmem.conversions_noop);
 	else
 		kvm_gmem_convert_done(kvm, start, end, attributes,
-				      conv->changed, conv->began_ns, result);
+				      changed, conv->began_ns, result);
 }
 
 /**
@@ -160,15 +151,11 @@ static inline int kvm_gmem_convert_begin(struct kvm *kvm,
 	return 0;
 }
 
-static inline void kvm_gmem_convert_page(struct kvm_gmem_conversion *conv,
-					 const void *old, const void *new)
-{
-}
-
 static inline void kvm_gmem_convert_end(struct kvm *kvm,
 					struct kvm_gmem_conversion *conv,
 					u64 start, u64 end,
-					unsigned long attributes, int result)
+					unsigned long attributes, u64 changed,
+					int result)
 {
 }
 

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A VM with private memory, as the benches convert it.  A figure is what one
+ * ioctl costs.
+ */
+#ifndef GMEM_BENCH_VM_H
+#define GMEM_BENCH_VM_H
+
+#include "kvm_util.h"
+#include "processor.h"
+
+#include "bench.h"
+
+#define DATA_GPA	(4ULL << 30)
+#define DATA_SLOT	10
+#define DATA_SIZE	(1ULL << 30)
+#define BLOCK_SIZE	(2ULL << 20)
+
+/* @size bytes of private memory at DATA_GPA, still shared. */
+static inline struct kvm_vm *bench_vm(uint64_t size, void *guest_code,
+				      struct kvm_vcpu **vcpu)
+{
+	const struct vm_shape shape = {
+		.mode = VM_MODE_DEFAULT,
+		.type = KVM_X86_SW_PROTECTED_VM,
+	};
+	struct kvm_vm *vm;
+
+	vm = vm_create_shape_with_one_vcpu(shape, vcpu, guest_code);
+	/* Shared memory is not reserved, so a VM may have more than there is. */
+	vm_userspace_mem_region_add(vm, VM_MEM_SRC_SHMEM, DATA_GPA, DATA_SLOT,
+				    size / PAGE_SIZE, KVM_MEM_GUEST_MEMFD);
+
+	return vm;
+}
+
+static inline uint64_t bench_convert(struct kvm_vm *vm, uint64_t offset,
+				     uint64_t size, bool private)
+{
+	struct kvm_memory_attributes attr = {
+		.attributes = private ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0,
+		.address = DATA_GPA + offset,
+		.size = size,
+	};
+	uint64_t began, ended;
+	int r;
+
+	began = bench_now();
+	r = ioctl(vm->fd, KVM_SET_MEMORY_ATTRIBUTES, &attr);
+	ended = bench_now();
+	BENCH_MUST(!r, "convert memory");
+
+	return ended - began;
+}
+
+#endif /* GMEM_BENCH_VM_H */

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The memory attributes of a VM's guest frames, kept by range: see
+ * virt/kvm/mem_attr_map.c.
+ */
+#ifndef __LINUX_KVM_MEM_ATTR_MAP_H
+#define __LINUX_KVM_MEM_ATTR_MAP_H
+
+#include <linux/kconfig.h>
+#include <linux/types.h>
+
+/**
+ * struct kvm_mem_attr_map - attributes by guest frame
+ * @root: the topmost node, with the number of frame number bits that it
+ *	resolves in the pointer's low bits; 0 when no frame has an attribute
+ * @bits: the attributes that a frame can have
+ * @bytes: memory that the tree takes up
+ *
+ * One writer at a time, which the caller sees to; readers need no lock.
+ */
+struct kvm_mem_attr_map {
+	unsigned long root;
+	unsigned long bits;
+	unsigned long bytes;
+};
+
+/**
+ * struct kvm_mem_attr_change - a change that has all it needs
+ * @changed: frames whose attributes differ from what they were
+ * @first: first frame
+ * @last: last frame
+ * @attrs: the attributes that they get
+ * @nodes: memory for nodes
+ * @blocks: memory for bitmaps
+ */
+struct kvm_mem_attr_change {
+	u64 changed;
+	u64 first;
+	u64 last;
+	unsigned long attrs;
+	unsigned long nodes;
+	unsigned long blocks;
+};
+
+void kvm_mem_attr_map_init(struct kvm_mem_attr_map *map, unsigned long bits);
+void kvm_mem_attr_map_destroy(struct kvm_mem_attr_map *map);
+
+unsigned long kvm_mem_attr_map_get(const struct kvm_mem_attr_map *map, u64 gfn);
+u64 kvm_mem_attr_map_run(const struct kvm_mem_attr_map *map, u64 gfn, u64 end,
+			 unsigned long *attrs);
+bool kvm_mem_attr_map_has(const struct kvm_mem_attr_map *map, u64 start,
+			  u64 end, unsigned long mask, unsigned long attrs);
+u64 kvm_mem_attr_map_count(const struct kvm_mem_attr_map *map, u64 start,
+			   u64 end, unsigned long attr);
+
+int kvm_mem_attr_map_prepare(struct kvm_mem_attr_map *map,
+			     struct kvm_mem_attr_change *change, u64 start,
+			     u64 end, unsigned long attrs);
+void kvm_mem_attr_map_commit(struct kvm_mem_attr_map *map,
+			     struct kvm_mem_attr_change *change);
+void kvm_mem_attr_map_abort(struct kvm_mem_attr_map *map,
+			    struct kvm_mem_attr_change *change);
+
+#if IS_ENABLED(CONFIG_KUNIT)
+void *kvm_mem_attr_map_alloc(size_t size);
+#endif
+
+#endif /* __LINUX_KVM_MEM_ATTR_MAP_H */
