@@ -98,11 +98,16 @@ static unsigned long read_root(const struct kvm_mem_attr_map *map,
 	return root ? root & ~ROOT_SHIFT_MASK : NO_ATTRS;
 }
 
+static void write_slot(unsigned long *slot, unsigned long entry)
+{
+	/* What it points to is complete; pairs with readers' dependent loads. */
+	smp_store_release(slot, entry);
+}
+
 static void write_root(struct kvm_mem_attr_map *map, unsigned long entry,
 		       unsigned int shift)
 {
-	/* Pairs with the address dependency of readers, as do slots. */
-	smp_store_release(&map->root, is_value(entry) ? 0 : entry | shift);
+	write_slot(&map->root, is_value(entry) ? 0 : entry | shift);
 }
 
 /* Reading */
@@ -163,31 +168,59 @@ static unsigned int block_run(const struct kvm_mem_attr_map *map,
 	return end;
 }
 
-/* How many frames from @first to @last differ from @attrs in a bit of @mask. */
+/*
+ * The frames of one word of a block that are among @first to @last and differ
+ * from @attrs in a bit of @mask.
+ */
+static __always_inline unsigned long
+block_diff(const struct kvm_mem_attr_map *map, const unsigned long *block,
+	   unsigned int word, unsigned int first, unsigned int last,
+	   unsigned long mask, unsigned long attrs)
+{
+	unsigned long diff = 0;
+	unsigned int bit;
+
+	block += word;
+	for_each_set_bit(bit, &map->bits, BITS_PER_LONG) {
+		if (mask & BIT(bit))
+			diff |= READ_ONCE(*block) ^
+				(attrs & BIT(bit) ? ~0UL : 0);
+		block += BLOCK_WORDS;
+	}
+	if (word == BIT_WORD(first))
+		diff &= BITMAP_FIRST_WORD_MASK(first);
+	if (word == BIT_WORD(last))
+		diff &= BITMAP_LAST_WORD_MASK(last + 1);
+
+	return diff;
+}
+
 static unsigned int block_differs(const struct kvm_mem_attr_map *map,
 				  const unsigned long *block,
 				  unsigned int first, unsigned int last,
 				  unsigned long mask, unsigned long attrs)
 {
-	unsigned int bit, word, differs = 0;
+	unsigned int word, differs = 0;
 
-	for (word = BIT_WORD(first); word <= BIT_WORD(last); word++) {
-		const unsigned long *plane = block + word;
-		unsigned long diff = 0;
-
-		for_each_set_bit(bit, &map->bits, BITS_PER_LONG) {
-			if (mask & BIT(bit))
-				diff |= attrs & BIT(bit) ? ~*plane : *plane;
-			plane += BLOCK_WORDS;
-		}
-		if (word == BIT_WORD(first))
-			diff &= BITMAP_FIRST_WORD_MASK(first);
-		if (word == BIT_WORD(last))
-			diff &= BITMAP_LAST_WORD_MASK(last + 1);
-		differs += hweight_long(diff);
-	}
+	for (word = BIT_WORD(first); word <= BIT_WORD(last); word++)
+		differs += hweight_long(block_diff(map, block, word, first,
+						   last, mask, attrs));
 
 	return differs;
+}
+
+static bool block_has(const struct kvm_mem_attr_map *map,
+		      const unsigned long *block, unsigned int first,
+		      unsigned int last, unsigned long mask, unsigned long attrs)
+{
+	unsigned int word;
+
+	for (word = BIT_WORD(first); word <= BIT_WORD(last); word++) {
+		if (block_diff(map, block, word, first, last, mask, attrs))
+			return false;
+	}
+
+	return true;
 }
 
 /**
@@ -265,11 +298,42 @@ u64 kvm_mem_attr_map_run(const struct kvm_mem_attr_map *map, u64 gfn, u64 end,
 }
 EXPORT_SYMBOL_IF_KUNIT(kvm_mem_attr_map_run);
 
+static bool value_has(unsigned long entry, unsigned long mask,
+		      unsigned long attrs)
+{
+	return (value_attrs(entry) & mask) == attrs;
+}
+
+/* Do frames @first to @last of the range of a node or block have @attrs? */
+static bool entry_has(const struct kvm_mem_attr_map *map, unsigned long entry,
+		      unsigned int shift, u64 first, u64 last,
+		      unsigned long mask, unsigned long attrs)
+{
+	unsigned int child = shift - NODE_SHIFT;
+	u64 i, in_child = BIT_ULL(child) - 1;
+	unsigned long slot;
+
+	if (shift == BLOCK_SHIFT)
+		return block_has(map, to_block(entry), first, last, mask, attrs);
+
+	for (i = first >> child; i <= last >> child; i++) {
+		slot = READ_ONCE(to_node(entry)->slot[i]);
+		if (is_value(slot) ? !value_has(slot, mask, attrs) :
+		    !entry_has(map, slot, child,
+			       i == first >> child ? first & in_child : 0,
+			       i == last >> child ? last & in_child : in_child,
+			       mask, attrs))
+			return false;
+	}
+
+	return true;
+}
+
 /**
  * kvm_mem_attr_map_has - do all frames of a range have these attributes?
  * @map: the map
  * @start: first frame
- * @end: frame after the last
+ * @end: frame after the last, greater than @start
  * @mask: the attributes to look at
  * @attrs: what they are to be
  *
@@ -281,19 +345,21 @@ bool kvm_mem_attr_map_has(const struct kvm_mem_attr_map *map, u64 start,
 {
 	unsigned long root;
 	unsigned int shift;
-	u64 last;
+	u64 last = end - 1;
 
 	guard(rcu)();
 
 	root = read_root(map, &shift);
-	for (; start < end; start = last + 1) {
-		if ((find_attrs(map, root, shift, start, &last) & mask) != attrs)
+	if (is_value(root) || last >> shift) {
+		/* Frames beyond the root have no attributes. */
+		if (attrs)
 			return false;
-		if (last >= end - 1)
-			break;
+		if (is_value(root) || start >> shift)
+			return true;
+		last = BIT_ULL(shift) - 1;
 	}
 
-	return true;
+	return entry_has(map, root, shift, start, last, mask, attrs);
 }
 EXPORT_SYMBOL_IF_KUNIT(kvm_mem_attr_map_has);
 
@@ -516,6 +582,16 @@ static void block_set(const struct kvm_mem_attr_map *map, unsigned long *block,
 	}
 }
 
+/* Do all frames but @first to @last, which are not all, have @attrs? */
+static bool block_folds(const struct kvm_mem_attr_map *map,
+			const unsigned long *block, unsigned int first,
+			unsigned int last, unsigned long attrs)
+{
+	return (!first || block_has(map, block, 0, first - 1, map->bits, attrs)) &&
+	       (last == BLOCK_FRAMES - 1 ||
+		block_has(map, block, last + 1, BLOCK_FRAMES - 1, map->bits, attrs));
+}
+
 static void change_block(struct kvm_mem_attr_map *map,
 			 struct kvm_mem_attr_change *change, unsigned long *slot,
 			 unsigned int first, unsigned int last)
@@ -531,10 +607,10 @@ static void change_block(struct kvm_mem_attr_map *map,
 	}
 	change->changed += changed;
 
-	/* Does it fold? */
-	if (changed == differs(map, old, BLOCK_SHIFT, change->attrs)) {
-		smp_store_release(slot, make_value(change->attrs));
-		free_tree(map, old, BLOCK_SHIFT, true);
+	if (!is_value(old) && block_folds(map, to_block(old), first, last,
+					  change->attrs)) {
+		write_slot(slot, make_value(change->attrs));
+		free_entry(map, old, BLOCK_SHIFT, true);
 		return;
 	}
 
@@ -550,16 +626,19 @@ static void change_block(struct kvm_mem_attr_map *map,
 	else
 		memcpy(block, to_block(old), block_bytes(map));
 	block_set(map, block, first, last, change->attrs);
-	smp_store_release(slot, (unsigned long)block);
+	write_slot(slot, (unsigned long)block);
 	free_tree(map, old, BLOCK_SHIFT, true);
 }
 
-static bool node_is_uniform(const struct kvm_mem_attr_node *node)
+static bool node_is_uniform(const struct kvm_mem_attr_node *node,
+			    unsigned long value)
 {
-	unsigned int i;
+	const unsigned long *slot;
 
-	for (i = 1; i < NODE_SLOTS; i++) {
-		if (node->slot[i] != node->slot[0])
+	/* Four at a time, for the last change of a node looks at all. */
+	for (slot = node->slot; slot < node->slot + NODE_SLOTS; slot += 4) {
+		if (slot[0] != value || slot[1] != value ||
+		    slot[2] != value || slot[3] != value)
 			return false;
 	}
 
@@ -597,7 +676,7 @@ static void change_slot(struct kvm_mem_attr_map *map,
 
 	if (!first && last == BIT_ULL(shift) - 1) {
 		change->changed += differs(map, old, shift, change->attrs);
-		smp_store_release(slot, value);
+		write_slot(slot, value);
 		free_tree(map, old, shift, true);
 		return;
 	}
@@ -610,15 +689,14 @@ static void change_slot(struct kvm_mem_attr_map *map,
 	if (is_value(old)) {
 		node = take_node(map, change, old);
 		change_node(map, change, node, shift, first, last);
-		smp_store_release(slot, (unsigned long)node);
+		write_slot(slot, (unsigned long)node);
 		return;
 	}
 
 	node = to_node(old);
 	change_node(map, change, node, shift, first, last);
-	if (node->slot[first >> (shift - NODE_SHIFT)] == value &&
-	    node_is_uniform(node)) {
-		smp_store_release(slot, value);
+	if (node_is_uniform(node, value)) {
+		write_slot(slot, value);
 		free_entry(map, old, shift, true);
 	}
 }
@@ -747,7 +825,7 @@ void kvm_mem_attr_map_commit(struct kvm_mem_attr_map *map,
 		    change->last);
 	/* Blocks of several bitmaps may need none after all. */
 	give_back(&change->blocks);
-	if (!change->attrs)
+	if (to_node(root)->slot[change->first >> (shift - NODE_SHIFT)] == NO_ATTRS)
 		trim_root(map);
 }
 EXPORT_SYMBOL_IF_KUNIT(kvm_mem_attr_map_commit);

@@ -23,9 +23,9 @@ module_param(operations, uint, 0444);
 MODULE_PARM_DESC(operations, "how many random operations, over all tests");
 
 #define BLOCK		512ULL
-#define GIB		(1ULL << 18)
-#define TIB		(1ULL << 28)
-#define FRAMES		(1ULL << 52)
+#define GIB		BIT_ULL(18)
+#define TIB		BIT_ULL(28)
+#define FRAMES		BIT_ULL(52)
 
 #define ATTR		BIT(3)
 
@@ -505,6 +505,7 @@ static int look_at_flipped(void *arg)
 	unsigned long attrs, seq;
 
 	while (!kthread_should_stop()) {
+		/* Pairs with the end of a change. */
 		seq = smp_load_acquire(&f->seq);
 		attrs = kvm_mem_attr_map_get(&f->map, gfn);
 		/* Read before @seq is read again. */
@@ -536,6 +537,7 @@ static void flip(struct kunit *test, struct flipped *f, u64 middle)
 	must_set(test, &f->map, FLIPPED_START, middle, attrs,
 		 middle - FLIPPED_START);
 	must_set(test, &f->map, middle, FLIPPED_END, attrs, FLIPPED_END - middle);
+	/* The change is complete for whoever sees that it is. */
 	smp_store_release(&f->seq, f->seq + 1);
 }
 
@@ -593,6 +595,7 @@ static struct kunit_suite mem_attr_map_suite = {
 	.name = "kvm_mem_attr_map",
 	.test_cases = mem_attr_map_cases,
 };
+
 kunit_test_suite(mem_attr_map_suite);
 
 MODULE_IMPORT_NS(EXPORTED_FOR_KUNIT_TESTING);
