@@ -48,8 +48,8 @@ SELFTESTS_KEY := $(B)/selftests.key
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: help all setup kernel kernel-baseline tools bpf tests unit demo test test-debug bench shell \
-	checkpatch clean distclean FORCE
+.PHONY: help all setup kernel kernel-baseline tools bpf tests unit prometheus demo test \
+	test-debug bench shell checkpatch clean distclean FORCE
 
 help:
 	@echo 'Ordinary use:'
@@ -131,11 +131,12 @@ bpf: $(BPF_OBJ) $(BPF_SKEL)
 $(B)/obj/tools/%.o: tools/%.c $(LIBBPF_KEY) | $(BPF_SKEL)
 	@mkdir -p $(@D)
 	$(call step,CC)
-	$(Q)$(CC) $(CFLAGS) $(CPPFLAGS) $$(pkg-config --cflags json-c ncursesw) -MMD -MP -c $< -o $@
+	$(Q)$(CC) $(CFLAGS) $(CPPFLAGS) $$(pkg-config --cflags json-c ncursesw libmicrohttpd) -MMD -MP -c $< -o $@
 
 $(B)/gmemtop: $(patsubst %.c,$(B)/obj/%.o,$(wildcard tools/gmemtop/*.c)) $(LIB_OBJ)
 	$(call step,LINK)
-	$(Q)$(CC) $(CFLAGS) $^ -o $@ $(LIBBPF_LIBS) $$(pkg-config --libs json-c ncursesw)
+	$(Q)$(CC) $(CFLAGS) $^ -o $@ $(LIBBPF_LIBS) \
+		$$(pkg-config --libs json-c ncursesw libmicrohttpd) -lcap
 
 # gmempolicy has the policies inside, whichever there are.
 POLICIES := $(sort $(patsubst bpf/policies/%.bpf.c,%,$(wildcard bpf/policies/*.bpf.c)))
@@ -200,6 +201,10 @@ unit: $(UNIT_BIN)
 
 tests: $(B)/gmemload $(UNIT_BIN) $(BPFTEST_BIN) $(KVMTEST_BIN)
 
+# Debian's own, unpacked: what the exporter is for.
+prometheus: | setup
+	@tests/prometheus
+
 -include $(shell find $(B)/bpf $(B)/obj $(B)/tests $(B)/bench -name '*.d' 2>/dev/null)
 
 # ---------------------------------------------------------------- use it
@@ -208,11 +213,11 @@ demo: all
 	@tests/demo/run
 
 # Some suites want another kernel than ours; the runner knows which.
-test: all
+test: all prometheus
 	@set -e; for kernel in $$(T='$(T)' tests/run --kernels); do kernel/build --variant $$kernel; done
 	@T='$(T)' tests/run
 
-bench: kernel kernel-baseline $(BENCH_BIN)
+bench: kernel kernel-baseline tools $(BENCH_BIN)
 	@bench/run '$(BENCH)'
 
 # Suites of the host and of other kernels say nothing about this one.

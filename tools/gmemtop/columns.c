@@ -117,7 +117,7 @@ const struct column columns[NR_COLUMNS] = {
 		.kind = COLUMN_TEXT, .text = name,
 		.json = "name",
 		.help = "what its monitor calls it, or the name of the process",
-		LABEL("name", "Name of the VM."),
+		INFO("name", "Name of the VM."),
 	},
 	[COLUMN_PRIVATE] = {
 		.key = "private", .title = "PRIV", .width = 5,

@@ -20,6 +20,7 @@
  * @seconds: time since the sample before, 0 if there was none
  * @facts: what is known of its process
  * @policies: the policies attached to any VM
+ * @key: value of the column that rows are sorted by, unless that is text
  */
 struct row {
 	const struct gmem_vm_sample *now;
@@ -27,6 +28,7 @@ struct row {
 	double seconds;
 	struct vm_facts *facts;
 	const struct gmem_policies *policies;
+	double key;
 };
 
 /**

@@ -51,6 +51,18 @@ struct source {
 struct source *host_open(void);
 
 /**
+ * host_fix() - make room once, and need no capability from then on
+ * @source: from host_open()
+ * @vms: VMs to have room for
+ * @policies: policies to have room for
+ *
+ * Names are then found of those processes that the user may see.
+ *
+ * Return: as gmem_sampler_fix().
+ */
+int host_fix(struct source *source, size_t vms, size_t policies);
+
+/**
  * host_close() - stop sampling
  * @source: from host_open(), or NULL
  */

@@ -117,6 +117,13 @@ struct source *host_open(void)
 	return &host->source;
 }
 
+int host_fix(struct source *source, size_t vms, size_t policies)
+{
+	struct host *host = (struct host *)source;
+
+	return gmem_sampler_fix(host->sampler, vms, policies);
+}
+
 void host_close(struct source *source)
 {
 	struct host *host = (struct host *)source;

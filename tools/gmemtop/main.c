@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "export.h"
 #include "gmemtop.h"
 
 /* gmemtop's options; the columns' keys are only known at run time. */
@@ -137,7 +138,7 @@ static int parse(struct arguments *args, int argc, char **argv)
 	if (words < 0)
 		return -1;
 	if (args->help) {
-		gmem_usage(stdout, "[OPTIONS]",
+		gmem_usage(stdout, "[OPTIONS] | export [OPTIONS]",
 			   "Shows the private memory of all KVM guests, a row a VM.",
 			   options);
 		return 0;
@@ -159,6 +160,8 @@ int main(int argc, char **argv)
 	struct view view = {};
 	int status;
 
+	if (argc > 1 && !strcmp(argv[1], "export"))
+		return export_main(argc - 1, argv + 1);
 	if (parse(&args, argc, argv))
 		return GMEM_EXIT_USAGE;
 	if (args.help || args.version) {

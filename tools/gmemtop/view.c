@@ -16,8 +16,10 @@ static int compare_rows(const void *a, const void *b, void *arg)
 	const struct row *ra = a, *rb = b;
 	const struct view *view = arg;
 	const struct column *col = &columns[view->sort];
-	int order = column_compare(col, ra, rb);
+	int order = (ra->key > rb->key) - (ra->key < rb->key);
 
+	if (col->kind == COLUMN_TEXT)
+		order = column_compare(col, ra, rb);
 	if (column_descends(col) != view->inverted)
 		order = -order;
 	if (order)
@@ -97,13 +99,19 @@ static bool next_row(struct walk *walk, struct row *row)
 
 void view_arrange(struct view *view)
 {
+	const struct column *col = &columns[view->sort];
 	struct walk walk = { .view = view };
 	struct row row;
 
 	view->nr_rows = 0;
-	while (next_row(&walk, &row))
-		if (passes(&view->filter, &row))
-			view->rows[view->nr_rows++] = row;
+	while (next_row(&walk, &row)) {
+		if (!passes(&view->filter, &row))
+			continue;
+		/* Once for each row, and not at each of the comparisons. */
+		if (col->kind != COLUMN_TEXT)
+			row.key = column_value(col, &row);
+		view->rows[view->nr_rows++] = row;
+	}
 	if (view->nr_rows)
 		qsort_r(view->rows, view->nr_rows, sizeof(*view->rows),
 			compare_rows, view);
