@@ -35,6 +35,34 @@
 #define EDQUOT	122
 #endif
 
+/* BTF has no macros; these are the kernel's. */
+#ifndef KVM_MEMORY_ATTRIBUTE_PRIVATE
+#define KVM_MEMORY_ATTRIBUTE_PRIVATE	(1ULL << 3)
+#endif
+
+#define NSEC_PER_USEC	1000ULL
+#define NSEC_PER_MSEC	1000000ULL
+#define NSEC_PER_SEC	1000000000ULL
+/* Pages of 4 KiB. */
+#define PAGES_PER_MIB	256ULL
+
+static __always_inline u64 gmem_max(u64 a, u64 b)
+{
+	return a > b ? a : b;
+}
+
+static __always_inline u64 gmem_min(u64 a, u64 b)
+{
+	return a < b ? a : b;
+}
+
+/* 1 if memory is to become private, 0 if shared. */
+static __always_inline u64
+gmem_is_private(const struct kvm_gmem_convert *convert)
+{
+	return !!(convert->attributes & KVM_MEMORY_ATTRIBUTE_PRIVATE);
+}
+
 /* Verdicts of fault and convert. */
 static __always_inline s64 gmem_allow(void)
 {
@@ -91,10 +119,22 @@ static __always_inline u64 gmem_caller(void)
 #define gmem_vm_state(states, kvm)					\
 	__gmem_vm_state(&(states), &states##_common, &states##_zero, kvm)
 
+/*
+ * gmem_vm_state_own(states, kvm): the same, but NULL for a VM that has no state
+ * of its own, for states that cannot be shared and programs that cannot sleep
+ */
+#define gmem_vm_state_own(states, kvm)					\
+	({								\
+		u64 __id = (kvm)->gmem.id;				\
+									\
+		bpf_map_lookup_elem(&(states), &__id);			\
+	})
+
 static __always_inline void *__gmem_vm_state(void *states, void *common,
 					     const void *zero, struct kvm *kvm)
 {
-	u64 id = bpf_kvm_gmem_vm_id(kvm);
+	/* What bpf_kvm_gmem_vm_id() returns, without the cost of a call. */
+	u64 id = kvm->gmem.id;
 	void *state = bpf_map_lookup_elem(states, &id);
 	u32 first = 0;
 

@@ -44,12 +44,14 @@ struct gmem_limit {
 /**
  * struct gmem_waiter - a caller that was told to come back
  * @task: who
+ * @kind: what for: 0, or a number that tells apart what it wants tokens for
  * @tokens: how many it wants
  * @turn: those with a lower one are served before it
  * @until: its place is lost if it is not back by then, in ns; 0 if it is free
  */
 struct gmem_waiter {
 	u64 task;
+	u64 kind;
 	u64 tokens;
 	u64 turn;
 	u64 until;
@@ -240,20 +242,132 @@ static __always_inline u64 gmem_queue_find_free(const struct gmem_queue *q,
 	return place;
 }
 
-/* Counts those who wait, and the tokens that those before @turn want. */
-static __always_inline u64 gmem_queue_ahead(const struct gmem_queue *q,
-					    u64 turn, u64 now, u64 *waiting)
+/**
+ * struct gmem_turn - where a caller stands in a queue
+ * @place: its place, GMEM_QUEUE_LEN if it has none
+ * @free: a place that it could have, GMEM_QUEUE_LEN if there is none
+ * @number: those with a lower one are served before it
+ * @waiting: how many wait
+ * @callers: how many of them are before it
+ * @tokens: the tokens that those want
+ * @alike: how many of them are of its kind
+ * @alike_tokens: the tokens that those want
+ */
+struct gmem_turn {
+	u64 place;
+	u64 free;
+	u64 number;
+	u64 waiting;
+	u64 callers;
+	u64 tokens;
+	u64 alike;
+	u64 alike_tokens;
+};
+
+/* Counts those who wait, and among them those before the caller. */
+static __always_inline void gmem_queue_count(const struct gmem_queue *q,
+					     struct gmem_turn *turn, u64 kind,
+					     u64 now)
 {
-	u64 ahead = 0, i;
+	u64 i;
 
 	for (i = 0; i < GMEM_QUEUE_LEN; i++) {
 		const struct gmem_waiter *w = &q->waiters[i];
 		u64 waits = gmem_before(w->until, now) ^ 1;
+		u64 before = waits & gmem_before(w->turn, turn->number);
+		u64 alike = before & gmem_same(w->kind, kind);
 
-		*waiting += waits;
-		ahead += (waits & gmem_before(w->turn, turn)) * w->tokens;
+		turn->waiting += waits;
+		turn->callers += before;
+		turn->tokens += before * w->tokens;
+		turn->alike += alike;
+		turn->alike_tokens += alike * w->tokens;
 	}
-	return ahead;
+}
+
+/**
+ * gmem_queue_look() - find out where a caller stands
+ * @q: the queue
+ * @task: who asks; the same number when it asks again
+ * @kind: as in struct gmem_waiter
+ * @now: clock in ns
+ *
+ * Call it before anything that branches: the verifier repeats what follows a
+ * branch, and the loops are in here.
+ */
+static __always_inline struct gmem_turn
+gmem_queue_look(struct gmem_queue *q, u64 task, u64 kind, u64 now)
+{
+	struct gmem_turn turn = {
+		.place = GMEM_QUEUE_LEN,
+		.number = q->next_turn,
+	};
+
+	if (q->until >= now) {
+		turn.place = gmem_queue_find(q, task);
+		turn.free = gmem_queue_find_free(q, now);
+		if (turn.place < GMEM_QUEUE_LEN)
+			turn.number = q->waiters[turn.place].turn;
+		gmem_queue_count(q, &turn, kind, now);
+	}
+	if (turn.waiting <= GMEM_QUEUE_LEN / 2)
+		q->closed = 0;
+
+	return turn;
+}
+
+/**
+ * gmem_queue_leave() - a caller got what it wanted
+ * @q: the queue
+ * @turn: from gmem_queue_look()
+ */
+static __always_inline void gmem_queue_leave(struct gmem_queue *q,
+					     const struct gmem_turn *turn)
+{
+	if (turn->place < GMEM_QUEUE_LEN)
+		q->waiters[turn->place].until = 0;
+}
+
+/**
+ * gmem_queue_stay() - a caller has to wait, and keeps its place or gets one
+ * @q: the queue
+ * @turn: from gmem_queue_look()
+ * @want: who, which kind and how many tokens; the rest is filled in
+ * @wait: how long it is told to wait, in ns
+ * @now: clock in ns
+ *
+ * A full queue closes until half of it is served.  Else the place that a
+ * caller gives up would be its own again at its next request, and those
+ * outside would never get in.
+ *
+ * Return: false if there is no place for it, and whatever it was told it had
+ * better come back when about half of those before it are served.
+ */
+static __always_inline bool gmem_queue_stay(struct gmem_queue *q,
+					    const struct gmem_turn *turn,
+					    const struct gmem_waiter *want,
+					    u64 wait, u64 now)
+{
+	u64 place = turn->place;
+	struct gmem_waiter *w;
+
+	if (place >= GMEM_QUEUE_LEN && !q->closed) {
+		place = turn->free;
+		q->closed = place >= GMEM_QUEUE_LEN;
+		q->next_turn++;
+	}
+	if (place >= GMEM_QUEUE_LEN)
+		return false;
+
+	w = &q->waiters[place];
+	w->task = want->task;
+	w->kind = want->kind;
+	w->tokens = want->tokens;
+	w->turn = turn->number;
+	w->until = now + wait + GMEM_QUEUE_GRACE_NS;
+	if (w->until > q->until)
+		q->until = w->until;
+	return true;
 }
 
 /**
@@ -266,10 +380,7 @@ static __always_inline u64 gmem_queue_ahead(const struct gmem_queue *q,
  * @now: clock in ns
  *
  * A caller that has to wait keeps its place and is expected back in the time
- * it was told.  Nobody takes tokens that someone before it waits for.  A full
- * queue closes until half of it is served.  Else the place that a caller gives
- * up would be its own again at its next request, and those outside would never
- * get in.
+ * it was told.  Nobody takes tokens that someone before it waits for.
  *
  * Return: 0 if the tokens were taken, else the ns to wait before asking
  * again; nothing was taken then.
@@ -279,47 +390,21 @@ static __always_inline u64 gmem_bucket_take_turn(struct gmem_bucket *b,
 						 const struct gmem_limit *limit,
 						 u64 task, u64 tokens, u64 now)
 {
-	u64 place = GMEM_QUEUE_LEN, free = 0, turn = q->next_turn;
-	u64 ahead = 0, waiting = 0, wait;
-	struct gmem_waiter *w;
-
-	/* All loops come first: the verifier repeats what follows a branch. */
-	if (q->until >= now) {
-		place = gmem_queue_find(q, task);
-		free = gmem_queue_find_free(q, now);
-		if (place < GMEM_QUEUE_LEN)
-			turn = q->waiters[place].turn;
-		ahead = gmem_queue_ahead(q, turn, now, &waiting);
-	}
-	if (waiting <= GMEM_QUEUE_LEN / 2)
-		q->closed = 0;
+	struct gmem_turn turn = gmem_queue_look(q, task, 0, now);
+	struct gmem_waiter want = { .task = task };
+	u64 wait;
 
 	tokens = gmem_clamp(tokens, 0, GMEM_BUCKET_MAX);
+	want.tokens = gmem_clamp(tokens, 0, limit->burst);
 	gmem_bucket_refill(b, limit, now);
-	wait = gmem_bucket_wait(b, limit, ahead, tokens);
+	wait = gmem_bucket_wait(b, limit, turn.tokens, tokens);
 	if (!wait) {
 		gmem_bucket_spend(b, tokens);
-		if (place < GMEM_QUEUE_LEN)
-			q->waiters[place].until = 0;
+		gmem_queue_leave(q, &turn);
 		return 0;
 	}
-
-	if (place >= GMEM_QUEUE_LEN && !q->closed) {
-		place = free;
-		q->closed = free >= GMEM_QUEUE_LEN;
-		q->next_turn++;
-	}
-	/* Outside the queue: come back when about half of it is served. */
-	if (place >= GMEM_QUEUE_LEN)
-		return gmem_bucket_wait(b, limit, ahead / 2, tokens);
-
-	w = &q->waiters[place];
-	w->task = task;
-	w->tokens = gmem_clamp(tokens, 0, limit->burst);
-	w->turn = turn;
-	w->until = now + wait + GMEM_QUEUE_GRACE_NS;
-	if (w->until > q->until)
-		q->until = w->until;
+	if (!gmem_queue_stay(q, &turn, &want, wait, now))
+		return gmem_bucket_wait(b, limit, turn.tokens / 2, tokens);
 	return wait;
 }
 

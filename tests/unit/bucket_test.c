@@ -4,6 +4,7 @@
  * with a clock of its own.  Not here: the bucket under BPF and in real guests,
  * which tests/cli/gmempolicy.bats covers.
  */
+#include <stdbool.h>
 #include <stdint.h>
 
 typedef uint64_t u64;
@@ -240,10 +241,10 @@ TEST(limits_change_while_in_use)
 
 static u64 queue_length(const struct gmem_queue *q, u64 now)
 {
-	u64 waiting = 0;
+	struct gmem_turn turn = {};
 
-	gmem_queue_ahead(q, 0, now, &waiting);
-	return waiting;
+	gmem_queue_count(q, &turn, 0, now);
+	return turn.waiting;
 }
 
 TEST(queue_serves_in_order)
