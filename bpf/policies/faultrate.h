@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The token bucket of faultrate.bpf.c, for every policy that has it as one of
+ * its parts.  What it does and doesn't is said there.
+ */
+#ifndef FAULTRATE_H
+#define FAULTRATE_H
+
+#include "gmem.bpf.h"
+
+struct faultrate_params {
+	GMEM_PARAM(u64, rate, "pages/s", 1, 1000000000,
+		   "private pages that a VM may ask for per second");
+	GMEM_PARAM(u64, burst, "pages", 0, 1000000000,
+		   "pages that a VM may save up; 0: a quarter of rate, at least 1");
+	GMEM_PARAM_CHOICE(u64, first_touch, "counted=0,free=1",
+			  "what the first populating of the VM's memory costs");
+	GMEM_PARAM_CHOICE(u64, present, "free=0,counted=1",
+			  "what a fault costs that finds its page there");
+	GMEM_PARAM_CHOICE(u64, action, "deny=0,delay=1",
+			  "what happens to a request beyond the rate");
+};
+
+/* How often to look whether a VM got more memory. */
+#define FAULTRATE_LOOK_NS	NSEC_PER_SEC
+
+/**
+ * struct faultrate_state - a VM's bucket
+ * @free: pages that it may still ask for free of charge
+ * @granted: pages that it got free of charge, or had, of those it has memory for
+ * @looked: when the size of its memory was last looked at, in ns
+ */
+struct faultrate_state {
+	u64 free;
+	u64 granted;
+	u64 looked;
+	struct gmem_bucket bucket;
+	struct gmem_queue queue;
+};
+
+/* Pages of the VM's memory that were never populated, as far as can be told. */
+static __always_inline u64 faultrate_untouched(struct kvm *kvm,
+					       const struct faultrate_state *s,
+					       u64 *size)
+{
+	struct kvm_gmem_usage usage;
+	u64 used;
+
+	*size = 0;
+	if (bpf_kvm_gmem_usage(kvm, &usage, sizeof(usage)) < 0)
+		return 0;
+	*size = usage.size_pages;
+	used = gmem_max(usage.allocated_pages, s->granted);
+
+	return usage.size_pages > used ? usage.size_pages - used : 0;
+}
+
+/**
+ * faultrate_fault() - verdict on a request for pages
+ * @kvm: the VM
+ * @fault: the request
+ * @p: the rate
+ * @lock: protects @s; not held
+ * @s: the VM's bucket
+ * @now: clock in ns
+ */
+static __always_inline s64
+faultrate_fault(struct kvm *kvm, const struct kvm_gmem_fault *fault,
+		const struct faultrate_params *p, struct bpf_spin_lock *lock,
+		struct faultrate_state *s, u64 now)
+{
+	struct gmem_limit limit = gmem_limit(p->rate, p->burst ? p->burst :
+							p->rate / 4);
+	bool delay = p->action == GMEM_ACTION_DELAY;
+	u64 task = delay ? gmem_caller() : 0;
+	u64 pages = fault->nr_pages, untouched = 0, size = 0, wait;
+	bool look;
+
+	if (!p->present && pages == 1 && bpf_kvm_gmem_fault_present(fault))
+		return gmem_allow();
+
+	look = p->first_touch && s->free < pages &&
+	       (!s->looked || now - s->looked > FAULTRATE_LOOK_NS);
+	if (look)
+		untouched = faultrate_untouched(kvm, s, &size);
+
+	bpf_spin_lock(lock);
+	if (look) {
+		s->looked = now;
+		s->free = untouched;
+		s->granted = gmem_max(s->granted, size);
+	}
+	if (p->first_touch && s->free >= pages) {
+		s->free -= pages;
+		wait = 0;
+	} else if (delay) {
+		wait = gmem_bucket_take_turn(&s->bucket, &s->queue, &limit,
+					     task, pages, now);
+	} else {
+		wait = gmem_bucket_take(&s->bucket, &limit, pages, now);
+	}
+	bpf_spin_unlock(lock);
+
+	if (!wait)
+		return gmem_allow();
+	return delay ? gmem_delay(wait) : gmem_deny(EBUSY);
+}
+
+#endif /* FAULTRATE_H */

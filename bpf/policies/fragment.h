@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The bounds of fragment.bpf.c, for every policy that has them as one of its
+ * parts.  What they do and don't is said there.
+ */
+#ifndef FRAGMENT_H
+#define FRAGMENT_H
+
+#include "gmem.bpf.h"
+#include "gmem_ranges.h"
+
+struct fragment_params {
+	GMEM_PARAM(u64, ranges, "ranges", 2, 1000,
+		   "ranges of private and shared memory that a VM may be cut into");
+	GMEM_PARAM(u64, metadata, "KiB", 0, 1073741824,
+		   "host memory for its attributes at which it gets no more ranges; 0: no bound");
+};
+
+/**
+ * struct fragment_state - a VM's memory by attribute
+ * @known: 1 once the rest is filled in
+ * @to_private: the kernel's count of pages that became private
+ * @to_shared: likewise shared; the two tell what the last conversion did
+ * @ranges: the attribute, as far as conversions showed it
+ */
+struct fragment_state {
+	u64 known;
+	u64 to_private;
+	u64 to_shared;
+	struct gmem_ranges ranges;
+};
+
+/*
+ * What memory is that no conversion showed?  Nothing is private when a VM is
+ * created; when it runs already, nearly everything is.
+ */
+static __always_inline u64 fragment_rest(const struct kvm_gmem_usage *usage)
+{
+	return usage->private_pages ? 1 : 0;
+}
+
+/* For vm_init. */
+static __always_inline void fragment_init(struct fragment_state *s,
+					  struct kvm *kvm)
+{
+	struct kvm_gmem_usage usage;
+
+	if (s->known ||
+	    bpf_kvm_gmem_usage(kvm, &usage, sizeof(usage)) < 0)
+		return;
+	s->known = 1;
+	s->to_private = usage.pages_to_private;
+	s->to_shared = usage.pages_to_shared;
+	s->ranges.outside = fragment_rest(&usage);
+}
+
+/**
+ * fragment_allows() - may a conversion go on?
+ * @s: the VM's memory, locked
+ * @p: the bounds
+ * @convert: the conversion
+ * @more: set if it leaves more ranges than there are; others always may go on
+ */
+static __always_inline bool
+fragment_allows(const struct fragment_state *s, const struct fragment_params *p,
+		const struct kvm_gmem_convert *convert, bool *more)
+{
+	struct gmem_ranges_change change;
+
+	change = gmem_ranges_look(&s->ranges, convert->start, convert->end,
+				  gmem_is_private(convert));
+	*more = change.nr > s->ranges.nr;
+
+	return change.nr <= p->ranges || !*more;
+}
+
+/* Is there host memory left for more ranges?  Not under a lock. */
+static __always_inline bool fragment_affords(const struct fragment_params *p,
+					     struct kvm *kvm)
+{
+	struct kvm_gmem_usage usage;
+
+	return !p->metadata ||
+	       bpf_kvm_gmem_usage(kvm, &usage, sizeof(usage)) < 0 ||
+	       usage.attribute_bytes < p->metadata * 1024;
+}
+
+/*
+ * A conversion was done: note it.  Not when it was asked for, for another
+ * policy may have refused it.  KVM holds slots_lock here, so there is one at a
+ * time, and it has counted it already.  If it counted others, too, policies
+ * were switched off meanwhile, and what is known of the VM is no longer true.
+ */
+static __always_inline void
+fragment_note(struct fragment_state *s, struct bpf_spin_lock *lock,
+	      struct kvm *kvm, const struct kvm_gmem_invalidate *invalidate)
+{
+	u64 start = invalidate->start, end = invalidate->end, attr;
+	u64 to_private, to_shared;
+	struct kvm_gmem_usage usage;
+	bool missed;
+
+	if (invalidate->reason != KVM_GMEM_INVALIDATE_CONVERSION ||
+	    bpf_kvm_gmem_usage(kvm, &usage, sizeof(usage)) < 0)
+		return;
+
+	to_private = usage.pages_to_private - s->to_private;
+	to_shared = usage.pages_to_shared - s->to_shared;
+	attr = to_private ? 1 : 0;
+	missed = (to_private && to_shared) ||
+		 to_private + to_shared > end - start;
+
+	bpf_spin_lock(lock);
+	s->to_private = usage.pages_to_private;
+	s->to_shared = usage.pages_to_shared;
+	if (missed) {
+		start = 0;
+		end = GMEM_RANGES_TOP;
+		attr = s->ranges.outside;
+	}
+	gmem_ranges_set(&s->ranges, start, end, attr);
+	if (missed)
+		s->ranges.outside = fragment_rest(&usage);
+	bpf_spin_unlock(lock);
+}
+
+#endif /* FRAGMENT_H */

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * sharedcap: once a guest has booted, bounds how much of its memory may be
+ * shared, and from where.
+ *
+ * For "grace" after a VM came under the policy anything may be converted.  From
+ * then on a conversion to shared fails with EACCES if any of it is outside of
+ * the guest frames "first_gfn" to "last_gfn", and with EDQUOT if it would bring
+ * the shared part of the VM's guest_memfds beyond "shared" or beyond "percent"
+ * of their size, whichever is less.  Conversions to private always pass.
+ *
+ * It is fair between VMs: each has its own cap.  Within a VM who asks first may
+ * share.
+ *
+ * It cannot take back what was shared in the grace period.  A conversion counts
+ * in full, even if some of it is shared already.  What is on its way at the
+ * same moment may go beyond the cap.  A VM that lived before the policy came
+ * has its grace period from then on.  If the VMM makes frames private that no
+ * memory is behind, as much may be shared beyond the cap.
+ */
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+#include "sharedcap.h"
+
+char _license[] SEC("license") = "GPL";
+
+GMEM_PARAMS(struct sharedcap_params,
+	    "after a time to boot, bound how much of a VM is shared, and where",
+	    "a conversion to shared fails: EDQUOT if it is too much, EACCES if it is in the wrong place") = {
+	.grace = 60,
+	.percent = 50,
+	.last_gfn = SHAREDCAP_LAST_GFN,
+};
+
+struct vm_state {
+	u64 born;
+};
+
+GMEM_VM_STATE(vms, struct vm_state);
+
+SEC("struct_ops.s/vm_init")
+void BPF_PROG(sharedcap_vm_init, struct kvm *kvm)
+{
+	struct vm_state *vm = gmem_vm_state(vms, kvm);
+
+	if (vm && !vm->born)
+		vm->born = bpf_ktime_get_ns();
+}
+
+SEC("struct_ops.s/vm_exit")
+void BPF_PROG(sharedcap_vm_exit, struct kvm *kvm)
+{
+	gmem_vm_state_forget(vms, kvm);
+}
+
+SEC("struct_ops.s/convert")
+s64 BPF_PROG(sharedcap_convert_hook, struct kvm *kvm,
+	     const struct kvm_gmem_convert *convert)
+{
+	const struct sharedcap_params *params = gmem_params();
+	struct vm_state *vm = gmem_vm_state(vms, kvm);
+
+	if (!vm)
+		return gmem_allow();
+	return sharedcap_convert(kvm, convert, params, vm->born,
+				 bpf_ktime_get_ns());
+}
+
+SEC(".struct_ops.link")
+struct kvm_gmem_ops sharedcap = {
+	.vm_init = (void *)sharedcap_vm_init,
+	.vm_exit = (void *)sharedcap_vm_exit,
+	.convert = (void *)sharedcap_convert_hook,
+	.name = "sharedcap",
+};
