@@ -193,6 +193,17 @@ make_refuser() {
 	holds ".host_visible == $MEM_PAGES / 2"
 }
 
+@test "boot shares a range and some pages once, and then works" {
+	# 256 pages, 32 drivers of which 16 come back, and 100 steps of work.
+	load boot --iterations 388
+	holds ".pages_to_shared == 288 and .pages_to_private == 16"
+	holds ".conversions == 304 and .refused == 0 and .touched == 388"
+
+	run --separate-stderr -1 timeout 30 "$GMEMLOAD" boot --mem 4M --range 64K \
+		--corrupt 60 --duration 20
+	[[ $stderr == *"guest boot-1 failed: guest found 0x"*"expected 0x"* ]]
+}
+
 @test "all memory is private at start, whatever its size" {
 	load idle --duration 0.2 --mem 100K
 	holds ".boot.pages == 25 and .boot.ns > 0"
@@ -332,7 +343,7 @@ make_refuser() {
 	"$GMEMLOAD" --help >help.txt
 	"$GMEMLOAD" --list >list.txt
 	local pattern
-	for pattern in steady idle churn pingpong giant fragment; do
+	for pattern in steady idle churn pingpong giant boot fragment; do
 		grep -q "^  $pattern " help.txt
 		grep -q "^  $pattern " list.txt
 	done

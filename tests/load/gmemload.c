@@ -414,7 +414,7 @@ static void set_key(struct gl_config *cfg, char *key, const char *spec)
 static void finish_config(struct gl_config *cfg)
 {
 	const struct gl_pattern *p = &gl_patterns[cfg->pattern];
-	bool pairs = !strcmp(p->name, "fragment");
+	bool pairs = !strcmp(p->name, "fragment") || !strcmp(p->name, "boot");
 	uint64_t part;
 
 	if (cfg->mem % (cfg->vcpus * GL_PAGE_SIZE))

@@ -16,6 +16,8 @@
 #define KIB		1024ULL
 /* Pages that a step of "steady" touches. */
 #define STEADY_PAGES	64
+/* Pages that "boot" shares one by one, of which every other one comes back. */
+#define BOOT_DRIVER_PAGES	32
 /* Pages of its range that "giant" writes and checks. */
 #define GIANT_SAMPLES	64
 
@@ -267,6 +269,46 @@ static void fragment_step(struct gl_run *run)
 	}
 }
 
+/*
+ * What a guest does while it boots: it shares an area at the end of its memory
+ * page by page, as for bounce buffers; then its drivers share single pages, and
+ * half of them give theirs back.  After that it works with what is private.
+ */
+static void boot_step(struct gl_run *run)
+{
+	uint64_t driver = run->pos - run->range;
+	uint64_t stride = (run->pages - run->range) / (BOOT_DRIVER_PAGES + 1);
+	uint64_t gpa;
+
+	if (run->pos < run->range) {
+		gpa = page_gpa(run, run->pages - run->range + run->pos);
+		if (!convert(run, gpa, 1, false, 0))
+			return;
+		write_page(run, gpa, 1, false);
+		run->pos++;
+	} else if (stride && driver < BOOT_DRIVER_PAGES) {
+		gpa = page_gpa(run, (driver + 1) * stride);
+		if (!run->shared) {
+			if (!convert(run, gpa, 1, false, 0))
+				return;
+			write_page(run, gpa, 1, false);
+			run->shared = true;
+		}
+		if (driver % 2) {
+			expect_page(run, gpa, 1, false);
+			if (!convert(run, gpa, 1, true, 1))
+				return;
+		}
+		run->shared = false;
+		run->pos++;
+	} else {
+		gpa = run->base;
+		if (run->seq)
+			expect_page(run, gpa, run->seq, true);
+		write_page(run, gpa, ++run->seq, true);
+	}
+}
+
 const struct gl_pattern gl_patterns[] = {
 	{
 		.name = "steady",
@@ -296,6 +338,11 @@ const struct gl_pattern gl_patterns[] = {
 		.rate = 2,
 		.start = giant_start,
 		.step = toggle_step,
+	}, {
+		.name = "boot",
+		.help = "share a range page by page and some pages beside it, then work",
+		.range = 1024 * KIB,
+		.step = boot_step,
 	}, {
 		.name = "fragment",
 		.help = "convert a range; every other one is shared",
