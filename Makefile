@@ -38,6 +38,7 @@ LOAD_SRC := $(wildcard tests/load/*.c)
 LOAD_OBJ := $(LOAD_SRC:%.c=$(B)/obj/%.o)
 UNIT_BIN := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/*_test.c))
 BPFTEST_BIN := $(patsubst tests/bpf/%.c,$(B)/tests/bpf/%,$(filter-out %.bpf.c,$(wildcard tests/bpf/*.c)))
+POLICYTEST_BIN := $(patsubst tests/policies/%.c,$(B)/tests/policies/%,$(wildcard tests/policies/*_test.c))
 KVMTEST_BIN := $(patsubst tests/kvm/%.c,$(B)/tests/kvm/%,$(wildcard tests/kvm/*.c))
 BENCH_BIN := $(patsubst bench/%.c,$(B)/bench/%,$(filter-out %.bpf.c,$(wildcard bench/*.c)))
 
@@ -191,6 +192,13 @@ endef
 $(B)/tests/bpf/%: tests/bpf/%.c $(LIB_OBJ) $(SELFTESTS_KEY) | $(BPF_SKEL)
 	$(guest_program)
 
+# These start guests with gmemload.
+$(B)/tests/policies/%: tests/policies/%.c $(LIB_OBJ) $(SELFTESTS_KEY) | $(BPF_SKEL)
+	@mkdir -p $(@D)
+	$(call step,CC)
+	$(Q)$(CC) $(CFLAGS) $(CPPFLAGS) -D_GNU_SOURCE -I$(SELFTESTS) $$(pkg-config --cflags json-c) \
+		-MMD -MP $< $(LIB_OBJ) -o $@ $(LIBBPF_LIBS) $$(pkg-config --libs json-c) -lm
+
 # The benches attach policies with what gmempolicy attaches them with.
 BENCH_OBJ := $(patsubst %,$(B)/obj/tools/gmempolicy/%.o,explain object ops params policies)
 $(B)/bench/%: bench/%.c $(LIB_OBJ) $(BENCH_OBJ) $(SELFTESTS_KEY) | $(BPF_SKEL)
@@ -199,7 +207,7 @@ $(B)/bench/%: bench/%.c $(LIB_OBJ) $(BENCH_OBJ) $(SELFTESTS_KEY) | $(BPF_SKEL)
 unit: $(UNIT_BIN)
 	@tests/run unit
 
-tests: $(B)/gmemload $(UNIT_BIN) $(BPFTEST_BIN) $(KVMTEST_BIN)
+tests: $(B)/gmemload $(UNIT_BIN) $(BPFTEST_BIN) $(KVMTEST_BIN) $(POLICYTEST_BIN)
 
 # Debian's own, unpacked: what the exporter is for.
 prometheus: | setup
