@@ -159,9 +159,10 @@ static unsigned int block_run(const struct kvm_mem_attr_map *map,
 	unsigned int bit, end = BLOCK_FRAMES;
 
 	for_each_set_bit(bit, &map->bits, BITS_PER_LONG) {
+		/* Not from @frame: its bit may be changed meanwhile. */
 		end = test_bit(frame, block) ?
-		      find_next_zero_bit(block, end, frame) :
-		      find_next_bit(block, end, frame);
+		      find_next_zero_bit(block, end, frame + 1) :
+		      find_next_bit(block, end, frame + 1);
 		block += BLOCK_WORDS;
 	}
 

@@ -515,6 +515,9 @@ static int look_at_flipped(void *arg)
 			f->looks++;
 		}
 		f->torn += attrs && attrs != f->map.bits;
+		f->torn += kvm_mem_attr_map_run(&f->map, gfn, FLIPPED_END,
+						&attrs) <= gfn;
+		f->torn += attrs && attrs != f->map.bits;
 		f->torn += kvm_mem_attr_map_get(&f->map, FLIPPED_START - 1) != 0;
 		f->torn += kvm_mem_attr_map_get(&f->map, FLIPPED_END) != 0;
 		gfn += 37;
