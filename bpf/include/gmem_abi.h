@@ -133,4 +133,81 @@ struct gmem_walk {
 	__u64 time_ns;
 };
 
+/* Memslots and stretches of memory that a program of layout.bpf.c returns. */
+#define GMEM_SLOTS_MAX		64
+#define GMEM_BUCKETS_MAX	4096
+#define GMEM_NODES_MAX		64
+/* Pages of a stretch: 1 GiB. */
+#define GMEM_BUCKET_PAGES_MAX	(1U << 18)
+
+/* struct gmem_slot, gmem_bucket - as struct kvm_gmem_slot_info and _bucket */
+struct gmem_slot {
+	__u64 base_gfn;
+	__u64 nr_pages;
+	__u64 index;
+	__u64 inode;
+	__u64 file_pages;
+	__u64 populated_pages;
+	__u32 id;
+	__u32 flags;
+};
+
+struct gmem_bucket {
+	__u32 private_pages;
+	__u32 shared_pages;
+	__u32 populated_pages;
+	__u32 stale_pages;
+};
+
+/* A histogram of times: 8 buckets for each power of two of nanoseconds. */
+#define GMEM_HIST_SUB		8
+#define GMEM_HIST_LEN		(64 * GMEM_HIST_SUB)
+
+/* Events that observe.bpf.c keeps, a power of two. */
+#define GMEM_EVENTS_MAX		256
+
+enum gmem_event_kind {
+	GMEM_EVENT_CONVERT,
+	GMEM_EVENT_VERDICT,
+};
+
+/* gmem_event.hook: enum kvm_gmem_hook */
+enum gmem_event_hook {
+	GMEM_EVENT_HOOK_FAULT,
+	GMEM_EVENT_HOOK_CONVERT,
+};
+
+/**
+ * struct gmem_event - a conversion, or a verdict that did not simply allow
+ * @nr: its number, counted from 1; written last
+ * @time_ns: CLOCK_MONOTONIC
+ * @start: of a conversion: first guest frame
+ * @end: guest frame after the last
+ * @changed: guest frames whose attributes changed
+ * @duration_ns: how long it took
+ * @verdict: of a verdict: below 0 the errno, above 0 the delay in ns
+ * @kind: enum gmem_event_kind
+ * @to_private: of a conversion: to private rather than to shared
+ * @result: 0 or a negative errno
+ * @hook: of a verdict: enum gmem_event_hook
+ * @audit: it was not enforced
+ * @policy: whose it is
+ */
+struct gmem_event {
+	__u64 nr;
+	__u64 time_ns;
+	__u64 start;
+	__u64 end;
+	__u64 changed;
+	__u64 duration_ns;
+	__s64 verdict;
+	__u32 kind;
+	__u32 to_private;
+	__s32 result;
+	__u32 hook;
+	__u32 audit;
+	__u32 pad;
+	char policy[GMEM_POLICY_NAME_LEN];
+};
+
 #endif /* GMEM_ABI_H */

@@ -40,4 +40,17 @@ bpf_iter_kvm_gmem_policy_next(struct bpf_iter_kvm_gmem_policy *it) __ksym;
 extern void
 bpf_iter_kvm_gmem_policy_destroy(struct bpf_iter_kvm_gmem_policy *it) __ksym;
 
+/*
+ * Where a VM's memory is; syscall programs only.  The kernel's documentation
+ * (gmem-bpf.rst) says what they return.
+ */
+extern int bpf_kvm_gmem_slots(struct kvm *kvm, u64 start,
+			      struct kvm_gmem_slot_info *slots,
+			      u32 slots__sz) __ksym;
+extern int bpf_kvm_gmem_map(struct kvm *kvm, u64 start, u64 pages,
+			    struct kvm_gmem_bucket *buckets,
+			    u32 buckets__sz) __ksym;
+extern s64 bpf_kvm_gmem_nodes(struct kvm *kvm, u64 start, u64 *pages,
+			      u32 pages__sz) __ksym;
+
 #endif /* __GMEM_KFUNCS_H */

@@ -2,7 +2,7 @@
 /*
  * What the parts of the private-memory observation and policy code share:
  * gmem_account.c counts, gmem_policy.c decides, gmem_events.c is what KVM and
- * guest_memfd call, gmem_kfuncs.c is what BPF programs call.
+ * guest_memfd call, gmem_kfuncs.c and gmem_layout.c are what BPF programs call.
  */
 #ifndef __KVM_GMEM_INTERNAL_H
 #define __KVM_GMEM_INTERNAL_H

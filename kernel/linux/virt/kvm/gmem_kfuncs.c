@@ -342,6 +342,9 @@ BTF_ID_FLAGS(func, bpf_iter_kvm_gmem_vm_destroy, KF_ITER_DESTROY)
 BTF_ID_FLAGS(func, bpf_iter_kvm_gmem_policy_new, KF_ITER_NEW | KF_SLEEPABLE)
 BTF_ID_FLAGS(func, bpf_iter_kvm_gmem_policy_next, KF_ITER_NEXT | KF_RET_NULL)
 BTF_ID_FLAGS(func, bpf_iter_kvm_gmem_policy_destroy, KF_ITER_DESTROY)
+BTF_ID_FLAGS(func, bpf_kvm_gmem_slots, KF_TRUSTED_ARGS | KF_SLEEPABLE)
+BTF_ID_FLAGS(func, bpf_kvm_gmem_map, KF_TRUSTED_ARGS | KF_SLEEPABLE)
+BTF_ID_FLAGS(func, bpf_kvm_gmem_nodes, KF_TRUSTED_ARGS | KF_SLEEPABLE)
 BTF_KFUNCS_END(kvm_gmem_sleepable_ids)
 
 static const struct btf_kfunc_id_set kvm_gmem_any_set = {

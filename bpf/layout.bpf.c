@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Asks the kernel where the memory of one VM is: its memslots, stretches of its
+ * address space, and its NUMA nodes.  The tool writes what it wants to know
+ * into the globals, runs a program, and reads the answer there.
+ */
+#define BPF_NO_KFUNC_PROTOTYPES
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+
+#include "gmem_abi.h"
+#include "gmem_kfuncs.h"
+
+_Static_assert(sizeof(struct gmem_slot) == sizeof(struct kvm_gmem_slot_info),
+	       "struct gmem_slot differs from the kernel's");
+_Static_assert(offsetof(struct gmem_slot, populated_pages) ==
+	       offsetof(struct kvm_gmem_slot_info, populated_pages),
+	       "struct gmem_slot differs from the kernel's");
+_Static_assert(sizeof(struct gmem_bucket) == sizeof(struct kvm_gmem_bucket),
+	       "struct gmem_bucket differs from the kernel's");
+_Static_assert(offsetof(struct gmem_bucket, stale_pages) ==
+	       offsetof(struct kvm_gmem_bucket, stale),
+	       "struct gmem_bucket differs from the kernel's");
+
+#define ESRCH	3
+
+/* Questions. */
+__u64 vm_id = 0;
+__u64 start = 0;
+__u64 bucket_pages = 0;
+__u64 nr_buckets = 0;
+
+/* Answers; a negative result is an errno. */
+__s64 result = 0;
+struct gmem_slot slots[GMEM_SLOTS_MAX] = {};
+struct gmem_bucket buckets[GMEM_BUCKETS_MAX] = {};
+__u64 nodes[GMEM_NODES_MAX] = {};
+
+SEC("syscall")
+int read_slots(void *ctx)
+{
+	struct kvm *kvm = bpf_kvm_gmem_vm_acquire(vm_id);
+
+	result = -ESRCH;
+	if (!kvm)
+		return 0;
+	result = bpf_kvm_gmem_slots(kvm, start, (void *)slots, sizeof(slots));
+	bpf_kvm_gmem_vm_release(kvm);
+	return 0;
+}
+
+SEC("syscall")
+int read_map(void *ctx)
+{
+	struct kvm *kvm = bpf_kvm_gmem_vm_acquire(vm_id);
+	__u64 nr = nr_buckets;
+
+	result = -ESRCH;
+	if (!kvm)
+		return 0;
+	if (nr > GMEM_BUCKETS_MAX)
+		nr = GMEM_BUCKETS_MAX;
+	result = bpf_kvm_gmem_map(kvm, start, bucket_pages, (void *)buckets,
+				  nr * sizeof(buckets[0]));
+	bpf_kvm_gmem_vm_release(kvm);
+	return 0;
+}
+
+SEC("syscall")
+int read_nodes(void *ctx)
+{
+	struct kvm *kvm = bpf_kvm_gmem_vm_acquire(vm_id);
+
+	result = -ESRCH;
+	if (!kvm)
+		return 0;
+	result = bpf_kvm_gmem_nodes(kvm, start, nodes, sizeof(nodes));
+	bpf_kvm_gmem_vm_release(kvm);
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "GPL";
