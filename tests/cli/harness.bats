@@ -104,6 +104,16 @@ one_line_error()
 		ip -br link show lo | grep -q UP'
 }
 
+@test "--nodes gives the VM as many NUMA nodes, each with memory and a CPU" {
+	run "$vm" --nodes 2 --mem 2G -- bash -c 'cat /sys/devices/system/node/online
+		for n in /sys/devices/system/node/node[01]; do
+			awk "/MemTotal/ { print (\$4 > 800000) }" $n/meminfo
+			cat $n/cpulist
+		done'
+	[ "$status" -eq 0 ]
+	[ "$(xargs <<<"$output")" = "0-1 1 0 1 1" ]
+}
+
 @test "a kernel warning fails a command that returned 0, and is printed" {
 	run --separate-stderr "$vm" --results "$results" -- \
 		sh -c 'echo WARNING >/sys/kernel/debug/provoke-crash/DIRECT'
@@ -229,6 +239,8 @@ one_line_error()
 	one_line_error 2
 	run --separate-stderr "$vm" --cpus
 	one_line_error 2
+	run --separate-stderr "$vm" --nodes 3 -- true
+	[ "$status" -eq 2 ]
 	run --separate-stderr "$vm" --cpus 0 -- true
 	one_line_error 2
 	run --separate-stderr "$vm" --mem much -- true
