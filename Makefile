@@ -132,12 +132,12 @@ bpf: $(BPF_OBJ) $(BPF_SKEL)
 $(B)/obj/tools/%.o: tools/%.c $(LIBBPF_KEY) | $(BPF_SKEL)
 	@mkdir -p $(@D)
 	$(call step,CC)
-	$(Q)$(CC) $(CFLAGS) $(CPPFLAGS) $$(pkg-config --cflags json-c ncursesw libmicrohttpd) -MMD -MP -c $< -o $@
+	$(Q)$(CC) $(CFLAGS) $(CPPFLAGS) $$(pkg-config --cflags json-c ncursesw libmicrohttpd libzstd) -MMD -MP -c $< -o $@
 
 $(B)/gmemtop: $(patsubst %.c,$(B)/obj/%.o,$(wildcard tools/gmemtop/*.c)) $(LIB_OBJ)
 	$(call step,LINK)
 	$(Q)$(CC) $(CFLAGS) $^ -o $@ $(LIBBPF_LIBS) \
-		$$(pkg-config --libs json-c ncursesw libmicrohttpd) -lcap
+		$$(pkg-config --libs json-c ncursesw libmicrohttpd libzstd) -lcap
 
 # gmempolicy has the policies inside, whichever there are.
 POLICIES := $(sort $(patsubst bpf/policies/%.bpf.c,%,$(wildcard bpf/policies/*.bpf.c)))
@@ -171,7 +171,10 @@ $(B)/gmemload: $(LOAD_OBJ)
 $(B)/tests/unit/%: tests/unit/%.c $(SELFTESTS_KEY)
 	@mkdir -p $(@D)
 	$(call step,CC)
-	$(Q)$(CC) $(CFLAGS) -Wno-sign-compare $(CPPFLAGS) -I$(SELFTESTS) -MMD -MP $< -o $@
+	$(Q)$(CC) $(CFLAGS) -Wno-sign-compare $(CPPFLAGS) -I$(SELFTESTS) -MMD -MP $< -o $@ $(UNIT_LIBS)
+
+# It reads what anyone may have written.
+$(B)/tests/unit/store_test: UNIT_LIBS = -fsanitize=address,undefined -Wno-clobbered -lzstd -lz
 
 # These drive guests with the selftest library, and nothing of ours.
 $(B)/tests/kvm/%: tests/kvm/%.c $(SELFTESTS_KEY)

@@ -1,151 +1,22 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# gmemtop against real guests, as root in the test VM. What it shows is
+# gmemtop's numbers against real guests, as root in the test VM. What it shows is
 # compared with what others know: gmemload's own record, /proc, cachestat(2).
 
-bats_require_minimum_version 1.5.0
-
-# Also read by bats in the child shells of "run".
-build=$BATS_TEST_DIRNAME/../../build
-gmemtop=$build/gmemtop
-gmempolicy=$build/gmempolicy
-gmemload=$build/gmemload
+load gmemtop.bash
 
 # Three guests that all tests look at: one that changes, two that do not.
 setup_file()
 {
-	cd "$BATS_FILE_TMPDIR" || return
-	"$gmemload" --guest pingpong,name=abuser,mem=8M,rate=300 \
+	start_guests --guest pingpong,name=abuser,mem=8M,rate=300 \
 		--guest steady,name=steady,mem=16M,rate=5 \
-		--guest idle,name=idle,mem=32M \
-		--pidfile pids --json load.json 3>&- &
-	echo $! >load.pid
-	wait_for 60 test -s pids
+		--guest idle,name=idle,mem=32M
 }
 
 teardown_file()
 {
-	end "$(cat "$BATS_FILE_TMPDIR/load.pid")"
-}
-
-setup()
-{
-	cd "$BATS_TEST_TMPDIR" || return
-	mine=
-	attached=
-	session=gmemtop-$$-$BATS_TEST_NUMBER
-}
-
-teardown()
-{
-	local pid
-
-	for pid in $mine; do
-		end "$pid"
-	done
-	tmux -L "$session" kill-server 2>/dev/null || :
-}
-
-# wait_for SECONDS COMMAND...
-wait_for()
-{
-	local i tries=$(($1 * 10))
-
-	shift
-	for ((i = 0; i < tries; i++)); do
-		! "$@" || return 0
-		sleep 0.1
-	done
-	echo "still not true: $*" >&2
-	return 1
-}
-
-end()
-{
-	kill -CONT "$1" 2>/dev/null || :
-	kill "$1" 2>/dev/null || :
-	wait_for 20 gone "$1" || kill -KILL "$1"
-}
-
-gone()
-{
-	! grep -qs '^State:	[^Z]' "/proc/$1/status"
-}
-
-pid_of()
-{
-	sed -n "s/^$1 //p" "$BATS_FILE_TMPDIR/pids"
-}
-
-# A process with $1 VMs and no guest in them, named $2. Sets pid.
-start_vms()
-{
-	perl -e '
-		my ($nr, $name, $ready) = @ARGV;
-		$0 = $name;
-		open(my $kvm, "+<", "/dev/kvm") or die "/dev/kvm: $!";
-		for (1 .. $nr) {
-			my $fd = ioctl($kvm, 0xae01, 0) or die "KVM_CREATE_VM: $!";
-			push @vms, $fd;
-		}
-		open(my $f, ">", $ready); close($f);
-		sleep 1000;
-	' "$1" "$2" "$BATS_TEST_TMPDIR/ready" 3>&- &
-	pid=$!
-	mine="$mine $pid"
-	wait_for 30 test -e "$BATS_TEST_TMPDIR/ready"
-	rm "$BATS_TEST_TMPDIR/ready"
-}
-
-# The value of jq expression $2 in the VM of process $1, from frame.json.
-of_pid()
-{
-	jq -r ".vms[] | select(.pid == $1) | $2" frame.json
-}
-
-sample()
-{
-	"$gmemtop" --json -n 1 -d "${1:-0.5}" >frame.json
-}
-
-# One line on stderr that has the text $1, and nothing on stdout.
-one_line_error()
-{
-	[ -z "$output" ]
-	[ "${#stderr_lines[@]}" -eq 1 ]
-	[[ ${stderr_lines[0]} == gmemtop:\ *"$1"* ]]
-}
-
-# Starts gmemtop in a terminal of 80x24, with more of its environment in $1.
-start_live()
-{
-	tmux -L "$session" -f /dev/null new-session -d -x "${2:-80}" -y "${3:-24}" \
-		"env $1 '$gmemtop' ${4:-}; echo \"status \$?\"; stty -a | grep -ow -- '-*icanon'; sleep 1000" \
-		3>&-
-}
-
-screen()
-{
-	tmux -L "$session" capture-pane -p
-}
-
-screen_has()
-{
-	screen | grep -qE -- "$1"
-}
-
-press()
-{
-	tmux -L "$session" send-keys "$@"
-}
-
-wait_screen()
-{
-	wait_for 30 screen_has "$1" || {
-		screen >&2
-		return 1
-	}
+	end_guests
 }
 
 ### Numbers
@@ -323,6 +194,136 @@ newborn_seen_twice()
 	[ "$(LC_ALL=C grep -c '[^ -~]' <<<"$output")" -eq 0 ]
 }
 
+@test "resident memory is that of /proc, and the total adds what is populated" {
+	pid=$(pid_of steady)
+	kill -STOP "$pid"
+	sample
+	read -r _ rss _ <"/proc/$pid/statm"
+	kill -CONT "$pid"
+	[ "$rss" -gt 0 ]
+	[ "$(of_pid "$pid" .rss_pages)" -eq "$rss" ]
+	[ "$(of_pid "$pid" '.total_pages - .populated_pages')" -eq "$rss" ]
+	[ "$(of_pid "$pid" .vcpus)" -eq 1 ]
+	[ "$(of_pid "$pid" .size_pages)" -eq $((16 * 256)) ]
+}
+
+@test "the host's memory is that of /proc/meminfo" {
+	sample 0.1
+	total=$(awk '/^MemTotal:/ { print $2 / 4 }' /proc/meminfo)
+	[ "$(jq .host_pages frame.json)" -eq "$total" ]
+	run "$gmemtop" -b -n 1 -d 0.1
+	[[ ${lines[1]} =~ \(0\.[0-9]%\ of\ host\) ]]
+}
+
+@test "names are those that monitors were given" {
+	start_vms 1 "" "" qemu-system-x86_64 -m 1G -name debug-threads=on,guest=web,,1
+	qemu=$pid
+	start_vms 1 "" "" /usr/bin/crosvm run --name=cros1 --socket /run/x.sock
+	crosvm=$pid
+	start_vms 1 "" "" cloud-hypervisor --api-socket path=/run/ch/db.sock
+	cloud=$pid
+	start_vms 1 "" "" some-monitor -name other
+	other=$pid
+	sample 0.1
+	[ "$(of_pid "$qemu" .name)" = web,1 ]
+	[ "$(of_pid "$crosvm" .name)" = cros1 ]
+	[ "$(of_pid "$cloud" .name)" = db ]
+	[ "$(of_pid "$other" .name)" = "$(cat "/proc/$other/comm")" ]
+}
+
+@test "a name of 200 characters is cut, and breaks nothing" {
+	long=$(printf 'x%.0s' {1..200})
+	start_vms 1 "" "" qemu-system-x86_64 -name "guest=$long"
+	sample 0.1
+	[ "$(of_pid "$pid" .name)" = "${long:0:63}" ]
+	run "$gmemtop" --once
+	[ "$status" -eq 0 ]
+	[ "$(awk 'length > 79' <<<"$output")" = "" ]
+	[ "$(grep -c " ${long:0:15} " <<<"$output")" -eq 1 ]
+}
+
+@test "--cgroup and --vm choose VMs" {
+	mkdir -p /sys/fs/cgroup/tenants/a /sys/fs/cgroup/tenants-not
+	start_vms 2 inside /tenants/a
+	inside=$pid
+	start_vms 1 outside /tenants-not
+	sample 0.1
+	[ "$(of_pid "$inside" .cgroup | sort -u)" = "$(sed 's/^0:://' "/proc/$inside/cgroup")" ]
+	run "$gmemtop" --once --no-header --cgroup /tenants --fields name,cgroup
+	[ "$status" -eq 0 ]
+	[ "${#lines[@]}" -eq 2 ]
+	[[ ${lines[0]} =~ ^inside\ +/tenants/a$ ]]
+	run "$gmemtop" --once --no-header --vm outside --fields name,cgroup
+	[[ $output =~ ^outside\ +/tenants-not$ ]]
+	id=$(of_pid "$pid" .id)
+	run "$gmemtop" --once --no-header --vm "$id" --fields id
+	[ "$((output))" -eq "$id" ]
+	run --separate-stderr "$gmemtop" --once --vm nobody
+	[ "$status" -eq 1 ]
+	one_line_error "no VM has the id or name 'nobody'"
+	for p in $mine; do
+		end "$p"
+	done
+	rmdir /sys/fs/cgroup/tenants/a /sys/fs/cgroup/tenants /sys/fs/cgroup/tenants-not
+}
+
+@test "CSV is what a CSV reader and JSON say it is" {
+	start_vms 1 $'a,"b"\n=1+1'
+	pid_quoted=$pid
+	"$gmemtop" --csv -n 2 -d 0.3 --fields name,id,private,populated,faults,trend,cgroup >frames.csv
+	sample 0.1
+	run python3 - frames.csv frame.json "$pid_quoted" <<-'END'
+		import csv, json, sys
+		rows = list(csv.DictReader(open(sys.argv[1], newline='')))
+		vms = {str(v["id"]): v for v in json.load(open(sys.argv[2]))["vms"]}
+		assert len(rows) == 2 * len(vms), rows
+		assert list(rows[0]) == ["time", "name", "id", "private", "populated", "faults", "cgroup"]
+		assert len({r["time"] for r in rows}) == 2
+		for r in rows:
+		    vm = vms[r["id"]]
+		    assert r["name"] == vm["name"] and r["cgroup"] == vm["cgroup"]
+		    if vm["name"] in ("idle", "steady"):
+		        assert int(r["private"]) == vm["private_pages"], (r, vm)
+		    float(r["faults"])
+		assert any(v["name"] == 'a,"b"?=1+1' for v in vms.values())
+		print("good")
+	END
+	[ "$output" = good ]
+	run "$gmemtop" --csv --once --no-header --vm idle --fields id,faults
+	[[ $output =~ ^[0-9.]+,[0-9]+, ]]
+}
+
+@test "--fields chooses columns and their order" {
+	run "$gmemtop" --once --fields stale,id,name --vm idle
+	[ "$status" -eq 0 ]
+	[[ ${lines[4]} == "STALE    ID NAME" ]]
+	[[ ${lines[5]} =~ ^\ +0K\ +[0-9]+\ idle$ ]]
+	run "$gmemtop" --once --fields all --vm idle
+	[ "$status" -eq 0 ]
+	[ "$(wc -w <<<"${lines[4]}")" -eq "$(grep -c '^\.BR .* " (" ' "$BATS_TEST_DIRNAME/../../docs/man/gmemtop.8")" ]
+}
+
+@test "the manual page lists the columns in their order, and --help their keys" {
+	man=$BATS_TEST_DIRNAME/../../docs/man/gmemtop.8
+	keys=$(sed -n '/columns begin/,/columns end/s/^\.BR .* " (" \([a-z_]*\) )$/\1/p' "$man")
+	titles=$(sed -n '/columns begin/,/columns end/s/^\.BR \(.*\) " (" .*/\1/p' "$man")
+	[ "$(wc -l <<<"$keys")" -gt 30 ]
+	run "$gmemtop" --once --fields "$(paste -sd, <<<"$keys")"
+	[ "$status" -eq 0 ]
+	[ "$(xargs <<<"${lines[4]}")" = "$(xargs <<<"$titles")" ]
+	run "$gmemtop" --help
+	[ "$(tr -d ' \n' <<<"$output" | grep -cF "$(paste -sd, <<<"$keys")")" -eq 1 ]
+}
+
+@test "policies in force are shown by name" {
+	pid=$(pid_of steady)
+	"$gmempolicy" attach ratelimit --pid "$pid" --set rate=1000
+	sample 0.1
+	"$gmempolicy" detach --all
+	[ "$(of_pid "$pid" .policies)" = ratelimit ]
+	[ "$(of_pid "$(pid_of idle)" .policies)" = - ]
+}
+
 @test "--sort orders the VMs" {
 	for key in id pid name; do
 		run jq -s -e "[.[0].vms[].$key] | . == sort" \
@@ -363,7 +364,6 @@ newborn_seen_twice()
 
 @test "denials and delays under a policy are the ones that gmemload met" {
 	pid=$(pid_of abuser)
-	attached=1
 	"$gmempolicy" attach ratelimit --pid "$pid" --set rate=50 --set action=deny
 	sample 1
 	run "$gmemtop" -b -n 1 -d 0.5
@@ -415,6 +415,12 @@ refused()
 		-d soon|from 0.01 to 3600, not 'soon'
 		-d 1e3|from 0.01 to 3600, not '1e3'
 		--sort colour|takes one of id, pid
+		--fields id,colour|no column is called 'colour'
+		--fields id,,pid|takes columns with commas between them
+		--fields id,pid,id|column 'id' is there twice
+		--cgroup machine|takes a path below the root
+		--json --csv|exclude each other
+		--once -n 2|exclude each other
 		--batch=yes|takes no argument
 		--nonsense|unknown option '--nonsense'
 		-x|unknown option '-x'
@@ -498,101 +504,3 @@ refused()
 	[[ $output != *sample_vms* ]]
 }
 
-### Live view
-
-@test "live: rows, help, sort, freeze, interval and quit" {
-	start_live ""
-	wait_screen 'abuser .*[1-9][0-9.k]+ '
-	wait_screen '^ +ID +PID NAME +PRIV POPUL STALE   RSS TOTAL FLT/S >PRIV >SHAR'
-	wait_screen 'sorted by conversions, descending; every 1 s$'
-	press F1
-	wait_screen 'STALE +stale +populated memory'
-	press x
-	wait_screen 'sorted by conversions'
-	press F6
-	wait_screen 'Enter Sort'
-	press Up Up Up Up Up Up Enter
-	wait_screen 'sorted by stale, descending'
-	press '<'
-	wait_screen 'sorted by populated, descending'
-	press '>'
-	wait_screen 'sorted by stale, descending'
-	press I
-	wait_screen 'sorted by stale, ascending'
-	press z
-	wait_screen 'FROZEN'
-	before=$(screen)
-	sleep 2
-	[ "$(screen)" = "$before" ]
-	press z
-	wait_for 10 eval '! screen_has FROZEN'
-	press d
-	wait_screen '^Seconds between refreshes'
-	press 9999 Enter
-	wait_screen 'it is unchanged'
-	press d
-	press 0.5 Enter
-	wait_screen 'every 0.5 s'
-	press q
-	wait_screen '^status 0'
-	wait_screen '^icanon'
-}
-
-@test "live: the cursor stays on its VM" {
-	start_vms 40 crowd
-	start_live "" 80 24 "--sort id"
-	wait_screen 'every 1 s'
-	press End
-	wait_screen "$(sample 0.1; jq -r '[.vms[].id] | max' frame.json) +$pid crowd"
-	press Home
-	wait_screen ' steady '
-	press q
-	wait_screen '^status 0'
-}
-
-@test "live: TERM=vt100, NO_COLOR and no UTF-8" {
-	start_live "TERM=vt100 NO_COLOR=1 LC_ALL=C"
-	wait_screen 'abuser '
-	press '>'
-	wait_screen 'sorted by denied'
-	[ "$(screen | LC_ALL=C grep -c '[^ -~]')" -eq 0 ]
-	press q
-	wait_screen '^status 0'
-	wait_screen '^icanon'
-}
-
-@test "live: survives every size" {
-	start_live "" 80 24
-	wait_screen 'abuser '
-	for size in "200 50" "40 10" "10 3" "2 2" "80 24"; do
-		# shellcheck disable=SC2086
-		set -- $size
-		tmux -L "$session" resize-window -x "$1" -y "$2"
-		sleep 0.5
-	done
-	wait_screen '^ +ID +PID NAME .* >SHAR'
-	wait_screen '^F1 Help'
-	press q
-	wait_screen '^status 0'
-}
-
-@test "live: a signal restores the terminal" {
-	for signal in INT TERM; do
-		# A server of its own: the one before may not be gone yet.
-		session=gmemtop-$$-$signal
-		start_live "" 80 24
-		wait_screen 'abuser '
-		pid=$(tmux -L "$session" list-panes -F '#{pane_pid}')
-		pid=$(pgrep -P "$pid" -x gmemtop)
-		kill -"$signal" "$pid"
-		wait_screen "^status $((128 + $(kill -l $signal)))"
-		wait_screen '^icanon'
-		tmux -L "$session" kill-server
-	done
-}
-
-@test "live: an unknown terminal is one line" {
-	start_live "TERM=nonsense"
-	wait_screen "^gmemtop: cannot drive a terminal of type 'nonsense'"
-	wait_screen '^status 1'
-}

@@ -349,6 +349,13 @@ const struct column columns[NR_COLUMNS] = {
 		.help = "delays of conversions per second",
 		EVENTS("conversions_delayed", "Delays that policies imposed on conversions."),
 	},
+	[COLUMN_ATTRIBUTES] = {
+		.key = "attributes", .title = "ATTRS", .width = 5,
+		.kind = COLUMN_BYTES, AT(attribute_bytes),
+		.json = "attribute_bytes",
+		.help = "kernel memory that its memory attributes take",
+		GAUGE("attributes_bytes", "bytes", 0, "Kernel memory that the memory attributes take."),
+	},
 };
 
 void fields_first(struct fields *fields, int nr)
@@ -410,6 +417,11 @@ int column_by_key(const char *key, size_t len)
 	return -1;
 }
 
+bool column_is_stored(const struct column *col)
+{
+	return col->json && !col->counter && !col->text;
+}
+
 uint64_t column_counter(const struct column *col,
 			const struct gmem_vm_sample *vm)
 {
@@ -447,12 +459,28 @@ const char *column_text(const struct column *col, const struct row *row,
 	return col->text(row, dst);
 }
 
+static char *format_bytes(char *dst, size_t size, double value)
+{
+	static const char units[] = "BKMG";
+	int unit = 0;
+
+	while (value >= 999.5 && units[unit + 1]) {
+		value /= 1024;
+		unit++;
+	}
+	snprintf(dst, size, "%.*f%c", !unit || value >= 99.95 ? 0 :
+		 value < 9.995 ? 2 : 1, value, units[unit]);
+	return dst;
+}
+
 char *column_format_value(const struct column *col, double value, char *dst,
 			  size_t size)
 {
 	switch (col->kind) {
 	case COLUMN_PAGES:
 		return gmem_format_pages(dst, size, value);
+	case COLUMN_BYTES:
+		return format_bytes(dst, size, value);
 	case COLUMN_RATE:
 		return gmem_format_rate(dst, size, value);
 	case COLUMN_NUMBER:

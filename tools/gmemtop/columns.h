@@ -36,6 +36,7 @@ struct row {
  * @COLUMN_NUMBER: the counter as it is
  * @COLUMN_TEXT: what @text gives
  * @COLUMN_PAGES: the counter, an amount of memory
+ * @COLUMN_BYTES: the counter, an amount of memory too small for pages
  * @COLUMN_RATE: how much the counter rose a second
  * @COLUMN_TREND: the row's last conversion rates, as a curve
  */
@@ -43,6 +44,7 @@ enum column_kind {
 	COLUMN_NUMBER,
 	COLUMN_TEXT,
 	COLUMN_PAGES,
+	COLUMN_BYTES,
 	COLUMN_RATE,
 	COLUMN_TREND,
 };
@@ -148,6 +150,7 @@ enum column_id {
 	COLUMN_CONVERSIONS_DENIED,
 	COLUMN_FAULTS_DELAYED,
 	COLUMN_CONVERSIONS_DELAYED,
+	COLUMN_ATTRIBUTES,
 	NR_COLUMNS,
 };
 
@@ -200,6 +203,14 @@ const char *const *column_keys(void);
  * Return: its id, -1 if there is none.
  */
 int column_by_key(const char *key, size_t len);
+
+/**
+ * column_is_stored() - is the column's counter kept in recordings?
+ * @col: the column
+ *
+ * Return: true for a counter of its own; others follow from those.
+ */
+bool column_is_stored(const struct column *col);
 
 /**
  * column_counter() - the counter that a column shows

@@ -32,6 +32,7 @@ static void print_cell(const struct column *col, const struct row *row,
 		break;
 	case COLUMN_NUMBER:
 	case COLUMN_PAGES:
+	case COLUMN_BYTES:
 		fprintf(out, "%ju", (uintmax_t)column_counter(col, row->now));
 		break;
 	case COLUMN_TREND:

@@ -33,12 +33,25 @@ struct frame {
  * struct source - where frames come from
  * @read: fills in the next frame, and the names of its VMs; returns 0, or
  *	-errno after one line of error
+ * @live: it is this host, now; so the kernel can be asked for more
+ * @seek: of a recording: makes a frame the next one
+ * @find: of a recording: sets @nr to the frame of a time that the user typed;
+ *	returns 0, or -EINVAL if it is no time
+ * @position: of a recording: the frame that was read last
+ * @count: of a recording: how many there are
+ * @ended: of a recording: there is no frame after the last that was read
  *
  * Embedded in what knows more of it.
  */
 struct source {
 	int (*read)(struct source *source, struct frame *frame,
 		    struct facts *facts);
+	bool live;
+	void (*seek)(struct source *source, size_t nr);
+	int (*find)(struct source *source, const char *text, size_t *nr);
+	size_t position;
+	size_t count;
+	bool ended;
 };
 
 /**

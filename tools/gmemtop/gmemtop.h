@@ -5,6 +5,7 @@
 #ifndef GMEMTOP_H
 #define GMEMTOP_H
 
+#include "conf.h"
 #include "view.h"
 
 /* Bounds of the interval. */
@@ -93,12 +94,14 @@ void csv_print(const struct view *view, bool header, FILE *out);
  * live_run() - show a view on the terminal until the user quits
  * @view: a view that was not refreshed yet
  * @settings: interval and number of refreshes
+ * @conf: where to keep what the user changes
  *
  * A signal that ends the program is delivered again once the terminal is
  * restored.
  *
  * Return: an exit code.
  */
-int live_run(struct view *view, const struct settings *settings);
+int live_run(struct view *view, const struct settings *settings,
+	     struct conf *conf);
 
 #endif /* GMEMTOP_H */

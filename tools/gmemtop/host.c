@@ -109,6 +109,7 @@ struct source *host_open(void)
 		return NULL;
 	}
 	host->source.read = host_read;
+	host->source.live = true;
 	host->sampler = gmem_sampler_open();
 	if (!host->sampler) {
 		free(host);

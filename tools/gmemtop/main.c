@@ -3,188 +3,61 @@
  * gmemtop: guest private memory, a row a VM.  Reads the command line, opens
  * the sampler and hands over to the live view or to batch mode.
  */
-#include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "export.h"
 #include "gmemtop.h"
+#include "options.h"
+#include "privilege.h"
+#include "verbs.h"
 
-/* gmemtop's options; the columns' keys are only known at run time. */
-struct arguments {
-	struct settings settings;
-	struct filter filter;
-	struct fields fields;
-	const char *cgroup;
-	int sort;
-	bool fields_seen;
-	bool batch;
-	bool json;
-	bool csv;
-	bool no_header;
-	bool debug;
-	bool help;
-	bool version;
+static const struct {
+	const char *name;
+	int (*run)(int argc, char **argv);
+} verbs[] = {
+	{ "export", export_main },
+	{ "record", record_main },
+	{ "replay", replay_main },
 };
 
-static int parse_fields(const char *name, const char *value, void *target)
+static int show(struct arguments *args, struct view *view)
 {
-	const char *bad;
+	struct conf conf;
 
-	switch (fields_parse(target, value, &bad)) {
-	case 0:
-		return 0;
-	case -ENOENT:
-		gmem_err("%s: no column is called '%.*s'; gmemtop --help lists them",
-			 name, (int)strcspn(bad, ","), bad);
-		break;
-	case -EEXIST:
-		gmem_err("%s: column '%.*s' is there twice; name it once", name,
-			 (int)strcspn(bad, ","), bad);
-		break;
-	default:
-		gmem_err("%s takes columns with commas between them, or all; not '%s'",
-			 name, value);
-	}
-	return -1;
-}
-
-static int check(const struct arguments *args)
-{
-	if (args->json && args->csv) {
-		gmem_err("--json and --csv exclude each other; give one");
-		return -1;
-	}
-	if (args->settings.once && args->settings.frames) {
-		gmem_err("--once and -n exclude each other; give one");
-		return -1;
-	}
-	if (args->cgroup && (args->cgroup[0] != '/' ||
-			     strlen(args->cgroup) >= VM_CGROUP_LEN)) {
-		gmem_err("--cgroup takes a path below the root of the hierarchy, such as /machine.slice, not '%s'",
-			 args->cgroup);
-		return -1;
-	}
-	return 0;
-}
-
-static void settle(struct arguments *args)
-{
-	struct settings *settings = &args->settings;
-
-	settings->header = !args->no_header;
-	if (args->json)
-		settings->format = FORMAT_JSON;
-	if (args->csv)
-		settings->format = FORMAT_CSV;
-	if (args->json || args->csv || settings->once)
-		args->batch = true;
-	if (args->cgroup)
-		strcpy(args->filter.cgroup, args->cgroup);
-	if (!args->fields_seen)
-		fields_first(&args->fields, args->batch && !args->csv ?
-			     NR_COLUMNS_BATCH : NR_COLUMNS_LIVE);
-}
-
-static int parse(struct arguments *args, int argc, char **argv)
-{
-	const struct gmem_option options[] = {
-		{ .name = "batch", .short_name = 'b', .type = GMEM_OPT_FLAG,
-		  .help = "print frames of plain text instead of the live view",
-		  .target = &args->batch },
-		{ .name = "json", .type = GMEM_OPT_FLAG,
-		  .help = "print a line of JSON a frame; implies -b",
-		  .target = &args->json },
-		{ .name = "csv", .type = GMEM_OPT_FLAG,
-		  .help = "print comma-separated values; implies -b",
-		  .target = &args->csv },
-		{ .name = "once", .type = GMEM_OPT_FLAG,
-		  .help = "print what is now, at once and without rates",
-		  .target = &args->settings.once },
-		{ .name = "frames", .short_name = 'n', .type = GMEM_OPT_UINT,
-		  .arg = "N", .help = "end after N frames",
-		  .target = &args->settings.frames,
-		  .min = 1, .max = FRAMES_MAX },
-		{ .name = "delay", .short_name = 'd', .type = GMEM_OPT_SECONDS,
-		  .arg = "SECS",
-		  .help = "seconds between frames, " INTERVAL_RANGE " (1)",
-		  .target = &args->settings.interval_ns,
-		  .min = INTERVAL_MIN_NS, .max = INTERVAL_MAX_NS },
-		{ .name = "vm", .type = GMEM_OPT_STRING, .arg = "VM",
-		  .help = "show only the VM of this id or name",
-		  .target = &args->filter.vm },
-		{ .name = "cgroup", .type = GMEM_OPT_STRING, .arg = "PATH",
-		  .help = "show only VMs in this control group or below",
-		  .target = &args->cgroup },
-		{ .name = "fields", .type = GMEM_OPT_CUSTOM, .arg = "COLUMNS",
-		  .help = "columns to show, with commas between them, or all",
-		  .target = &args->fields, .parse = parse_fields,
-		  .seen = &args->fields_seen },
-		{ .name = "sort", .type = GMEM_OPT_CHOICE, .arg = "COLUMN",
-		  .help = "order of the VMs (conversions); one of",
-		  .target = &args->sort, .choices = column_keys() },
-		{ .name = "no-header", .type = GMEM_OPT_FLAG,
-		  .help = "print rows only",
-		  .target = &args->no_header },
-		{ .name = "debug", .type = GMEM_OPT_FLAG,
-		  .help = "show libbpf's messages",
-		  .target = &args->debug },
-		GMEM_OPTION_HELP(&args->help),
-		GMEM_OPTION_VERSION(&args->version),
-		{ .type = GMEM_OPT_END },
-	};
-	int words = gmem_parse_options(options, argc - 1, argv + 1);
-
-	if (words < 0)
-		return -1;
-	if (args->help) {
-		gmem_usage(stdout, "[OPTIONS] | export [OPTIONS]",
-			   "Shows the private memory of all KVM guests, a row a VM.",
-			   options);
-		return 0;
-	}
-	if (words > 0) {
-		gmem_err("unexpected argument '%s'; see gmemtop --help",
-			 argv[1]);
-		return -1;
-	}
-	return check(args);
+	if (args->batch)
+		return batch_run(view, &args->settings);
+	conf_load(&conf);
+	arguments_use_conf(args, view, &conf);
+	return live_run(view, &args->settings, &conf);
 }
 
 int main(int argc, char **argv)
 {
-	struct arguments args = {
-		.settings.interval_ns = 1000000000,
-		.sort = COLUMN_CONVERSIONS,
-	};
+	struct arguments args = ARGUMENTS_INIT;
+	int status = GMEM_EXIT_FAIL;
 	struct view view = {};
-	int status;
+	size_t i;
 
-	if (argc > 1 && !strcmp(argv[1], "export"))
-		return export_main(argc - 1, argv + 1);
-	if (parse(&args, argc, argv))
+	for (i = 0; argc > 1 && i < ARRAY_LEN(verbs); i++)
+		if (!strcmp(argv[1], verbs[i].name))
+			return verbs[i].run(argc - 1, argv + 1);
+	if (arguments_parse(&args, ARGUMENTS_LIVE, argc, argv) < 0)
 		return GMEM_EXIT_USAGE;
 	if (args.help || args.version) {
 		if (args.version && !args.help)
 			gmem_print_version();
 		return gmem_flush(stdout) ? GMEM_EXIT_FAIL : GMEM_EXIT_OK;
 	}
-	settle(&args);
-	if (!args.batch && (!isatty(STDOUT_FILENO) || !isatty(STDIN_FILENO))) {
-		gmem_err("%s is not a terminal; use -b for plain text or --json",
-			 isatty(STDOUT_FILENO) ? "stdin" : "stdout");
+	if (arguments_check_terminal(&args))
 		return GMEM_EXIT_USAGE;
-	}
 
 	gmem_libbpf_quiet(args.debug);
 	view.source = host_open();
 	if (!view.source)
 		return GMEM_EXIT_FAIL;
-	view.sort = args.sort;
-	view.fields = args.fields;
-	view.filter = args.filter;
-	status = args.batch ? batch_run(&view, &args.settings) :
-			      live_run(&view, &args.settings);
+	arguments_use(&args, &view);
+	if (!privilege_drop())
+		status = show(&args, &view);
 	view_free(&view);
 	host_close(view.source);
 	return status;

@@ -1,0 +1,314 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The details that gmemtop shows of one VM, on a machine of two NUMA nodes.
+# Guests are stopped where numbers are compared.
+
+load gmemtop.bash
+
+setup_file()
+{
+	start_guests --guest pingpong,name=abuser,mem=8M,rate=50 \
+		--guest steady,name=steady,mem=16M,rate=5 \
+		--guest idle,name=idle,mem=32M
+}
+
+teardown_file()
+{
+	end_guests
+}
+
+# Opens page $2 of the guest named $1, in a terminal without UTF-8.
+open_page()
+{
+	start_live "LC_ALL=C ${3-}" 80 24 "--vm $1"
+	wait_screen " $1 "
+	press Enter
+	wait_screen "^VM [0-9]+  $1 "
+	[ "$2" = 1 ] || press "$2"
+}
+
+leave()
+{
+	press Escape
+	wait_screen '^ +ID +PID NAME'
+	press q
+	wait_screen '^status 0'
+}
+
+programs()
+{
+	"$build/bpftool" prog show | grep -c -E "name ($1) "
+}
+
+@test "details: every counter is the one of JSON" {
+	pid=$(pid_of abuser)
+	kill -STOP "$pid"
+	sample 0.1
+	open_page abuser 1
+	wait_screen '^private +8.00M'
+	# Both columns, by key.
+	shown=$(screen | sed -n '4,23p' | cut -c1-40; screen | sed -n '4,23p' | cut -c41-)
+	kill -CONT "$pid"
+	n=0
+	while read -r key value; do
+		[ -n "$key" ] || continue
+		case $key in
+		faults) want=$(of_pid "$pid" '.faults_vcpu + .faults_prefault + .faults_populate + .faults_fallocate') ;;
+		invalidations) want=$(of_pid "$pid" '[to_entries[] | select(.key | startswith("invalidations_")).value] | add') ;;
+		denied) want=$(of_pid "$pid" '.faults_denied + .conversions_denied') ;;
+		delayed) want="0.0 ms" ;;
+		to_private | to_shared) want=$(of_pid "$pid" ".pages_$key") ;;
+		allocated | freed) want=$(of_pid "$pid" ".${key}_pages") ;;
+		vcpus) want=1 ;;
+		attributes)
+			want=$(of_pid "$pid" .attribute_bytes | awk '{ print $1 < 999.5 ? $1 "B" : sprintf("%.2fK", $1 / 1024) }')
+			;;
+		private | populated | stale | rss | total | size)
+			# Shown in units that three digits fit; compare in KiB.
+			want=$(of_pid "$pid" ".${key}_pages * 4")
+			value=$(awk -v v="$value" -v w="$want" 'BEGIN {
+				u = substr(v, length(v)); f = u == "K" ? 1 : u == "M" ? 1024 : 1048576
+				d = v * f - w; print (d < 0 ? -d : d) <= f / 200 + w / 100 ? w : v }')
+			;;
+		*) want=$(of_pid "$pid" ".$key") ;;
+		esac
+		[ "$value" = "$want" ] || { echo "$key: $value instead of $want"; return 1; }
+		n=$((n + 1))
+	done <<<"$shown"
+	[ "$n" -ge 28 ]
+	leave
+}
+
+@test "details: latencies are of the conversions that happened meanwhile" {
+	pid=$(pid_of abuser)
+	kill -STOP "$pid"
+	open_page abuser 2
+	wait_screen '^Faults: 0 +Conversions: 0$'
+	[ "$(programs 'on_fault|on_convert|on_verdict')" -eq 3 ]
+	sample 0.1
+	before=$(of_pid "$pid" .conversions)
+	faults=$(of_pid "$pid" .faults_vcpu)
+	kill -CONT "$pid"
+	wait_screen '^Faults: [1-9][0-9]+ +Conversions: [1-9][0-9]+'
+	kill -STOP "$pid"
+	sample 0.1
+	wait_screen "^Faults: $(($(of_pid "$pid" .faults_vcpu) - faults)) +Conversions: $(($(of_pid "$pid" .conversions) - before))$"
+	kill -CONT "$pid"
+	press z
+	wait_screen FROZEN
+	shown=$(screen)
+	count=$(sed -n 's/.*Conversions: \([0-9]*\)$/\1/p' <<<"$shown")
+	# The bars of the right half add up to their number.
+	sum=$(sed -n '6,23p' <<<"$shown" | cut -c41- | awk '$1 == "<" { s += $4 } $1 ~ /^<[0-9]/ { s += $3 } END { print s }')
+	[ "$sum" -eq "$count" ]
+	percentiles=$(sed -n 5p <<<"$shown" | cut -c41-)
+	[[ $percentiles =~ ^p50\ [1-9][0-9.]*\ [um]s,\ p90\ [1-9][0-9.]*\ [um]?s,\ p99\ [1-9][0-9.]*\ [um]?s ]]
+	press z
+	leave
+	[ "$(programs 'on_fault|on_convert|on_verdict')" -eq 0 ]
+}
+
+@test "details: the table attaches nothing, and a page only while it is shown" {
+	open_page steady 1
+	[ "$(programs 'on_fault|on_convert|on_verdict|read_map')" -eq 0 ]
+	press 3
+	wait_screen 'conversions and verdicts since'
+	[ "$(programs 'on_fault|on_convert|on_verdict')" -eq 3 ]
+	press 5
+	wait_screen 'a cell, to 0x'
+	[ "$(programs 'on_fault|on_convert|on_verdict')" -eq 0 ]
+	[ "$(programs read_map)" -eq 1 ]
+	press 1
+	wait_screen '^private '
+	[ "$(programs 'on_convert|read_map')" -eq 0 ]
+	leave
+}
+
+@test "details: events name the policy and what it said" {
+	pid=$(pid_of abuser)
+	open_page abuser 3
+	wait_screen ' s ago  gfn 0x[0-9a-f]+-0x[0-9a-f]+ to (private|shared), 1 changed, [0-9.]+ [um]?s'
+	"$gmempolicy" attach ratelimit --pid "$pid" --set rate=1 --set burst=1 --set action=deny
+	wait_screen ' s ago  ratelimit denied a conversion: EBUSY$'
+	"$gmempolicy" detach --all
+	"$gmempolicy" attach ratelimit --pid "$pid" --set rate=5 --set burst=1 --set action=delay
+	wait_screen ' s ago  ratelimit delayed a conversion by [0-9.]+ [um]?s$'
+	"$gmempolicy" detach --all
+	leave
+}
+
+@test "details: memslots and guest_memfds are those of /proc and of JSON" {
+	pid=$(pid_of steady)
+	open_page steady 4
+	wait_screen '^ SLOT GFNS '
+	wait_screen 'inode'
+	row=$(screen | grep inode)
+	inode=$(find -L "/proc/$pid/fd" -maxdepth 1 -printf '%p %i\n' 2>/dev/null |
+		while read -r fd i; do
+			[[ $(readlink "$fd") != *gmem* ]] || echo "$i"
+		done)
+	read -r _ gfns size _ shown_inode at file populated <<<"$row"
+	[ "$shown_inode" = "$inode" ]
+	[ "$gfns" = 0x100000-0x100fff ]
+	[ "$size $at $file" = "16.0M 0 16.0M" ]
+	[ "$populated" = 16.0M ]
+	leave
+}
+
+# Unevictable pages of node $1, in KiB: guest_memfd's are among them.
+unevictable()
+{
+	awk '/Unevictable:/ { print $4 }' "/sys/devices/system/node/node$1/meminfo"
+}
+
+@test "details: memory by NUMA node is where the kernel counts it" {
+	[ -d /sys/devices/system/node/node1 ] || skip "one node; tests/suites gives two"
+	for node in 0 1; do
+		before=$(unevictable 0),$(unevictable 1)
+		taskset -c "$(cat /sys/devices/system/node/node$node/cpulist)" \
+			"$gmemload" steady --name "on$node" --mem 24M --rate 20 \
+			--pidfile pids --json /dev/null 3>&- &
+		mine=$!
+		wait_for 60 test -s pids
+		populated()
+		{
+			[ "$("$gmemtop" --once --no-header --vm "on$node" --fields populated)" = 24.0M ]
+		}
+		wait_for 60 populated
+		open_page "on$node" 4
+		wait_screen "^Populated by NUMA node: .*node$node [0-9.]+M"
+		line=$(screen | grep '^Populated by')
+		kib=$(sed -n "s/.*node$node \([0-9.]*\)M.*/\1 1024/p" <<<"$line" | awk '{ print int($1 * $2) }')
+		# All but a little is on the node that its guest ran on.
+		[ "$kib" -gt $((22 * 1024)) ]
+		delta=$(($(unevictable $node) - $(cut -d, -f $((node + 1)) <<<"$before")))
+		[ $((delta - kib)) -lt 2048 ] && [ $((kib - delta)) -lt 2048 ]
+		leave
+		tmux -L "$session" kill-server
+		session=$session-$node
+		end "$mine"
+		mine=
+		rm pids
+	done
+}
+
+@test "details: the map draws what is private, shared, populated and stale" {
+	# 16 MiB, all private and there: in cells of 16 KiB, 1024 of them.
+	open_page steady 5
+	wait_screen '^from gfn 0x0, .* a cell, to 0x100fff$'
+	press n n n n n
+	wait_screen '^from gfn 0x100000, 16K a cell'
+	[ "$(screen | sed -n '5,21p' | tr -cd '#' | wc -c)" -eq 1024 ]
+	wait_screen '^gfn 0x100000-0x100003: private 16K, shared 0K, populated 16K, stale 0K'
+	press Right Right Down
+	wait_screen '^gfn 0x100148-0x10014b: private 16K'
+	press +
+	wait_screen '^from gfn 0x[0-9a-f]+, 4K a cell'
+	wait_screen '^gfn 0x100148-0x100148: private 4K, shared 0K, populated 4K'
+	press - -
+	wait_screen ', 64K a cell'
+	press a
+	wait_screen '^from gfn 0x0, '
+	leave
+}
+
+@test "details: the map is live, and shows memory that is not there or stale" {
+	pid=$(pid_of idle)
+	open_page idle 5
+	wait_screen '^from gfn 0x0, .* a cell, to 0x101fff$'
+	press n n n n n
+	wait_screen '^from gfn 0x100000, 32K a cell'
+	wait_screen 'private 32K, shared 0K, populated 0K, stale 0K'
+	[ "$(screen | sed -n '5,21p' | tr -cd . | wc -c)" -eq 1024 ]
+	leave
+	tmux -L "$session" kill-server
+
+	# A conversion to shared leaves the page behind, until it is punched out.
+	session=$session-stale
+	"$gmemload" pingpong --name leaver --mem 4M --rate 3 --pidfile pids \
+		--json /dev/null 3>&- &
+	mine=$!
+	wait_for 60 test -s pids
+	pid=$(sed -n 's/^leaver //p' pids)
+	stale()
+	{
+		kill -CONT "$pid"
+		sleep 0.2
+		kill -STOP "$pid"
+		sample 0.01
+		[ "$(of_pid "$pid" .stale_pages)" -gt 0 ]
+	}
+	wait_for 60 stale
+	open_page leaver 5
+	press n n n n n
+	wait_screen '^from gfn 0x100000, 4K a cell'
+	[ "$(screen | sed -n '5,21p' | tr -cd '!' | wc -c)" -eq "$(of_pid "$pid" .stale_pages)" ]
+	[ "$(screen | sed -n '5,21p' | tr -cd '.:+#' | wc -c)" -eq "$(of_pid "$pid" .private_pages)" ]
+	kill -CONT "$pid"
+	leave
+}
+
+@test "details: a monitor that dies while its details are open" {
+	for page in 1 2 3 4 5; do
+		session=gmemtop-$$-gone-$page
+		rm -f pids
+		"$gmemload" pingpong --name mayfly --mem 4M --rate 20 --pidfile pids \
+			--json /dev/null 3>&- &
+		mine=$!
+		wait_for 60 test -s pids
+		pid=$(sed -n 's/^mayfly //p' pids)
+		open_page mayfly "$page"
+		sleep 1
+		kill -KILL "$pid"
+		wait_screen '^VM [0-9]+  mayfly .* GONE'
+		press 4
+		wait_screen '^VM [0-9]+  mayfly .* GONE'
+		press Escape
+		wait_screen 'No VM passes the filter'
+		press q
+		wait_screen '^status 0'
+		wait_screen '^icanon'
+		tmux -L "$session" kill-server
+		end "$mine"
+		mine=
+	done
+}
+
+@test "details: a hostile name, cgroup and size of the screen" {
+	mkdir "/sys/fs/cgroup/"$'evil\e[31m'
+	start_vms 1 $'\e[2Jevil\n' "/"$'evil\e[31m'
+	id=$(sample 0.1; of_pid "$pid" .id)
+	start_live "LC_ALL=C" 80 24 "--vm $id"
+	wait_screen '\?\[2Jevil\?'
+	press Enter
+	wait_screen '^VM [0-9]+  \?\[2Jevil\? '
+	wait_screen '^cgroup /evil\?\[31m'
+	press 5
+	wait_screen 'No memslot is in this window'
+	for size in "20 5" "1 1" "200 50" "80 24"; do
+		# shellcheck disable=SC2086
+		set -- $size
+		tmux -L "$session" resize-window -x "$1" -y "$2"
+		sleep 0.5
+		press 4
+		press 5
+	done
+	wait_screen 'No memslot is in this window'
+	leave
+	end "$pid"
+	rmdir "/sys/fs/cgroup/"$'evil\e[31m'
+}
+
+@test "details: without root, CAP_BPF and CAP_PERFMON suffice, and are all that is kept" {
+	[ ! -e /sys/kernel/btf/kvm ] || skip "KVM is a module: takes CAP_SYS_ADMIN"
+	open_page steady 2
+	pid=$(pgrep -x gmemtop)
+	[ "$(awk '/^CapEff/ { print $2 }' "/proc/$pid/status")" = 000000c000000000 ]
+	[ "$(awk '/^CapPrm/ { print $2 }' "/proc/$pid/status")" = 000000c000000000 ]
+	[ "$(awk '/^NoNewPrivs/ { print $2 }' "/proc/$pid/status")" = 1 ]
+	wait_screen '^Faults: '
+	press 5
+	wait_screen ' a cell, to 0x'
+	leave
+}

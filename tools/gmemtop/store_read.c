@@ -1,0 +1,503 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Reads recordings; see store.h for what is in them.  Nothing in a file is
+ * trusted: every length is checked against what is there.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zlib.h>
+#include <zstd.h>
+
+#include "columns.h"
+#include "store.h"
+
+/* A part that unpacks to more is not ours. */
+#define PART_MAX	(1ULL << 30)
+#define POLICIES_MAX	GMEM_POLICIES_MAX
+
+/* Where a frame is: its part, and its place in what that unpacks to. */
+struct place {
+	size_t part;
+	size_t at;
+	size_t len;
+	uint64_t real_ns;
+};
+
+struct store_reader {
+	char *path;
+	const char *file;
+	size_t file_len;
+	ZSTD_DCtx *zstd;
+	size_t *parts;
+	size_t nr_parts;
+	struct place *frames;
+	size_t nr_frames;
+	uint64_t damage;
+	/* The part that is unpacked, -1 for none, and its columns. */
+	ssize_t unpacked;
+	char *data;
+	size_t len;
+	size_t room;
+	int fields[NR_COLUMNS * 2];
+	int nr_fields;
+};
+
+struct cursor {
+	const char *at;
+	const char *end;
+};
+
+static bool take(struct cursor *c, void *dst, size_t len)
+{
+	if ((size_t)(c->end - c->at) < len)
+		return false;
+	memcpy(dst, c->at, len);
+	c->at += len;
+	return true;
+}
+
+static bool take_u64(struct cursor *c, uint64_t *value)
+{
+	return take(c, value, sizeof(*value));
+}
+
+static bool take_text(struct cursor *c, char *dst, size_t size)
+{
+	char raw[512];
+	uint32_t len;
+
+	if (!take(c, &len, sizeof(len)) || len >= sizeof(raw) ||
+	    !take(c, raw, len))
+		return false;
+	raw[len] = '\0';
+	gmem_printable(dst, size, raw);
+	return true;
+}
+
+/* The next record of what is unpacked; false at the end or if it is damaged. */
+static bool next_record(const struct store_reader *reader, size_t *at,
+			struct cursor *record)
+{
+	uint32_t head[2];
+
+	if (reader->len - *at < sizeof(head))
+		return false;
+	memcpy(head, reader->data + *at, sizeof(head));
+	if (head[0] > STORE_RECORD_MAX ||
+	    head[0] > reader->len - *at - sizeof(head))
+		return false;
+	record->at = reader->data + *at + sizeof(head);
+	record->end = record->at + head[0];
+	*at += sizeof(head) + head[0];
+	return crc32(0, (const Bytef *)record->at, head[0]) == head[1];
+}
+
+/* Which columns the frames of this part have; -1 for one of another version. */
+static bool read_header(struct store_reader *reader, struct cursor header)
+{
+	size_t len = strlen(STORE_MAGIC);
+	int c;
+
+	if ((size_t)(header.end - header.at) < len ||
+	    memcmp(header.at, STORE_MAGIC, len))
+		return false;
+	header.at += len;
+	reader->nr_fields = 0;
+	while (header.at < header.end) {
+		const char *nl = memchr(header.at, '\n', header.end - header.at);
+		int found = -1;
+
+		if (!nl || reader->nr_fields == (int)ARRAY_LEN(reader->fields))
+			return false;
+		for (c = 0; c < NR_COLUMNS; c++)
+			if (column_is_stored(&columns[c]) &&
+			    strlen(columns[c].json) == (size_t)(nl - header.at) &&
+			    !memcmp(columns[c].json, header.at, nl - header.at))
+				found = c;
+		reader->fields[reader->nr_fields++] = found;
+		header.at = nl + 1;
+	}
+	return true;
+}
+
+static bool make_room(struct store_reader *reader)
+{
+	size_t room = reader->room ? reader->room * 2 : 1 << 20;
+	char *p;
+
+	if (reader->len < reader->room)
+		return true;
+	p = room <= PART_MAX ? realloc(reader->data, room) : NULL;
+	if (!p)
+		return false;
+	reader->data = p;
+	reader->room = room;
+	return true;
+}
+
+/*
+ * Unpacks the part at @offset as far as it goes, from @step bytes at a time.
+ * Returns where it ends in the file; 0 if it is damaged.  A part that is cut
+ * short ends with the file.
+ */
+static size_t unpack_by(struct store_reader *reader, size_t offset, size_t step)
+{
+	ZSTD_inBuffer in = { reader->file, offset, offset };
+	size_t left = 1, before;
+
+	reader->len = 0;
+	ZSTD_DCtx_reset(reader->zstd, ZSTD_reset_session_only);
+	while (left) {
+		ZSTD_outBuffer out;
+
+		if (!make_room(reader))
+			return 0;
+		out = (ZSTD_outBuffer) { reader->data, reader->room,
+					 reader->len };
+		before = in.pos;
+		if (in.pos == in.size)
+			in.size += step < reader->file_len - in.size ?
+				   step : reader->file_len - in.size;
+		left = ZSTD_decompressStream(reader->zstd, &out, &in);
+		if (ZSTD_isError(left))
+			return 0;
+		/* No more to read, and nothing that comes out either. */
+		if (in.pos == before && out.pos == reader->len &&
+		    in.pos == reader->file_len)
+			break;
+		reader->len = out.pos;
+	}
+	return in.pos;
+}
+
+static size_t unpack(struct store_reader *reader, size_t offset)
+{
+	size_t end = unpack_by(reader, offset, SIZE_MAX);
+
+	/* In small steps, zstd gives out all that comes before the damage. */
+	return end ? end : unpack_by(reader, offset, 1);
+}
+
+static bool add_frame(struct store_reader *reader, const struct place *place)
+{
+	struct place *frames;
+
+	/* Powers of two: grow when the number is one. */
+	if (!(reader->nr_frames & (reader->nr_frames - 1))) {
+		size_t room = reader->nr_frames ? reader->nr_frames * 2 : 64;
+
+		frames = reallocarray(reader->frames, room, sizeof(*frames));
+		if (!frames)
+			return false;
+		reader->frames = frames;
+	}
+	reader->frames[reader->nr_frames++] = *place;
+	return true;
+}
+
+static bool add_part(struct store_reader *reader, size_t offset)
+{
+	size_t *parts = reallocarray(reader->parts, reader->nr_parts + 1,
+				     sizeof(*parts));
+
+	if (!parts)
+		return false;
+	reader->parts = parts;
+	reader->parts[reader->nr_parts++] = offset;
+	return true;
+}
+
+/* Notes the frames of the part that is unpacked; false if it is damaged. */
+static bool index_part(struct store_reader *reader, bool last, bool *memory)
+{
+	struct place place = { .part = reader->nr_parts - 1 };
+	struct cursor record;
+	size_t at = 0, before;
+
+	if (!next_record(reader, &at, &record))
+		return last && !reader->len;
+	if (!read_header(reader, record))
+		return false;
+	while (at < reader->len) {
+		uint64_t time_ns;
+
+		before = at;
+		if (!next_record(reader, &at, &record))
+			/* The writer was killed, unless more was to follow. */
+			return last && at == before;
+		place.at = record.at - reader->data;
+		place.len = record.end - record.at;
+		if (!take_u64(&record, &time_ns) ||
+		    !take_u64(&record, &place.real_ns))
+			return false;
+		if (!add_frame(reader, &place)) {
+			*memory = false;
+			return false;
+		}
+	}
+	return true;
+}
+
+static int index_file(struct store_reader *reader)
+{
+	size_t offset = 0, end;
+	bool memory = true;
+
+	while (offset < reader->file_len) {
+		if (!add_part(reader, offset))
+			return -ENOMEM;
+		end = unpack(reader, offset);
+		/* Of a damaged part, what comes before the damage is good. */
+		if (!index_part(reader, end == reader->file_len || !end,
+				&memory) || !end) {
+			if (!memory)
+				return -ENOMEM;
+			reader->damage = offset ? offset : 1;
+			break;
+		}
+		offset = end;
+	}
+	reader->unpacked = -1;
+	return reader->nr_frames ? 0 : -EINVAL;
+}
+
+static int map_file(struct store_reader *reader)
+{
+	struct stat st;
+	void *file;
+	int fd, err = 0;
+
+	fd = open(reader->path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st)) {
+		err = -errno;
+	} else if (!S_ISREG(st.st_mode) || !st.st_size) {
+		err = -EINVAL;
+	} else {
+		file = mmap(NULL, st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+		if (file == MAP_FAILED) {
+			err = -errno;
+		} else {
+			reader->file = file;
+			reader->file_len = st.st_size;
+		}
+	}
+	close(fd);
+	return err;
+}
+
+struct store_reader *store_open(const char *path)
+{
+	struct store_reader *reader = calloc(1, sizeof(*reader));
+	int err = -ENOMEM;
+
+	if (reader) {
+		reader->path = strdup(path);
+		reader->zstd = ZSTD_createDCtx();
+	}
+	if (reader && reader->path && reader->zstd) {
+		err = map_file(reader);
+		if (!err)
+			err = index_file(reader);
+	}
+	if (!err)
+		return reader;
+	if (err == -EINVAL)
+		gmem_err("%s is not a recording, or has no frame; gmemtop record makes one",
+			 path);
+	else
+		gmem_err("cannot read %s: %s", path, strerror(-err));
+	store_close(reader);
+	errno = -err;
+	return NULL;
+}
+
+bool store_is_recording(const char *path)
+{
+	static const unsigned char zstd_magic[4] = { 0x28, 0xb5, 0x2f, 0xfd };
+	unsigned char magic[4];
+	bool is = false;
+	FILE *f = fopen(path, "re");
+
+	if (f) {
+		is = fread(magic, sizeof(magic), 1, f) == 1 &&
+		     !memcmp(magic, zstd_magic, sizeof(magic));
+		fclose(f);
+	}
+	return is;
+}
+
+size_t store_nr_frames(const struct store_reader *reader)
+{
+	return reader->nr_frames;
+}
+
+uint64_t store_damage(const struct store_reader *reader)
+{
+	return reader->damage;
+}
+
+uint64_t store_time(const struct store_reader *reader, size_t nr)
+{
+	return reader->frames[nr].real_ns;
+}
+
+static void set_counter(struct gmem_vm_sample *vm, int column, uint64_t value)
+{
+	if (column >= 0)
+		memcpy((char *)vm + columns[column].offset, &value,
+		       sizeof(value));
+}
+
+static bool parse_vm(const struct store_reader *reader, struct cursor *c,
+		     struct gmem_vm_sample *vm)
+{
+	uint64_t value;
+	int i;
+
+	if (!take(c, &vm->pid, sizeof(vm->pid)) ||
+	    !take(c, &vm->nr_vcpus, sizeof(vm->nr_vcpus)))
+		return false;
+	for (i = 0; i < reader->nr_fields; i++) {
+		if (!take_u64(c, &value))
+			return false;
+		set_counter(vm, reader->fields[i], value);
+	}
+	return true;
+}
+
+static bool grow(void **items, size_t *room, size_t nr, size_t size)
+{
+	void *p;
+
+	if (nr <= *room)
+		return true;
+	p = reallocarray(*items, nr, size);
+	if (!p)
+		return false;
+	*items = p;
+	*room = nr;
+	return true;
+}
+
+/* Its names follow each VM, and ids must be known before facts are kept. */
+static bool parse_vms(const struct store_reader *reader, struct cursor *c,
+		      struct frame *frame, struct facts *facts)
+{
+	char name[VM_NAME_LEN], cgroup[VM_CGROUP_LEN];
+	struct cursor again = *c;
+	struct gmem_vm_sample *vms = frame->vms.vms;
+	size_t i, nr = frame->vms.nr_vms;
+
+	memset(vms, 0, nr * sizeof(*vms));
+	for (i = 0; i < nr; i++) {
+		if (!parse_vm(reader, c, &vms[i]) ||
+		    !take_text(c, name, sizeof(name)) ||
+		    !take_text(c, cgroup, sizeof(cgroup)))
+			return false;
+		/* Everything relies on their order. */
+		if (i && vms[i].vm_id <= vms[i - 1].vm_id)
+			return false;
+	}
+	if (facts_keep(facts, &vms->vm_id, sizeof(*vms), nr))
+		return false;
+	for (i = 0; i < nr; i++) {
+		struct gmem_vm_sample scratch;
+
+		parse_vm(reader, &again, &scratch);
+		take_text(&again, facts->vm[i].name, VM_NAME_LEN);
+		take_text(&again, facts->vm[i].cgroup, VM_CGROUP_LEN);
+	}
+	return true;
+}
+
+static bool parse_policies(struct cursor *c, struct gmem_policies *policies,
+			   size_t size)
+{
+	size_t i;
+
+	/* Another version's struct: better no policies than wrong ones. */
+	if (size != sizeof(*policies->policies))
+		policies->nr = 0;
+	for (i = 0; i < policies->nr; i++) {
+		struct gmem_policy_sample *p = &policies->policies[i];
+
+		if (!take(c, p, sizeof(*p)))
+			return false;
+		p->name[sizeof(p->name) - 1] = '\0';
+	}
+	return true;
+}
+
+static bool parse_frame(const struct store_reader *reader, struct cursor *c,
+			struct frame *frame, struct facts *facts)
+{
+	uint64_t enabled, nr_vms, nr_policies, policy_size;
+
+	if (!take_u64(c, &frame->time_ns) || !take_u64(c, &frame->real_ns) ||
+	    !take_u64(c, &frame->host_pages) || !take_u64(c, &enabled) ||
+	    !take_u64(c, &nr_vms) || !take_u64(c, &nr_policies) ||
+	    !take_u64(c, &policy_size) || nr_vms > GMEM_VMS_MAX ||
+	    nr_policies > POLICIES_MAX)
+		return false;
+	if (!grow((void **)&frame->vms.vms, &frame->vms.room, nr_vms + 1,
+		  sizeof(*frame->vms.vms)) ||
+	    !grow((void **)&frame->policies.policies, &frame->policies.room,
+		  nr_policies + 1, sizeof(*frame->policies.policies)))
+		return false;
+	frame->policies_enabled = (int64_t)enabled;
+	frame->vms.nr_vms = nr_vms;
+	frame->vms.time_ns = frame->time_ns;
+	frame->policies.nr = nr_policies;
+	return parse_vms(reader, c, frame, facts) &&
+	       parse_policies(c, &frame->policies, policy_size);
+}
+
+int store_read(struct store_reader *reader, size_t nr, struct frame *frame,
+	       struct facts *facts)
+{
+	const struct place *place = &reader->frames[nr];
+	struct cursor header, c;
+	size_t at = 0;
+	bool ok = true;
+
+	if (reader->unpacked != (ssize_t)place->part) {
+		unpack(reader, reader->parts[place->part]);
+		ok = next_record(reader, &at, &header) &&
+		     read_header(reader, header);
+		reader->unpacked = ok ? (ssize_t)place->part : -1;
+	}
+	if (ok && place->at + place->len <= reader->len) {
+		c.at = reader->data + place->at;
+		c.end = c.at + place->len;
+		if (parse_frame(reader, &c, frame, facts))
+			return 0;
+	}
+	/* Its checksum was right, so somebody wrote it that way, or just now. */
+	gmem_err("frame %zu of %s makes no sense; record it again", nr + 1,
+		 reader->path);
+	frame->vms.nr_vms = 0;
+	frame->policies.nr = 0;
+	return -EINVAL;
+}
+
+void store_close(struct store_reader *reader)
+{
+	if (!reader)
+		return;
+	if (reader->file)
+		munmap((void *)reader->file, reader->file_len);
+	ZSTD_freeDCtx(reader->zstd);
+	free(reader->parts);
+	free(reader->frames);
+	free(reader->data);
+	free(reader->path);
+	free(reader);
+}
