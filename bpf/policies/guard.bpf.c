@@ -100,7 +100,10 @@ void BPF_PROG(guard_vm_init, struct kvm *kvm)
 		return;
 	vm->born = bpf_ktime_get_ns();
 	pingpong_init(&vm->toggles);
-	fragment_init(&vm->fragment, kvm);
+	/* What VMs share cannot say which memory is whose. */
+	vm = gmem_vm_state_own(vms, kvm);
+	if (vm)
+		fragment_init(&vm->fragment, kvm);
 }
 
 SEC("struct_ops.s/vm_exit")

@@ -733,6 +733,33 @@ static bool run_boot(void)
 	return ok;
 }
 
+/* In its grace period sharedcap lets a guest share anything, and no more then. */
+static bool run_grace(void)
+{
+	const char *const specs[] = { "steady", "churn", "fragment,rate=400" };
+	struct test_policy cap = policy_attach("sharedcap", "grace=6 shared=4", 0);
+	struct stretch in, after;
+	double shared;
+	bool ok = true;
+
+	start_guests(specs);
+	run_for(&in, 4, SHARED);
+	ok &= check(in.most[ABUSER] > 4.5 && !denied(&in, ABUSER),
+		    "in its grace it shared %.1f MiB and was denied %ju times",
+		    in.most[ABUSER], (uintmax_t)denied(&in, ABUSER));
+	sleep_for(2.5);
+	run_for(&after, 2, SHARED);
+	shared = level(&after.begin.vm[ABUSER], SHARED);
+	ok &= check(after.most[ABUSER] == shared && denied(&after, ABUSER),
+		    "after it went from %.1f to %.1f MiB and was denied %ju times",
+		    shared, after.most[ABUSER],
+		    (uintmax_t)denied(&after, ABUSER));
+	ok &= check(stop_guests(), "a guest failed");
+	policy_detach(&cap);
+
+	return ok;
+}
+
 /* What the maps of audit hold of an abuser. */
 static bool run_audit(void)
 {
@@ -808,6 +835,7 @@ static const struct {
 	bool (*run)(void);
 } others[] = {
 	{ "a boot-like burst passes guard untouched", run_boot },
+	{ "sharedcap lets a guest boot first", run_grace },
 	{ "audit allows everything and records what is above a threshold", run_audit },
 	{ "a guest that works hard loses nothing to guard", run_alone },
 };

@@ -14,12 +14,15 @@
 
 #include "kselftest.h"
 
+/* gmem_test.h has one for its harness. */
+#ifndef MUST
 #define MUST(condition, fmt, ...)					\
 	do {								\
 		if (!(condition))					\
 			ksft_exit_fail_msg("%s:%d: " fmt "\n", __func__,	\
 					   __LINE__, ##__VA_ARGS__);	\
 	} while (0)
+#endif
 
 struct test_policy {
 	struct bpf_object *bpf;
@@ -34,7 +37,8 @@ static inline struct bpf_map *policy_ops(struct bpf_object *bpf)
 		if (bpf_map__type(map) == BPF_MAP_TYPE_STRUCT_OPS)
 			return map;
 	}
-	ksft_exit_fail_msg("no struct_ops in %s\n", bpf_object__name(bpf));
+	MUST(false, "no struct_ops in %s", bpf_object__name(bpf));
+	return NULL;
 }
 
 /* Stores a number where BTF says that the member of this name is. */
@@ -52,7 +56,7 @@ static inline void policy_store(const struct btf *btf, uint32_t id, char *at,
 			return;
 		}
 	}
-	ksft_exit_fail_msg("no member %s\n", name);
+	MUST(false, "no member %s", name);
 }
 
 static inline void policy_set(struct bpf_object *bpf, const char *name,
