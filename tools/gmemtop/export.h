@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The parts of "gmemtop export": what is said (export_text.c), over HTTP
- * (export_http.c) or in a file (export_file.c), and as whom (export_user.c).
+ * (export_http.c, export_listen.c) or in a file (export_file.c), and as whom
+ * (export_user.c).
  */
 #ifndef GMEMTOP_EXPORT_H
 #define GMEMTOP_EXPORT_H
