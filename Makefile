@@ -149,6 +149,21 @@ $(B)/policies/policies.inc: $(wildcard bpf/policies) Makefile
 
 $(B)/obj/tools/gmempolicy/policies.o: $(B)/policies/policies.inc $(POLICIES:%=$(B)/bpf/%.bpf.o)
 
+# And what "gmempolicy new" writes: the headers a policy is built with.
+NEW_HEADERS = $(filter-out %/gmem_abi.h %/gmem_watch.h,$(sort $(wildcard bpf/include/*.h)))
+NEW_LIBBPF = bpf_helpers.h bpf_helper_defs.h bpf_tracing.h bpf_core_read.h
+
+$(B)/policies/headers.inc: $(wildcard bpf/include) Makefile
+	@mkdir -p $(@D)
+	$(call step,GEN)
+	$(Q)for h in $(NEW_HEADERS:bpf/include/%=%); do \
+		echo "HEADER($${h//./_}, \"bpf/include/$$h\", \"$$h\")"; done >$@
+	$(Q)for h in $(NEW_LIBBPF); do \
+		echo "HEADER($${h//./_}, \"$(B)/libbpf/include/bpf/$$h\", \"bpf/$$h\")"; done >>$@
+
+$(B)/obj/tools/gmempolicy/new.o: $(B)/policies/headers.inc $(NEW_HEADERS) $(LIBBPF_KEY) \
+	$(wildcard tools/gmempolicy/template/*)
+
 $(B)/gmempolicy: $(patsubst %.c,$(B)/obj/%.o,$(wildcard tools/gmempolicy/*.c)) $(LIB_OBJ)
 	$(call step,LINK)
 	$(Q)$(CC) $(CFLAGS) $^ -o $@ $(LIBBPF_LIBS) $$(pkg-config --libs json-c)

@@ -2,34 +2,45 @@
 /*
  * gmempolicy attach: puts a policy into force and pins it.
  *
- * All or nothing: until the pin is there, the link lives by a descriptor of
- * this process alone, so whatever ends the process ends the policy.  Making
- * the pin is the last step and one system call.
+ * For each VM it is all or nothing: until the pin is there, the link lives by a
+ * descriptor of this process alone, so whatever ends the process ends the
+ * policy.  Making the pin is the last step and one system call.  For several
+ * VMs the pins are made once all links are there.
  */
+#include <bpf/bpf.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "gmem_sample.h"
+#include "attach.h"
+#include "hold.h"
 #include "object.h"
 #include "pins.h"
+#include "scope.h"
+#include "table.h"
 #include "verbs.h"
 
 #define MAX_SETS	64
+#define FOR_MAX_NS	(366 * 24 * 3600 * 1000000000ULL)
 
 static struct {
 	uint64_t vm;
 	uint64_t pid;
+	const char *name;
+	const char *cgroup;
 	bool all;
-	bool has_vm, has_pid;
+	bool has_vm, has_pid, has_name, has_cgroup;
 
 	size_t nr_sets;
 	const char *sets[MAX_SETS];
 
 	int32_t priority;
+	bool has_priority;
 	bool audit;
+	uint64_t for_ns;
+	bool json;
 } args;
 
 static int parse_set(const char *name, const char *value, void *target)
@@ -59,6 +70,39 @@ static int parse_priority(const char *name, const char *value, void *target)
 	return -1;
 }
 
+static int parse_duration(const char *name, const char *value, void *target)
+{
+	static const struct {
+		char unit;
+		uint64_t seconds;
+	} units[] = {
+		{ 's', 1 }, { 'm', 60 }, { 'h', 3600 }, { 'd', 24 * 3600 },
+	};
+	size_t len = strlen(value), i;
+	uint64_t scale = 1, ns;
+	char digits[32];
+
+	for (i = 0; i < ARRAY_LEN(units) && len; i++) {
+		if (value[len - 1] != units[i].unit)
+			continue;
+		scale = units[i].seconds;
+		len--;
+		break;
+	}
+	if (len && len < sizeof(digits)) {
+		memcpy(digits, value, len);
+		digits[len] = '\0';
+		if (!gmem_parse_seconds(digits, &ns) && ns &&
+		    ns <= FOR_MAX_NS / scale) {
+			*(uint64_t *)target = ns * scale;
+			return 0;
+		}
+	}
+	gmem_err("%s takes a time of up to 366d, as 90s, 10m, 2h or 1d, not '%s'",
+		 name, value);
+	return -1;
+}
+
 const struct gmem_option attach_options[] = {
 	{ .name = "vm", .type = GMEM_OPT_UINT, .arg = "ID",
 	  .help = "scope: the VM with this id", .target = &args.vm,
@@ -66,6 +110,12 @@ const struct gmem_option attach_options[] = {
 	{ .name = "pid", .type = GMEM_OPT_UINT, .arg = "PID",
 	  .help = "scope: the one VM of this process", .target = &args.pid,
 	  .seen = &args.has_pid, .min = 1, .max = INT32_MAX },
+	{ .name = "name", .type = GMEM_OPT_STRING, .arg = "GLOB",
+	  .help = "scope: VMs there are whose name matches",
+	  .target = &args.name, .seen = &args.has_name },
+	{ .name = "cgroup", .type = GMEM_OPT_STRING, .arg = "PATH",
+	  .help = "scope: VMs there are in this cgroup or below",
+	  .target = &args.cgroup, .seen = &args.has_cgroup },
 	{ .name = "all", .type = GMEM_OPT_FLAG,
 	  .help = "scope: every VM, also those that start later",
 	  .target = &args.all },
@@ -74,87 +124,39 @@ const struct gmem_option attach_options[] = {
 	  .parse = parse_set },
 	{ .name = "priority", .type = GMEM_OPT_CUSTOM, .arg = "N",
 	  .help = "lower numbers are asked earlier; 0",
-	  .target = &args.priority, .parse = parse_priority },
+	  .target = &args.priority, .seen = &args.has_priority,
+	  .parse = parse_priority },
 	{ .name = "audit", .type = GMEM_OPT_FLAG,
 	  .help = "count what it would do, but do not enforce it",
 	  .target = &args.audit },
+	{ .name = "for", .type = GMEM_OPT_CUSTOM, .arg = "DURATION",
+	  .help = "detach by itself after 90s, 10m, 2h, 1d",
+	  .target = &args.for_ns, .parse = parse_duration },
+	{ .name = "json", .short_name = 'j', .type = GMEM_OPT_FLAG,
+	  .help = "print JSON", .target = &args.json },
 	VERB_OPTIONS
 };
 
-static int no_such_vm(uint64_t vm)
-{
-	gmem_err("no VM has the id %" PRIu64 "; gmemtop shows the ids there are",
-		 vm);
-	return -ESRCH;
-}
+/* ------------------------------------------------------------ building blocks */
 
-/* The only VM of a process.  Guessing which of several is meant is worse. */
-static int vm_of_pid(const struct gmem_sample *sample, uint64_t pid,
-		     uint64_t *vm)
+void attach_pin_name(char *dst, size_t size, const char *policy, uint64_t vm)
 {
-	char ids[200] = "";
-	size_t i, nr = 0, len = 0;
+	char *c;
 
-	for (i = 0; i < sample->nr_vms; i++) {
-		if (sample->vms[i].pid != pid)
-			continue;
-		*vm = sample->vms[i].vm_id;
-		nr++;
-		if (len < sizeof(ids))
-			len += snprintf(ids + len, sizeof(ids) - len,
-					" %" PRIu64, *vm);
-	}
-	if (nr == 1)
-		return 0;
-	if (nr) {
-		gmem_err("process %" PRIu64 " has %zu VMs; choose one with --vm:%s",
-			 pid, nr, ids);
-		return -ENOTUNIQ;
-	}
-	if (kill(pid, 0) && errno == ESRCH)
-		gmem_err("no process has the id %" PRIu64 "; gmemtop shows the ids there are",
-			 pid);
+	if (vm)
+		snprintf(dst, size, "%s-vm%" PRIu64, policy, vm);
 	else
-		gmem_err("process %" PRIu64 " has no VM; gmemtop shows those that have one",
-			 pid);
-	return -ESRCH;
+		snprintf(dst, size, "%s-all", policy);
+	/* The BPF file system takes no dots. */
+	for (c = dst; *c; c++)
+		*c = *c == '.' ? '_' : *c;
 }
 
-/* Finds the VM that the options name; 0 stands for all. */
-static int resolve_scope(uint64_t *vm)
-{
-	struct gmem_sampler *sampler = gmem_sampler_open();
-	struct gmem_sample sample = {};
-	size_t i;
-	int err;
-
-	if (!sampler)
-		return -EPERM;
-	err = gmem_sampler_read(sampler, &sample);
-	gmem_sampler_close(sampler);
-	if (err)
-		return err;
-
-	*vm = 0;
-	if (args.has_pid) {
-		err = vm_of_pid(&sample, args.pid, vm);
-	} else if (args.has_vm) {
-		for (i = 0; i < sample.nr_vms; i++) {
-			if (sample.vms[i].vm_id == args.vm)
-				*vm = args.vm;
-		}
-		if (!*vm)
-			err = no_such_vm(args.vm);
-	}
-	gmem_sample_free(&sample);
-	return err;
-}
-
-static void explain_attach(int err, const char *name, uint64_t vm)
+void attach_explain(int err, const char *name, uint64_t vm)
 {
 	switch (-err) {
 	case ESRCH:
-		no_such_vm(vm);
+		scope_no_vm(vm);
 		break;
 	case E2BIG:
 		gmem_err("too many policies on %s; detach one, see gmempolicy list",
@@ -165,33 +167,196 @@ static void explain_attach(int err, const char *name, uint64_t vm)
 	}
 }
 
-static int attach(struct object *object, uint64_t vm, const char *pin)
+static uint32_t link_id_of(int link)
 {
-	int err, fd;
+	struct bpf_link_info info = {};
+	uint32_t len = sizeof(info);
 
+	return bpf_link_get_info_by_fd(link, &info, &len) ? 0 : info.id;
+}
+
+/* --------------------------------------------------------------------- attach */
+
+/* Each VM has an object of its own, with parameters of its own. */
+static struct object *open_with_sets(const char *what, bool *usage)
+{
+	struct object *object = object_open(what);
+	size_t i;
+
+	*usage = true;
+	if (!object)
+		return NULL;
+	for (i = 0; i < args.nr_sets; i++) {
+		if (object_set(object, args.sets[i]))
+			goto fail;
+	}
+	*usage = false;
+	if (args.has_priority &&
+	    object_set_member(object, "priority", args.priority))
+		goto fail;
+	if (args.audit &&
+	    object_set_member(object, "flags",
+			      object_member(object, "flags") |
+			      GMEM_POLICY_AUDIT))
+		goto fail;
+	return object;
+fail:
+	object_close(object);
+	return NULL;
+}
+
+static int attach_one(const char *what, uint64_t vm, struct held *held)
+{
+	struct object *object;
+	bool usage;
+	int err;
+
+	object = open_with_sets(what, &usage);
+	if (!object)
+		return -EINVAL;
 	err = object_set_member(object, "vm_id", vm);
 	if (!err)
-		err = object_set_member(object, "priority", args.priority);
-	if (!err && args.audit)
-		err = object_set_member(object, "flags", GMEM_POLICY_AUDIT);
-	if (!err)
 		err = object_load(object);
-	if (err)
-		return err;
-
-	err = object_attach(object, &fd);
-	if (err) {
-		explain_attach(err, object_name(object), vm);
-		return err;
+	if (!err) {
+		err = object_attach(object, &held->link);
+		if (err)
+			attach_explain(err, object_name(object), vm);
+		else
+			held->link_id = link_id_of(held->link);
 	}
-	err = pins_add(pin, fd);
-	close(fd);
+	object_close(object);
 	return err;
 }
 
+static int pin_all(const struct held *held, size_t nr)
+{
+	size_t i;
+	int err;
+
+	for (i = 0; i < nr; i++) {
+		err = pins_add(held[i].name, held[i].link);
+		if (err)
+			goto undo;
+	}
+	return 0;
+undo:
+	while (i--)
+		pins_remove(held[i].name);
+	return err;
+}
+
+static int note_all(const struct held *held, size_t nr)
+{
+	struct note note = {
+		.version = NOTE_VERSION,
+		.until_ns = hold_deadline(args.for_ns),
+	};
+	size_t i;
+	int err;
+
+	err = hold_until(held, nr, note.until_ns);
+	for (i = 0; i < nr && !err; i++) {
+		note.link_id = held[i].link_id;
+		err = pins_note(held[i].name, &note);
+	}
+	if (!err)
+		return 0;
+	/* The holder goes when it sees that nothing is left to hold. */
+	while (i--)
+		pins_remove(held[i].name);
+	for (i = 0; i < nr; i++)
+		bpf_link_detach(held[i].link);
+	return err;
+}
+
+static struct value held_did(const void *row)
+{
+	return TEXT_VALUE("attached");
+}
+
+static struct value held_name(const void *row)
+{
+	return TEXT_VALUE(((const struct held *)row)->name);
+}
+
+static struct value held_id(const void *row)
+{
+	return UINT_VALUE(((const struct held *)row)->link_id);
+}
+
+static const struct column held_columns[] = {
+	{ "", "did", held_did },
+	{ "", "pin", held_name },
+	{ NULL, "link_id", held_id },
+	{}
+};
+
+static int attach_all(const char *what, const uint64_t *vms, size_t nr,
+		      struct held *held)
+{
+	size_t i;
+	int err;
+
+	for (i = 0; i < nr; i++) {
+		err = pins_check_free(held[i].name);
+		if (err)
+			return err;
+	}
+	for (i = 0; i < nr; i++) {
+		err = attach_one(what, vms[i], &held[i]);
+		if (err)
+			return err;
+	}
+	return args.for_ns ? note_all(held, nr) : pin_all(held, nr);
+}
+
+static int attach(const char *what, const char *name, const uint64_t *vms,
+		  size_t nr)
+{
+	const struct table table = {
+		.key = "attached",
+		.columns = held_columns,
+		.row_size = sizeof(struct held),
+		.nr_rows = nr,
+		.is_bare = true,
+	};
+	struct table shown = table;
+	struct held *held;
+	int err, lock;
+	size_t i;
+
+	held = calloc(nr, sizeof(*held));
+	if (!held) {
+		gmem_err("no memory for %zu policies; free some", nr);
+		return -ENOMEM;
+	}
+	for (i = 0; i < nr; i++) {
+		held[i].link = -1;
+		attach_pin_name(held[i].name, sizeof(held[i].name), name,
+				vms[i]);
+	}
+	lock = pins_lock();
+	err = lock < 0 ? lock : attach_all(what, vms, nr, held);
+	if (!err) {
+		shown.rows = held;
+		err = tables_print(&shown, 1, args.json);
+	}
+	for (i = 0; i < nr; i++) {
+		if (held[i].link >= 0)
+			close(held[i].link);
+	}
+	if (lock >= 0)
+		close(lock);
+	free(held);
+	return err;
+}
+
+/* ----------------------------------------------------------------------- verb */
+
 static int check_words(int argc, char **argv)
 {
-	int scopes = args.has_vm + args.has_pid + args.all;
+	int scopes = args.has_vm + args.has_pid + args.has_name +
+		     args.has_cgroup + args.all;
 
 	if (!argc) {
 		gmem_err("no policy given; see gmempolicy --help for those there are");
@@ -202,52 +367,67 @@ static int check_words(int argc, char **argv)
 		return -1;
 	}
 	if (!scopes) {
-		gmem_err("no scope given; say which VM with --vm ID or --pid PID, or give --all");
+		gmem_err("no scope given; say which VM with --vm ID, --pid PID, --name GLOB or --cgroup PATH, or give --all");
 		return -1;
 	}
 	if (scopes > 1) {
-		gmem_err("more than one scope given; keep one of --vm, --pid and --all");
+		gmem_err("more than one scope given; keep one of --vm, --pid, --name, --cgroup and --all");
 		return -1;
 	}
 	return 0;
+}
+
+static int resolve(uint64_t **ids, size_t *nr)
+{
+	struct scope scope = { .type = SCOPE_ALL };
+	struct gmem_sampler *sampler;
+	struct vms vms = {};
+	int err;
+
+	if (args.has_vm)
+		scope = (struct scope){ SCOPE_VM, args.vm, NULL };
+	else if (args.has_pid)
+		scope = (struct scope){ SCOPE_PID, args.pid, NULL };
+	else if (args.has_name)
+		scope = (struct scope){ SCOPE_NAME, 0, args.name };
+	else if (args.has_cgroup)
+		scope = (struct scope){ SCOPE_CGROUP, 0,
+					scope_cgroup(args.cgroup) };
+	if (scope.type == SCOPE_CGROUP && !scope.text)
+		return -ENOENT;
+
+	sampler = gmem_sampler_open();
+	if (!sampler)
+		return -EPERM;
+	err = vms_read(&vms, sampler);
+	gmem_sampler_close(sampler);
+	if (!err)
+		err = scope_resolve(&scope, &vms, ids, nr);
+	vms_free(&vms);
+	return err;
 }
 
 int run_attach(int argc, char **argv)
 {
 	struct object *object;
 	int code = GMEM_EXIT_FAIL;
-	char pin[96];
-	uint64_t vm;
-	size_t i;
+	uint64_t *vms = NULL;
+	bool usage;
+	size_t nr;
 
 	if (check_words(argc, argv))
 		return GMEM_EXIT_USAGE;
-	object = object_open(argv[0]);
+	/* What is wrong on the command line is found before the kernel is asked. */
+	object = open_with_sets(argv[0], &usage);
 	if (!object)
-		return GMEM_EXIT_USAGE;
-	for (i = 0; i < args.nr_sets; i++) {
-		if (object_set(object, args.sets[i])) {
-			code = GMEM_EXIT_USAGE;
-			goto out;
-		}
-	}
-	if (resolve_scope(&vm))
+		return usage ? GMEM_EXIT_USAGE : GMEM_EXIT_FAIL;
+	if (resolve(&vms, &nr) || attach(argv[0], object_name(object), vms, nr))
 		goto out;
-
-	/* bpffs takes no dots. */
-	if (vm)
-		snprintf(pin, sizeof(pin), "%s-vm%" PRIu64, object_name(object),
-			 vm);
-	else
-		snprintf(pin, sizeof(pin), "%s-all", object_name(object));
-	if (pins_check_free(pin) || attach(object, vm, pin))
-		goto out;
-
-	printf("attached %s\n", pin);
+	code = GMEM_EXIT_OK;
 	if (!gmem_policies_enabled())
-		gmem_err("policies are switched off, so it is not asked yet; write Y to /sys/module/kvm/parameters/gmem_policies");
-	code = gmem_flush(stdout) ? GMEM_EXIT_FAIL : GMEM_EXIT_OK;
+		gmem_err("policies are switched off, so it is not asked yet; switch them on: gmempolicy on");
 out:
+	free(vms);
 	object_close(object);
 	return code;
 }

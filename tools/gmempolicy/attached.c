@@ -28,7 +28,15 @@ static void add_entry(struct attached *attached, enum entry_state state,
 	entry->state = state;
 	entry->pin = pin ? pin->name : NULL;
 	entry->link_id = pin ? pin->link_id : policy->link_id;
+	entry->until_ns = pin ? pin->until_ns : 0;
 	entry->policy = policy;
+}
+
+static enum entry_state state_without_policy(const struct pin *pin)
+{
+	if (!pin->is_link || (!pin->is_note && !pin->detached))
+		return ENTRY_FOREIGN;
+	return pin->is_note ? ENTRY_EXPIRED : ENTRY_DETACHED;
 }
 
 /* A policy may have no pin, as when its loader runs on, or several. */
@@ -61,9 +69,7 @@ static void join(struct snapshot *snap, bool *matched)
 		const struct pin *pin = &snap->pins.pins[i];
 
 		if (!matched[i])
-			add_entry(&snap->attached,
-				  pin->detached ? ENTRY_DETACHED :
-						  ENTRY_FOREIGN,
+			add_entry(&snap->attached, state_without_policy(pin),
 				  pin, NULL);
 	}
 }

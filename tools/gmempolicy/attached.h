@@ -16,12 +16,14 @@ struct gmem_sampler;
  * @ENTRY_ACTIVE: in force, or waiting for a first VM if it is for all
  * @ENTRY_GONE: its VM has ended; it does nothing and never will
  * @ENTRY_DETACHED: a pin of a link that was detached by other means
+ * @ENTRY_EXPIRED: a note of a policy whose time is up, or whose holder died
  * @ENTRY_FOREIGN: a file among the pins that is no policy
  */
 enum entry_state {
 	ENTRY_ACTIVE,
 	ENTRY_GONE,
 	ENTRY_DETACHED,
+	ENTRY_EXPIRED,
 	ENTRY_FOREIGN,
 };
 
@@ -30,12 +32,14 @@ enum entry_state {
  * @state: what it is
  * @pin: its pin, NULL if it has none in our directory
  * @link_id: id of its link, 0 if it has none
+ * @until_ns: when it ends by itself, on CLOCK_BOOTTIME; 0: it does not
  * @policy: the kernel's figures, NULL unless @state is active or gone
  */
 struct entry {
 	enum entry_state state;
 	const char *pin;
 	uint32_t link_id;
+	uint64_t until_ns;
 	const struct gmem_policy_sample *policy;
 };
 

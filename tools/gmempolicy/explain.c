@@ -3,6 +3,7 @@
  * A table of what the verifier says and what it means for a policy.  The first
  * row whose text is in the complaint holds, so the special ones come first.
  */
+#include <bpf/libbpf.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -176,20 +177,26 @@ const char *explain_complaint(const char *log, char *complaint, char *source,
 	return find(verifier_says, ARRAY_LEN(verifier_says), complaint);
 }
 
+const char *explain_libbpf(void)
+{
+	return find(libbpf_says, ARRAY_LEN(libbpf_says),
+		    gmem_libbpf_warning());
+}
+
 void explain_open(int err, const char *shown)
 {
-	const char *meaning = find(libbpf_says, ARRAY_LEN(libbpf_says),
-				   gmem_libbpf_warning());
+	const char *meaning = explain_libbpf();
 
-	if (err < 0)
-		err = -err;
+	char text[128];
+
+	libbpf_strerror(err, text, sizeof(text));
 	/* libbpf names the program's sections and its own; few know them. */
 	if (meaning)
 		gmem_err("cannot use %s: %s (libbpf: %s)", shown, meaning,
 			 gmem_libbpf_warning());
 	else
 		gmem_err("%s is no BPF object that can be used: it is damaged, or not made by clang -g -target bpf (%s%s%s); build it anew",
-			 shown, strerror(err),
+			 shown, text,
 			 *gmem_libbpf_warning() ? ", libbpf: " : "",
 			 gmem_libbpf_warning());
 }
@@ -211,8 +218,7 @@ void explain_load(int err, const char *shown, const char *log)
 			 shown, *source ? " at " : "", source, complaint);
 		return;
 	}
-	meaning = find(libbpf_says, ARRAY_LEN(libbpf_says),
-		       gmem_libbpf_warning());
+	meaning = explain_libbpf();
 	if (meaning)
 		gmem_err("cannot load %s: %s (libbpf: %s)", shown, meaning,
 			 gmem_libbpf_warning());

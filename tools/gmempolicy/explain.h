@@ -35,4 +35,11 @@ void explain_load(int err, const char *shown, const char *log);
 const char *explain_complaint(const char *log, char *complaint, char *source,
 			      size_t size);
 
+/**
+ * explain_libbpf() - what libbpf warned of
+ *
+ * Return: as explain_complaint().
+ */
+const char *explain_libbpf(void);
+
 #endif /* GMEMPOLICY_EXPLAIN_H */

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 
 #include "attached.h"
 #include "gmem_sample.h"
@@ -58,6 +59,7 @@ static struct value entry_state(const void *row)
 		[ENTRY_ACTIVE] = "active",
 		[ENTRY_GONE] = "stale: VM gone",
 		[ENTRY_DETACHED] = "stale: detached",
+		[ENTRY_EXPIRED] = "stale: time is up",
 		[ENTRY_FOREIGN] = "no policy",
 	};
 
@@ -69,6 +71,20 @@ static struct value entry_link(const void *row)
 	const struct entry *entry = row;
 
 	return entry->link_id ? UINT_VALUE(entry->link_id) : NO_VALUE;
+}
+
+static struct value entry_left(const void *row)
+{
+	const struct entry *entry = row;
+	struct timespec now;
+	uint64_t ns;
+
+	if (!entry->until_ns)
+		return NO_VALUE;
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	ns = now.tv_sec * 1000000000ULL + now.tv_nsec;
+	return UINT_VALUE(entry->until_ns > ns ?
+			  (entry->until_ns - ns) / 1000000000 : 0);
 }
 
 /* The columns that only a policy has a value for. */
@@ -110,6 +126,7 @@ static const struct column attached_columns[] = {
 	{ "DELAYED", "delayed", entry_delayed },
 	{ "DELAY-MS", "delayed_ms", entry_delayed_ms },
 	{ "CLAMPED", "clamped", entry_clamped },
+	{ "LEFT-S", "left_s", entry_left },
 	{ "STATE", "state", entry_state },
 	{}
 };

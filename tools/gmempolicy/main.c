@@ -26,13 +26,6 @@ static const struct gmem_option help_options[] = { VERB_OPTIONS };
 
 static const struct verb verbs[] = {
 	{
-		.name = "attach",
-		.synopsis = "attach POLICY (--vm ID | --pid PID | --all) [OPTION]...",
-		.about = "put a policy into force until it is detached",
-		.options = attach_options,
-		.run = run_attach,
-	},
-	{
 		.name = "list",
 		.synopsis = "list [--json]",
 		.about = "show the policies there are and those in force",
@@ -47,11 +40,88 @@ static const struct verb verbs[] = {
 		.run = run_show,
 	},
 	{
+		.name = "attach",
+		.synopsis = "attach (POLICY | FILE.bpf.o) SCOPE [OPTION]...",
+		.about = "put a policy into force until it is detached",
+		.options = attach_options,
+		.run = run_attach,
+	},
+	{
+		.name = "set",
+		.synopsis = "set (NAME | ID) (NAME=VALUE... | -) [--json]",
+		.about = "change parameters of a policy in force, all at once",
+		.options = set_options,
+		.run = run_set,
+	},
+	{
+		.name = "enforce",
+		.synopsis = "enforce (NAME | ID | --all) [--json]",
+		.about = "let a policy in force decide",
+		.options = mode_options,
+		.run = run_enforce,
+	},
+	{
+		.name = "audit",
+		.synopsis = "audit (NAME | ID | --all) [--json]",
+		.about = "let a policy in force count only",
+		.options = mode_options,
+		.run = run_audit,
+	},
+	{
 		.name = "detach",
-		.synopsis = "detach (NAME | ID | --all)",
+		.synopsis = "detach (NAME | ID | --all) [--json]",
 		.about = "end a policy and remove its pin",
 		.options = detach_options,
 		.run = run_detach,
+	},
+	{
+		.name = "watch",
+		.synopsis = "watch [OPTION]...",
+		.about = "print verdicts as they are given",
+		.options = watch_options,
+		.run = run_watch,
+	},
+	{
+		.name = "off",
+		.synopsis = "off [--json]",
+		.about = "bypass all policies, by the kernel's switch",
+		.options = switch_options,
+		.run = run_off,
+	},
+	{
+		.name = "on",
+		.synopsis = "on [--json]",
+		.about = "ask the policies again",
+		.options = switch_options,
+		.run = run_on,
+	},
+	{
+		.name = "apply",
+		.synopsis = "apply [FILE.toml | DIRECTORY] [--watch] [--json]",
+		.about = "make the host match /etc/gmem/policy.d",
+		.options = apply_options,
+		.run = run_apply,
+	},
+	{
+		.name = "diff",
+		.synopsis = "diff [FILE.toml | DIRECTORY] [--json]",
+		.about = "say what apply would change, and change nothing",
+		.options = diff_options,
+		.run = run_diff,
+	},
+	{
+		.name = "check",
+		.synopsis = "check (FILE.bpf.o | POLICY) [--log] [--json]",
+		.about = "ask the kernel whether it accepts a policy",
+		.options = check_options,
+		.run = run_check,
+	},
+	{
+		.name = "new",
+		.synopsis = "new NAME [--json]",
+		.about = "write a policy to begin with into a directory",
+		.options = new_options,
+		.run = run_new,
 	},
 	{
 		.name = "help",
@@ -64,7 +134,7 @@ static const struct verb verbs[] = {
 
 static const struct verb *find_verb(const char *name)
 {
-	char all[128] = "";
+	char all[256] = "";
 	size_t i, len = 0;
 
 	for (i = 0; i < ARRAY_LEN(verbs); i++) {

@@ -337,9 +337,19 @@ int object_set(struct object *object, const char *assignment)
 
 /* ------------------------------------------------------------------- load */
 
+int object_try_load(struct object *object)
+{
+	return bpf_object__load(object->bpf);
+}
+
+const char *object_log(const struct object *object)
+{
+	return object->log;
+}
+
 int object_load(struct object *object)
 {
-	int err = bpf_object__load(object->bpf);
+	int err = object_try_load(object);
 
 	if (err)
 		explain_load(err, object->shown, object->log);

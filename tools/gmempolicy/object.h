@@ -107,6 +107,20 @@ int object_set(struct object *object, const char *assignment);
 int object_load(struct object *object);
 
 /**
+ * object_try_load() - object_load() without a message
+ * @object: from object_open()
+ *
+ * Return: 0 or -errno.
+ */
+int object_try_load(struct object *object);
+
+/**
+ * object_log() - what the verifier said when it refused the policy
+ * @object: not loaded
+ */
+const char *object_log(const struct object *object);
+
+/**
  * object_attach() - put the policy into force
  * @object: loaded
  * @fd: set to the link, which is the caller's to close; the policy ends with

@@ -180,6 +180,48 @@ static char *read_value(int map)
 	return NULL;
 }
 
+int ops_check(int map)
+{
+	struct bpf_map_info info = {};
+	uint32_t len = sizeof(info);
+	int err, id;
+
+	err = read_layout();
+	if (!err)
+		err = bpf_map_get_info_by_fd(map, &info, &len);
+	if (err)
+		return err;
+	id = btf__find_by_name_kind(layout.types, VALUE_TYPE, BTF_KIND_STRUCT);
+	return info.type == BPF_MAP_TYPE_STRUCT_OPS &&
+	       info.btf_vmlinux_value_type_id == (uint32_t)id &&
+	       info.value_size == layout.value_size ? 0 : -EINVAL;
+}
+
+int ops_number(int map, const char *name, uint64_t *number)
+{
+	struct member member;
+	char *value;
+	int i, err;
+
+	err = read_layout();
+	if (err)
+		return err;
+	value = read_value(map);
+	if (!value)
+		return -errno;
+	err = -ENOENT;
+	for (i = 0; i < btf_vlen(layout.ops) && err; i++) {
+		if (member_at(i, &member) || strcmp(member.name, name) ||
+		    member.is_hook || member.size > sizeof(*number))
+			continue;
+		*number = 0;
+		memcpy(number, value + member.offset, member.size);
+		err = 0;
+	}
+	free(value);
+	return err;
+}
+
 int ops_progs(int map, uint32_t *ids)
 {
 	struct member member;
@@ -232,10 +274,15 @@ static void apply_change(char *value, const struct ops_change *change)
 	int i;
 
 	for (i = 0; i < btf_vlen(layout.ops); i++) {
-		if (!member_at(i, &member) && !strcmp(member.name, "flags") &&
-		    member.size == sizeof(change->flags))
+		if (member_at(i, &member) || member.size != sizeof(uint32_t))
+			continue;
+		if (!strcmp(member.name, "flags"))
 			memcpy(value + member.offset, &change->flags,
 			       sizeof(change->flags));
+		else if (!strcmp(member.name, "priority") &&
+			 change->has_priority)
+			memcpy(value + member.offset, &change->priority,
+			       sizeof(change->priority));
 	}
 	/* The head is the kernel's: it wants zeroes. */
 	memset(value, 0, layout.data_offset);
@@ -257,18 +304,25 @@ static int make_map(const struct bpf_map_info *like)
 	LIBBPF_OPTS(bpf_map_create_opts, opts,
 		    .map_flags = like->map_flags,
 		    .btf_vmlinux_value_type_id = like->btf_vmlinux_value_type_id);
-	int btf = -1, map;
+	int own = bpf_btf_get_fd_by_id(like->btf_id), btf = -1, map;
 
+	/* The types of the programs, not those of the value. */
+	if (own < 0)
+		return own;
+	opts.btf_fd = own;
 	if (opts.map_flags & BPF_F_VTYPE_BTF_OBJ_FD) {
 		btf = bpf_btf_get_fd_by_id(types_of(like));
-		if (btf < 0)
+		if (btf < 0) {
+			close(own);
 			return btf;
+		}
 		opts.value_type_btf_obj_fd = btf;
 	}
 	map = bpf_map_create(BPF_MAP_TYPE_STRUCT_OPS, like->name,
 			     like->key_size, like->value_size, 1, &opts);
 	if (btf >= 0)
 		close(btf);
+	close(own);
 	return map;
 }
 
@@ -303,4 +357,31 @@ int ops_copy(int map, const struct ops_change *change)
 		close(fds[--nr]);
 	free(value);
 	return new;
+}
+
+int ops_object_tags(const struct object *object, uint64_t *tags)
+{
+	const struct bpf_program *prog;
+	struct bpf_prog_info info;
+	struct member member;
+	uint32_t len;
+	uint64_t tag;
+	int i, err;
+
+	err = read_layout();
+	*tags = 0;
+	for (i = 0; !err && i < btf_vlen(layout.ops); i++) {
+		if (member_at(i, &member) || !member.is_hook)
+			continue;
+		prog = object_hook(object, member.name);
+		if (!prog)
+			continue;
+		memset(&info, 0, sizeof(info));
+		len = sizeof(info);
+		err = bpf_prog_get_info_by_fd(bpf_program__fd(prog), &info,
+					      &len);
+		memcpy(&tag, info.tag, sizeof(tag));
+		*tags = *tags * OPS_TAGS_FACTOR + tag;
+	}
+	return err;
 }

@@ -7,6 +7,7 @@
 #ifndef GMEMPOLICY_OPS_H
 #define GMEMPOLICY_OPS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,9 +25,13 @@ int ops_fill_from_object(int map, const struct object *object);
 /**
  * struct ops_change - what a copy of a policy has that the original has not
  * @flags: the flags
+ * @has_priority: the priority is another, too
+ * @priority: that
  */
 struct ops_change {
 	uint32_t flags;
+	bool has_priority;
+	int32_t priority;
 };
 
 /**
@@ -39,6 +44,9 @@ struct ops_change {
  */
 int ops_copy(int map, const struct ops_change *change);
 
+/* Makes one number of the tags of several programs; their order counts. */
+#define OPS_TAGS_FACTOR	1000003
+
 /* Programs of a policy at most: one for each hook. */
 #define OPS_MAX_PROGS	16
 
@@ -50,5 +58,33 @@ int ops_copy(int map, const struct ops_change *change);
  * Return: how many, or -errno without a message.
  */
 int ops_progs(int map, uint32_t *ids);
+
+/**
+ * ops_check() - is this map a policy?
+ * @map: descriptor of a map
+ *
+ * Return: 0, -EINVAL if it is something else, or another -errno; without a
+ * message.
+ */
+int ops_check(int map);
+
+/**
+ * ops_number() - read a number of a policy
+ * @map: descriptor of its struct_ops map
+ * @name: vm_id, priority or flags
+ * @number: where to
+ *
+ * Return: 0, or -errno without a message.
+ */
+int ops_number(int map, const char *name, uint64_t *number);
+
+/**
+ * ops_object_tags() - what the programs of an object are
+ * @object: loaded
+ * @tags: where to; the same number as running_tags() gives
+ *
+ * Return: 0, or -errno without a message.
+ */
+int ops_object_tags(const struct object *object, uint64_t *tags);
 
 #endif /* GMEMPOLICY_OPS_H */

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -21,6 +22,7 @@
 
 #define DIR_NAME	"gmem"
 #define DIR_MODE	0700
+#define NOTE_NAME	"gmem_note"
 
 /*
  * What the kernel tells of a link.  The system's headers may be older than the
@@ -124,20 +126,6 @@ static int in_use(const char *name)
 	return -EEXIST;
 }
 
-int pins_check_free(const char *name)
-{
-	int dir = open_dir(false), err = 0;
-
-	if (dir == -ENOENT)
-		return 0;
-	if (dir < 0)
-		return dir;
-	if (!faccessat(dir, name, F_OK, AT_SYMLINK_NOFOLLOW))
-		err = in_use(name);
-	close(dir);
-	return err;
-}
-
 int pins_add(const char *name, int fd)
 {
 	int dir = open_dir(true), err;
@@ -158,6 +146,23 @@ int pins_add(const char *name, int fd)
 	return err;
 }
 
+int pins_note(const char *name, const struct note *note)
+{
+	uint32_t zero = 0;
+	int map, err;
+
+	map = bpf_map_create(BPF_MAP_TYPE_ARRAY, NOTE_NAME, sizeof(zero),
+			     sizeof(*note), 1, NULL);
+	err = map < 0 ? map : bpf_map_update_elem(map, &zero, note, 0);
+	if (err)
+		gmem_err_bpf(err, "cannot make a note of the policy");
+	else
+		err = pins_add(name, map);
+	if (map >= 0)
+		close(map);
+	return err;
+}
+
 int pins_remove(const char *name)
 {
 	int dir = open_dir(false), err = 0;
@@ -175,6 +180,54 @@ int pins_remove(const char *name)
 	return err;
 }
 
+bool pins_link_is_gone(uint32_t id)
+{
+	union link_info info = {};
+	uint32_t len = sizeof(info);
+	int fd = bpf_link_get_fd_by_id(id);
+	bool gone;
+
+	if (fd < 0)
+		return fd == -ENOENT;
+	gone = !bpf_link_get_info_by_fd(fd, &info.any, &len) &&
+	       !info.struct_ops.map_id;
+	close(fd);
+	return gone;
+}
+
+/* The kernel tells of any kind of object, and of each something else. */
+static bool is_link(int fd)
+{
+	char path[32], kind[32];
+	ssize_t len;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	len = readlink(path, kind, sizeof(kind) - 1);
+	if (len < 0)
+		return false;
+	kind[len] = '\0';
+	return strstr(kind, "bpf_link") || strstr(kind, "bpf-link");
+}
+
+static void examine_note(int fd, struct pin *pin)
+{
+	struct bpf_map_info info = {};
+	uint32_t len = sizeof(info), zero = 0;
+	struct note note;
+
+	if (bpf_map_get_info_by_fd(fd, &info, &len) ||
+	    info.type != BPF_MAP_TYPE_ARRAY || info.key_size != sizeof(zero) ||
+	    info.value_size != sizeof(note) || strcmp(info.name, NOTE_NAME) ||
+	    bpf_map_lookup_elem(fd, &zero, &note) ||
+	    note.version != NOTE_VERSION)
+		return;
+	pin->is_link = true;
+	pin->is_note = true;
+	pin->link_id = note.link_id;
+	pin->until_ns = note.until_ns;
+	pin->detached = pins_link_is_gone(note.link_id);
+}
+
 static void examine(int dir, struct pin *pin)
 {
 	union link_info info = {};
@@ -185,14 +238,67 @@ static void examine(int dir, struct pin *pin)
 	fd = bpf_obj_get(pin_path(&path, dir, pin->name));
 	if (fd < 0)
 		return;
-	/* Fails for a pinned map or program. */
-	if (!bpf_link_get_info_by_fd(fd, &info.any, &len) &&
-	    info.any.type == BPF_LINK_TYPE_STRUCT_OPS) {
+	if (!is_link(fd)) {
+		examine_note(fd, pin);
+	} else if (!bpf_link_get_info_by_fd(fd, &info.any, &len) &&
+		   info.any.type == BPF_LINK_TYPE_STRUCT_OPS) {
 		pin->is_link = true;
 		pin->link_id = info.any.id;
 		pin->detached = !info.struct_ops.map_id;
 	}
 	close(fd);
+}
+
+int pins_find(const char *name, struct pin *pin)
+{
+	int dir, err = 0;
+
+	*pin = (struct pin) {};
+	/* What the file system would not have let anyone make. */
+	if (!*name || strlen(name) > NAME_MAX || strpbrk(name, "/."))
+		return -ENOENT;
+	dir = open_dir(false);
+	if (dir < 0)
+		return dir;
+	if (faccessat(dir, name, F_OK, AT_SYMLINK_NOFOLLOW)) {
+		err = -ENOENT;
+	} else {
+		snprintf(pin->name, sizeof(pin->name), "%s", name);
+		examine(dir, pin);
+	}
+	close(dir);
+	return err;
+}
+
+int pins_check_free(const char *name)
+{
+	struct pin pin;
+	int err;
+
+	err = pins_find(name, &pin);
+	if (err)
+		return err == -ENOENT ? 0 : err;
+	if (pin.is_note && pin.detached)
+		return pins_remove(name);
+	return in_use(name);
+}
+
+int pins_lock(void)
+{
+	int dir = open_dir(true), err;
+
+	if (dir < 0)
+		return dir;
+	while (flock(dir, LOCK_EX)) {
+		if (errno == EINTR)
+			continue;
+		err = -errno;
+		gmem_err("cannot lock " PINS_DIR ": %s; run it again",
+			 strerror(-err));
+		close(dir);
+		return err;
+	}
+	return dir;
 }
 
 int pins_read(struct pins *pins)

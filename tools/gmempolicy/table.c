@@ -41,7 +41,7 @@ static const char *format(char *dst, const struct value *value)
 static int width_of(const struct table *table, const struct column *column,
 		    bool *number)
 {
-	int width = strlen(column->title);
+	int width = column->title ? strlen(column->title) : 0;
 	char cell[CELL_SIZE];
 	size_t row;
 
@@ -69,6 +69,30 @@ static void print_cell(const char *text, int width, bool number, bool last)
 	printf("%s", last ? "\n" : "  ");
 }
 
+/* Lines such as "attached ratelimit-all". */
+static void print_bare(const struct table *table)
+{
+	const struct column *column;
+	char cell[CELL_SIZE];
+	size_t row;
+
+	if (!table->nr_rows && table->none)
+		printf("%s\n", table->none);
+	for (row = 0; row < table->nr_rows; row++) {
+		const char *gap = "";
+
+		for (column = table->columns; column->key; column++) {
+			struct value value = value_at(table, row, column);
+
+			if (!column->title)
+				continue;
+			printf("%s%s", gap, format(cell, &value));
+			gap = " ";
+		}
+		putchar('\n');
+	}
+}
+
 static void print_plain(const struct table *table)
 {
 	const struct column *columns = table->columns;
@@ -78,19 +102,29 @@ static void print_plain(const struct table *table)
 	size_t row;
 	int c;
 
+	if (table->is_bare) {
+		print_bare(table);
+		return;
+	}
 	if (!table->nr_rows) {
 		printf("%s\n", table->none);
 		return;
 	}
 	for (c = 0; columns[c].key && c < MAX_COLUMNS; c++)
 		width[c] = width_of(table, &columns[c], &number[c]);
-	for (c = 0; columns[c].key && c < MAX_COLUMNS && !table->is_object; c++)
-		print_cell(columns[c].title, width[c], number[c],
-			   !columns[c + 1].key);
+	if (table->is_object)
+		memset(number, 0, sizeof(number));
+	for (c = 0; columns[c].key && c < MAX_COLUMNS && !table->is_object; c++) {
+		if (columns[c].title)
+			print_cell(columns[c].title, width[c], number[c],
+				   !columns[c + 1].key);
+	}
 	for (row = 0; row < table->nr_rows; row++) {
 		for (c = 0; columns[c].key && c < MAX_COLUMNS; c++) {
 			struct value value = value_at(table, row, &columns[c]);
 
+			if (!columns[c].title)
+				continue;
 			print_cell(format(cell, &value), width[c], number[c],
 				   !columns[c + 1].key);
 		}
@@ -175,5 +209,47 @@ int tables_print(const struct table *tables, size_t nr, bool json)
 				       table_to_json(&tables[i]));
 	puts(json_object_to_json_string_ext(root, JSON_C_TO_STRING_PRETTY));
 	json_object_put(root);
+	return gmem_flush(stdout);
+}
+
+int row_print_titles(const struct column *columns)
+{
+	for (; columns->key; columns++) {
+		if (columns->title)
+			print_cell(columns->title, 0, false,
+				   !columns[1].key);
+	}
+	return gmem_flush(stdout);
+}
+
+static void row_print_json(const struct column *columns, const void *row)
+{
+	struct json_object *object = json_object_new_object();
+
+	for (; columns->key; columns++) {
+		struct value value = columns->get(row);
+
+		json_object_object_add(object, columns->key,
+				       value_to_json(&value));
+	}
+	puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN));
+	json_object_put(object);
+}
+
+int row_print(const struct column *columns, const void *row, bool json)
+{
+	char cell[CELL_SIZE];
+
+	if (json) {
+		row_print_json(columns, row);
+		return gmem_flush(stdout);
+	}
+	for (; columns->key; columns++) {
+		struct value value = columns->get(row);
+
+		if (columns->title)
+			print_cell(format(cell, &value), strlen(columns->title),
+				   value.type == VALUE_UINT, !columns[1].key);
+	}
 	return gmem_flush(stdout);
 }

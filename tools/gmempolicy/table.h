@@ -42,7 +42,7 @@ struct value {
 
 /**
  * struct column - a column of a table
- * @title: its heading
+ * @title: its heading, NULL if it is in JSON only
  * @key: its key in JSON
  * @get: takes a row to the column's value
  */
@@ -62,6 +62,7 @@ struct column {
  * @nr_rows: number of rows
  * @is_object: two columns, a key and a value: one object in JSON instead of an
  *	array of them; no headings
+ * @is_bare: plain output has no headings and is not set in columns
  */
 struct table {
 	const char *key;
@@ -71,6 +72,7 @@ struct table {
 	size_t row_size;
 	size_t nr_rows;
 	bool is_object;
+	bool is_bare;
 };
 
 /**
@@ -82,5 +84,23 @@ struct table {
  * Return: 0, or -errno after one line of error.
  */
 int tables_print(const struct table *tables, size_t nr, bool json);
+
+/**
+ * row_print_titles() - begin a table whose rows come one by one
+ * @columns: columns, as wide as their titles are, blanks included
+ *
+ * Return: 0, or -errno after one line of error.
+ */
+int row_print_titles(const struct column *columns);
+
+/**
+ * row_print() - print one row at once
+ * @columns: its columns
+ * @row: the row
+ * @json: as a JSON object in a line
+ *
+ * Return: 0, or -errno after one line of error.
+ */
+int row_print(const struct column *columns, const void *row, bool json);
 
 #endif /* GMEMPOLICY_TABLE_H */

@@ -33,14 +33,33 @@ extern bool verb_help, verb_debug;
 	GMEM_OPTION_HELP(&verb_help),					\
 	{ .type = GMEM_OPT_END }
 
+/* "off" and "on" share their options, and so do "enforce" and "audit". */
+extern const struct gmem_option apply_options[];
 extern const struct gmem_option attach_options[];
+extern const struct gmem_option check_options[];
 extern const struct gmem_option detach_options[];
+extern const struct gmem_option diff_options[];
 extern const struct gmem_option list_options[];
+extern const struct gmem_option mode_options[];
+extern const struct gmem_option new_options[];
+extern const struct gmem_option set_options[];
 extern const struct gmem_option show_options[];
+extern const struct gmem_option switch_options[];
+extern const struct gmem_option watch_options[];
 
+int run_apply(int argc, char **argv);
 int run_attach(int argc, char **argv);
+int run_audit(int argc, char **argv);
+int run_check(int argc, char **argv);
 int run_detach(int argc, char **argv);
+int run_diff(int argc, char **argv);
+int run_enforce(int argc, char **argv);
 int run_list(int argc, char **argv);
+int run_new(int argc, char **argv);
+int run_off(int argc, char **argv);
+int run_on(int argc, char **argv);
+int run_set(int argc, char **argv);
 int run_show(int argc, char **argv);
+int run_watch(int argc, char **argv);
 
 #endif /* GMEMPOLICY_VERBS_H */

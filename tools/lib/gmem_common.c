@@ -30,6 +30,13 @@ void gmem_err_before(void (*hook)(void))
 	err_hook = hook;
 }
 
+static const char *err_context;
+
+void gmem_err_context(const char *context)
+{
+	err_context = context;
+}
+
 void gmem_err(const char *fmt, ...)
 {
 	char raw[1024], line[1024];
@@ -40,8 +47,11 @@ void gmem_err(const char *fmt, ...)
 	va_end(ap);
 	if (err_hook)
 		err_hook();
-	fprintf(stderr, "%s: %s\n", program_invocation_short_name,
-		gmem_printable(line, sizeof(line), raw));
+	fprintf(stderr, "%s: ", program_invocation_short_name);
+	if (err_context)
+		fprintf(stderr, "%s: ",
+			gmem_printable(line, sizeof(line), err_context));
+	fprintf(stderr, "%s\n", gmem_printable(line, sizeof(line), raw));
 }
 
 void gmem_print_version(void)

@@ -39,6 +39,12 @@ void gmem_err(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void gmem_err_before(void (*hook)(void));
 
 /**
+ * gmem_err_context() - say where the errors to come are from
+ * @context: printed before each, e.g. "file.toml:3:7"; NULL for nothing
+ */
+void gmem_err_context(const char *context);
+
+/**
  * gmem_printable() - copy a string that a terminal can show safely
  * @dst: where to
  * @size: bytes at @dst, at least 1

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Which VMs a policy is for.  KVM knows two answers, one VM or all; the others
+ * are lists of VMs, made when they are asked for.
+ */
+#ifndef GMEMPOLICY_SCOPE_H
+#define GMEMPOLICY_SCOPE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "gmem_sample.h"
+
+enum scope_type {
+	SCOPE_NONE,
+	SCOPE_ALL,
+	SCOPE_VM,
+	SCOPE_PID,
+	SCOPE_NAME,
+	SCOPE_CGROUP,
+};
+
+/**
+ * struct scope - which VMs
+ * @type: what the other member means
+ * @number: id of the VM or of its process
+ * @text: pattern of the process's name, or path of its cgroup from the root of
+ *	the hierarchy, beginning with a slash
+ */
+struct scope {
+	enum scope_type type;
+	uint64_t number;
+	const char *text;
+};
+
+/**
+ * struct vm - a VM on this host
+ * @id: its id
+ * @pid: the process that made it
+ * @name: name of that process, "-" if it is gone
+ * @cgroup: its cgroup, empty if not known
+ */
+struct vm {
+	uint64_t id;
+	uint32_t pid;
+	char name[64];
+	char cgroup[512];
+};
+
+/**
+ * struct vms - VMs
+ * @nr: how many
+ * @vms: by id
+ *
+ * Starts as all zeroes; vms_free() gives the memory back.
+ */
+struct vms {
+	size_t nr;
+	struct vm *vms;
+};
+
+/**
+ * vms_read() - list the VMs on this host
+ * @vms: where to
+ * @sampler: from gmem_sampler_open()
+ *
+ * Return: 0, or -errno after one line of error.
+ */
+int vms_read(struct vms *vms, struct gmem_sampler *sampler);
+
+/**
+ * vm_name() - name of a VM
+ * @pid: the process that made it
+ * @dst: where to
+ * @size: bytes at @dst
+ *
+ * Return: @dst, "-" if the process is gone.
+ */
+char *vm_name(uint32_t pid, char *dst, size_t size);
+
+/**
+ * vms_free() - give the memory back
+ * @vms: all zeroes afterwards
+ */
+void vms_free(struct vms *vms);
+
+/**
+ * vms_find() - find a VM by its id
+ * @vms: those there are
+ * @id: its id
+ *
+ * Return: the VM or NULL.
+ */
+const struct vm *vms_find(const struct vms *vms, uint64_t id);
+
+/**
+ * scope_cgroup() - the path of a cgroup as processes have it
+ * @path: a path in the hierarchy or in /sys/fs/cgroup
+ *
+ * Return: the part of @path behind /sys/fs/cgroup, or NULL after one line of
+ * error if there is no such cgroup.
+ */
+const char *scope_cgroup(const char *path);
+
+/**
+ * scope_has() - is a policy of this scope for this VM?
+ * @scope: any but SCOPE_NONE
+ * @vm: the VM
+ */
+bool scope_has(const struct scope *scope, const struct vm *vm);
+
+/**
+ * scope_resolve() - find the VMs of a scope
+ * @scope: any but SCOPE_NONE
+ * @vms: those there are
+ * @ids: set to their ids, or to one 0 if all are meant; the caller frees it
+ * @nr: set to how many
+ *
+ * Return: 0, or -errno after one line of error, also if there is none.
+ */
+int scope_resolve(const struct scope *scope, const struct vms *vms,
+		  uint64_t **ids, size_t *nr);
+
+/**
+ * scope_no_vm() - print one line: there is no such VM
+ * @id: the id asked for
+ *
+ * Return: -ESRCH.
+ */
+int scope_no_vm(uint64_t id);
+
+#endif /* GMEMPOLICY_SCOPE_H */
