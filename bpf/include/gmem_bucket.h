@@ -8,6 +8,8 @@
 #ifndef __GMEM_BUCKET_H
 #define __GMEM_BUCKET_H
 
+#include "gmem_params.h"
+
 #ifndef __always_inline
 #define __always_inline inline __attribute__((always_inline))
 #endif
@@ -27,7 +29,7 @@
  * @last: clock at the last refill, in ns, 0 before the first
  */
 struct gmem_bucket {
-	s64 credit;
+	GMEM_STATUS(s64, credit, "credit when last used", "tokens", 1000000000);
 	u64 last;
 };
 

@@ -117,6 +117,26 @@ enum gmem_limit_action {
 									\
 	params_type params SEC(GMEM_PARAMS_SECTION) GMEM_ABOUT(about, sees)
 
+/**
+ * GMEM_STATUS() - a member of the state per VM that gmempolicy status shows
+ * @type: u8 to u64 or s8 to s64
+ * @name: its name
+ * @label: what to call it; no semicolon
+ * @unit: what it counts, "" if nothing in particular; no semicolon
+ * @scale: what to divide it by, a plain decimal number; usually 1
+ *
+ * The state is the value of a hash map whose key is the VM's id, as
+ * GMEM_VM_STATE() makes it.  Structs in it are looked into.
+ */
+#define GMEM_STATUS(type, name, label, unit, scale)			\
+	type name __gmem_tag("status=" label ";unit=" unit ";scale="	\
+			     gmem_str(scale))
+
+#else
+
+/* Headers that userspace shares have the member and not the tag. */
+#define GMEM_STATUS(type, name, label, unit, scale)	type name
+
 #endif /* __bpf__ */
 
 #endif /* __GMEM_PARAMS_H */

@@ -7,10 +7,9 @@
 #	tests/vm/run -- bats tests/cli/gmempolicy.bats
 # Counts and clock are the kernel's own, read through gmemtop.
 
-PINS=/sys/fs/bpf/gmem
-RATE=200
+load gmempolicy
 
-bats_require_minimum_version 1.5.0
+RATE=200
 
 # One guest that converts now and then is there all the time. The abuser takes
 # a CPU, so only the tests whose name begins with "effect" have it.
@@ -45,63 +44,6 @@ teardown()
 	stop_guests extra
 }
 
-# start_guests LABEL ARGUMENT...: returns when all of them run.
-start_guests()
-{
-	local label=$BATS_FILE_TMPDIR/$1 i
-
-	shift
-	gmemload "$@" --json "$label.json" --pidfile "$label.pids" \
-		2>"$label.err" 3>&- &
-	echo $! >"$label.pid"
-	for i in $(seq 300); do
-		[ ! -s "$label.pids" ] || return 0
-		kill -0 "$(cat "$label.pid")" 2>/dev/null || break
-		sleep 0.1
-	done
-	cat "$label.err" >&2
-	return 1
-}
-
-# stop_guests LABEL: does nothing if they do not run.
-stop_guests()
-{
-	local label=$BATS_FILE_TMPDIR/$1 pid i
-
-	[ -e "$label.pid" ] || return 0
-	pid=$(cat "$label.pid")
-	kill -INT "$pid"
-	# Not our child in another test, so wait(1) will not do.
-	for i in $(seq 200); do
-		kill -0 "$pid" 2>/dev/null || break
-		sleep 0.1
-	done
-	rm -f "$label.pid" "$label.pids"
-}
-
-# Attached policies as JSON, each in a line.
-attached()
-{
-	gmempolicy list --json | jq -c '.attached[]'
-}
-
-guest_pid()
-{
-	awk -v name="$1" '$1 == name { print $2 }' "$BATS_FILE_TMPDIR"/*.pids
-}
-
-# watch_vms SECONDS: what all VMs did in that time.
-watch_vms()
-{
-	frame=$(gmemtop --json -n 1 -d "$1")
-}
-
-# of GUEST KEY: of the VMs just watched.
-of()
-{
-	jq --arg name "$1" ".vms[] | select(.name == \$name) | .$2" <<<"$frame"
-}
-
 # is_limited GUEST: within what ratelimit is to guarantee over some seconds. A
 # guest may get less because the machine did not run it in time.
 is_limited()
@@ -130,11 +72,6 @@ is_untouched()
 	jq -ne "$(of calm rates.conversions) > 10"
 }
 
-seconds()
-{
-	date +%s.%N
-}
-
 # no_overspending START BURST: not one conversion more than the bucket allows
 # since a time before it was made.
 no_overspending()
@@ -142,31 +79,6 @@ no_overspending()
 	local allowed=$(attached | jq .allowed)
 
 	jq -ne "$allowed <= $2 + $RATE * ($(seconds) - $1)"
-}
-
-nothing_left()
-{
-	[ -z "$(ls -A $PINS 2>/dev/null)" ]
-	[ -z "$(attached)" ]
-}
-
-# refuses STATUS PATTERN ARGUMENT...: one line of error and nothing else.
-refuses()
-{
-	local status=$1 pattern=$2
-
-	shift 2
-	run --separate-stderr gmempolicy "$@"
-	check_refusal "$status" "$pattern"
-}
-
-check_refusal()
-{
-	echo "status $status, stdout '$output', stderr '$stderr'"
-	[ "$status" -eq "$1" ]
-	[ -z "$output" ]
-	[ "${#stderr_lines[@]}" -eq 1 ]
-	[[ $stderr == "gmempolicy: "*$2* ]]
 }
 
 @test "help and version" {

@@ -2,14 +2,15 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # The cheapest VM there is: no vCPU and no memory, only what KVM asks policies
-# about. It converts one page of its address space back and forth, so that each
+# about. It converts a part of its address space back and forth, so that each
 # request and its outcome can be counted.
 #
-#	vm.pl NAME [RATE [COUNT]]
+#	vm.pl NAME [RATE [COUNT [PAGES]]]
 #
 # NAME is the name of its process. RATE is conversions per second, 0 for none
-# (the default) and -1 for as many as go; COUNT ends it after so many. Prints
-# "ready" and, when it ends or on SIGTERM, what came of its requests as JSON.
+# (the default) and -1 for as many as go; COUNT ends it after so many, 0 never.
+# PAGES is how many a conversion is for, by default 1. Prints "ready" and, when
+# it ends or on SIGTERM, what came of its requests as JSON.
 use strict;
 use warnings;
 use Time::HiRes qw(sleep time);
@@ -23,8 +24,10 @@ use constant {
 	PAGE => 4096,
 };
 
-my ($name, $rate, $count) = (@ARGV, 0, 0);
-$count = 0 if @ARGV < 3;
+my ($name, $rate, $count, $pages) = @ARGV;
+$rate //= 0;
+$count //= 0;
+$pages //= 1;
 my ($done, $stop) = (0, 0);
 my %outcome = (ok => 0, busy => 0, perm => 0, other => 0);
 
@@ -43,7 +46,7 @@ until ($stop || ($count && $done >= $count)) {
 		sleep 1;
 		next;
 	}
-	my $range = pack('QQQQ', 0x100000, PAGE, $done % 2 ? 0 : PRIVATE, 0);
+	my $range = pack('QQQQ', 0x100000, $pages * PAGE, $done % 2 ? 0 : PRIVATE, 0);
 
 	if (ioctl($vm, KVM_SET_MEMORY_ATTRIBUTES, $range)) {
 		$outcome{ok}++;

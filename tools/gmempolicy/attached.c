@@ -3,6 +3,7 @@
  * Joins the kernel's policies and the pins by link id.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "attached.h"
 #include "gmem_sample.h"
@@ -72,6 +73,15 @@ static void join(struct snapshot *snap, bool *matched)
 			add_entry(&snap->attached, state_without_policy(pin),
 				  pin, NULL);
 	}
+}
+
+bool entry_is(const struct entry *entry, const char *what)
+{
+	uint64_t id;
+
+	if (!what || (entry->pin && !strcmp(entry->pin, what)))
+		return true;
+	return !gmem_parse_uint(what, &id) && id && id == entry->link_id;
 }
 
 struct attached *attached_read(struct gmem_sampler *sampler)

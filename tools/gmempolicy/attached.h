@@ -62,6 +62,13 @@ struct attached {
 struct attached *attached_read(struct gmem_sampler *sampler);
 
 /**
+ * entry_is() - does a user mean this one?
+ * @entry: the entry
+ * @what: name of a pin or id of a link; NULL means all
+ */
+bool entry_is(const struct entry *entry, const char *what);
+
+/**
  * attached_free() - give the memory back
  * @attached: from attached_read(), or NULL
  */

@@ -102,16 +102,10 @@ static const struct column done_columns[] = {
 
 static bool is_wanted(const struct entry *entry, const char *what)
 {
-	uint64_t id;
-
 	/* No policy: what else lies there is not ours to remove. */
 	if (entry->state == ENTRY_FOREIGN)
 		return false;
-	if (all)
-		return true;
-	if (entry->pin && !strcmp(entry->pin, what))
-		return true;
-	return !gmem_parse_uint(what, &id) && id && id == entry->link_id;
+	return entry_is(entry, all ? NULL : what);
 }
 
 static int detach_wanted(const struct attached *attached, const char *what)

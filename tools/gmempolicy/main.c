@@ -75,6 +75,13 @@ static const struct verb verbs[] = {
 		.run = run_detach,
 	},
 	{
+		.name = "status",
+		.synopsis = "status [NAME | ID] [--json]",
+		.about = "show what policies did, are set to and remember",
+		.options = status_options,
+		.run = run_status,
+	},
+	{
 		.name = "watch",
 		.synopsis = "watch [OPTION]...",
 		.about = "print verdicts as they are given",

@@ -118,6 +118,14 @@ int running_map(const struct running *running, const char *name)
 	return -ENOENT;
 }
 
+int running_map_id(const struct running *running, size_t index, uint32_t *id)
+{
+	if (index >= running->nr_maps)
+		return -ENOENT;
+	*id = running->maps[index];
+	return 0;
+}
+
 const struct btf *running_btf(const struct running *running)
 {
 	return running->btf;

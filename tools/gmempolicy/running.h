@@ -7,6 +7,7 @@
 #define GMEMPOLICY_RUNNING_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "ops.h"
@@ -125,6 +126,16 @@ int running_flags(const struct running *running, uint32_t *flags);
  * Return: a descriptor that is the caller's to close, -ENOENT if there is none.
  */
 int running_map(const struct running *running, const char *name);
+
+/**
+ * running_map_id() - id of one of the policy's maps
+ * @running: the policy
+ * @index: which, from 0
+ * @id: where to
+ *
+ * Return: 0, or -ENOENT after the last.
+ */
+int running_map_id(const struct running *running, size_t index, uint32_t *id);
 
 /**
  * running_btf() - the types of its programs

@@ -32,6 +32,9 @@ static const char *format(char *dst, const struct value *value)
 	case VALUE_INT:
 		snprintf(dst, CELL_SIZE, "%" PRId64, value->sint);
 		return dst;
+	case VALUE_REAL:
+		snprintf(dst, CELL_SIZE, "%.3f", value->real);
+		return dst;
 	case VALUE_NONE:
 		break;
 	}
@@ -50,7 +53,7 @@ static int width_of(const struct table *table, const struct column *column,
 		struct value value = value_at(table, row, column);
 		int len = strlen(format(cell, &value));
 
-		if (value.type == VALUE_UINT || value.type == VALUE_INT)
+		if (value.type != VALUE_TEXT && value.type != VALUE_NONE)
 			*number = true;
 		if (len > width)
 			width = len;
@@ -140,6 +143,8 @@ static struct json_object *value_to_json(const struct value *value)
 		return json_object_new_uint64(value->uint);
 	case VALUE_INT:
 		return json_object_new_int64(value->sint);
+	case VALUE_REAL:
+		return json_object_new_double(value->real);
 	case VALUE_NONE:
 		break;
 	}

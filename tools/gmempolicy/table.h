@@ -17,6 +17,7 @@ enum value_type {
 	VALUE_TEXT,
 	VALUE_UINT,
 	VALUE_INT,
+	VALUE_REAL,
 };
 
 /**
@@ -25,6 +26,7 @@ enum value_type {
  * @text: a text that lives as long as the row
  * @uint: a number
  * @sint: a number with a sign
+ * @real: a number with a fraction
  */
 struct value {
 	enum value_type type;
@@ -32,12 +34,14 @@ struct value {
 		const char *text;
 		uint64_t uint;
 		int64_t sint;
+		double real;
 	};
 };
 
 #define NO_VALUE	((struct value){ .type = VALUE_NONE })
 #define TEXT_VALUE(v)	((struct value){ .type = VALUE_TEXT, .text = (v) })
 #define UINT_VALUE(v)	((struct value){ .type = VALUE_UINT, .uint = (v) })
+#define REAL_VALUE(v)	((struct value){ .type = VALUE_REAL, .real = (v) })
 #define INT_VALUE(v)	((struct value){ .type = VALUE_INT, .sint = (v) })
 
 /**

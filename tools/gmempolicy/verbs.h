@@ -44,6 +44,7 @@ extern const struct gmem_option mode_options[];
 extern const struct gmem_option new_options[];
 extern const struct gmem_option set_options[];
 extern const struct gmem_option show_options[];
+extern const struct gmem_option status_options[];
 extern const struct gmem_option switch_options[];
 extern const struct gmem_option watch_options[];
 
@@ -60,6 +61,7 @@ int run_off(int argc, char **argv);
 int run_on(int argc, char **argv);
 int run_set(int argc, char **argv);
 int run_show(int argc, char **argv);
+int run_status(int argc, char **argv);
 int run_watch(int argc, char **argv);
 
 #endif /* GMEMPOLICY_VERBS_H */

@@ -1,0 +1,289 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# gmempolicy apply and diff: the host matches the files, a file with a mistake
+# changes nothing, VMs that start later are found, and whenever the tool is
+# killed each policy is as it was or as it is to be. Run as root in the VM:
+#	tests/vm/run -- bats tests/cli/gmempolicy-apply.bats
+
+load gmempolicy
+
+setup_file()
+{
+	export TOP=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
+	export PATH=$TOP/build:$PATH
+	start_vm web1 web-1
+	start_vm db db-1
+}
+
+teardown_file()
+{
+	gmempolicy detach --all
+	stop_vm web1 db
+}
+
+setup()
+{
+	dir=$BATS_TEST_TMPDIR/policy.d
+	mkdir "$dir"
+}
+
+teardown()
+{
+	[ -z "${daemon-}" ] || kill -KILL "$daemon" 2>/dev/null || true
+	gmempolicy detach --all
+	stop_vm late
+}
+
+# file NAME: standard input becomes a file of policy.d.
+file()
+{
+	cat >"$dir/$1"
+}
+
+# The changes that apply or diff names: "action pin", sorted.
+changes()
+{
+	jq -r '.changes[] | "\(.action) \(.pin)"' | sort | paste -sd,
+}
+
+# wrong PLACE PATTERN: apply refuses what is on standard input.
+wrong()
+{
+	cat >"$dir/wrong.toml"
+	refuses 1 "$dir/wrong.toml:$1: $2" apply "$dir"
+	refuses 1 "$dir/wrong.toml:$1: $2" diff "$dir"
+	rm "$dir/wrong.toml"
+}
+
+two_policies()
+{
+	file 10.toml <<-END
+	# What all guests have.
+	[policy.everyone]
+	use = "ratelimit"
+	all = true
+	mode = "audit"
+	priority = 10
+	set = { rate = ${1:-500} }
+
+	[policy.web]
+	use = "ratelimit"
+	name = "web-*"
+	[policy.web.set]
+	rate = ${2:-20}
+	action = "delay"
+	END
+}
+
+@test "apply makes the host match, and does nothing the second time" {
+	two_policies
+	id=$(vm_of web-1)
+	[ "$(gmempolicy diff "$dir" --json | changes)" = \
+		"attach everyone@all,attach web@vm$id" ]
+	nothing_left
+	run gmempolicy apply "$dir"
+	[ "$status" -eq 0 ]
+	[[ $output == *attach*everyone@all*ratelimit* ]]
+	[ "$(policy everyone@all mode) $(policy everyone@all priority)" = "audit 10" ]
+	[ "$(param everyone@all rate)" = 500 ]
+	[ "$(param "web@vm$id" rate) $(param "web@vm$id" action)" = "20 delay" ]
+	[ "$(attached | wc -l)" -eq 2 ]
+	run gmempolicy apply "$dir"
+	[ "$status" -eq 0 ]
+	[ "$output" = "Nothing to change." ]
+	[ "$(gmempolicy diff "$dir" --json | jq -c .)" = '{"changes":[]}' ]
+}
+
+@test "apply changes what differs, by the least that does it, and keeps the link" {
+	two_policies
+	gmempolicy apply "$dir"
+	id=$(vm_of web-1)
+	links="$(policy everyone@all link_id) $(policy "web@vm$id" link_id)"
+	two_policies 600 20
+	[ "$(gmempolicy apply "$dir" --json | changes)" = "set everyone@all" ]
+	[ "$(param everyone@all rate)" = 600 ]
+	sed -i 's/audit/enforce/; s/priority = 10/priority = -3/' "$dir/10.toml"
+	[ "$(gmempolicy apply "$dir" --json | changes)" = "mode everyone@all" ]
+	[ "$(policy everyone@all mode) $(policy everyone@all priority)" = \
+		"enforce -3" ]
+	sed -i 's/enforce/audit/; s/rate = 600/rate = 700/' "$dir/10.toml"
+	[ "$(gmempolicy apply "$dir" --json | changes)" = "replace everyone@all" ]
+	[ "$(policy everyone@all mode) $(param everyone@all rate)" = "audit 700" ]
+	[ "$links" = "$(policy everyone@all link_id) $(policy "web@vm$id" link_id)" ]
+}
+
+@test "apply undoes what was changed by hand" {
+	two_policies
+	gmempolicy apply "$dir"
+	gmempolicy set everyone@all rate=1
+	gmempolicy enforce everyone@all
+	[[ $(gmempolicy diff "$dir") == *"rate 1 -> 500"*"enforce -> audit"* ]]
+	gmempolicy apply "$dir"
+	[ "$(policy everyone@all mode) $(param everyone@all rate)" = "audit 500" ]
+}
+
+@test "apply detaches what is not asked for any more, and only its own" {
+	two_policies
+	gmempolicy apply "$dir"
+	gmempolicy attach ratelimit --vm "$(vm_of db-1)"
+	rm "$dir/10.toml"
+	[ "$(gmempolicy apply "$dir" --json | changes)" = \
+		"detach everyone@all,detach web@vm$(vm_of web-1)" ]
+	[ "$(attached | wc -l)" -eq 1 ]
+	[ "$(policy "ratelimit-vm$(vm_of db-1)" state)" = active ]
+}
+
+@test "apply takes one file, and objects from beside it" {
+	cp "$TOP/build/bpf/ratelimit.bpf.o" "$dir/own.bpf.o"
+	file x.toml <<-END
+	policy.own.use = "./own.bpf.o"
+	policy.own.all = true
+	END
+	gmempolicy apply "$dir/x.toml"
+	[ "$(policy own@all policy)" = ratelimit ]
+}
+
+@test "apply --cgroup scope" {
+	mountpoint -q /sys/fs/cgroup || mount -t cgroup2 none /sys/fs/cgroup
+	mkdir -p /sys/fs/cgroup/data
+	cat "$BATS_FILE_TMPDIR/db.vm.pid" >/sys/fs/cgroup/data/cgroup.procs
+	file x.toml <<-END
+	[policy.data]
+	use = "ratelimit"
+	cgroup = "/sys/fs/cgroup/data"
+	END
+	[ "$(gmempolicy apply "$dir" --json | changes)" = \
+		"attach data@vm$(vm_of db-1)" ]
+}
+
+@test "TOML mistakes are named by line and column, and change nothing" {
+	two_policies
+	gmempolicy apply "$dir"
+	before=$(attached)
+	wrong 1:1 "no name" <<<'= 1'
+	wrong 1:9 "']' is missing" <<<'[policy.'$'x'
+	wrong 1:2 "arrays of tables are not used here" <<<'[[policy]]'
+	wrong 2:7 "a value is missing" <<<$'[policy.x]\nuse = \n'
+	wrong 2:7 "the text is not ended in its line" <<<$'[policy.x]\nuse = "a\n'
+	wrong 2:8 "no such escape" <<<$'[policy.x]\nuse = "\\q"'
+	wrong 2:7 "no value; a text needs" <<<$'[policy.x]\nuse = ratelimit'
+	wrong 3:1 "'use' is given already, in line 2" \
+		<<<$'[policy.x]\nuse = "a"\nuse = "b"'
+	wrong 2:9 "is there already, in line 1" <<<$'[policy.x]\n[policy.x]'
+	wrong 2:12 "not a whole number" <<<$'[policy.x]\npriority = 1.5'
+	wrong 2:12 "not a whole number" <<<$'[policy.x]\npriority = 0x10'
+	wrong 2:12 "the number is too large" \
+		<<<$'[policy.x]\npriority = 99999999999999999999'
+	wrong 2:11 "something follows" <<<$'[policy.x]\nuse = "a" b'
+	wrong 2:7 "texts of several lines" <<<$'[policy.x]\nuse = """a"""'
+	wrong 2:17 "goes on with ','" <<<$'[policy.x]\nset = { rate = 1'
+	wrong 2:5 "'=' is missing" <<<$'[policy.x]\nuse "a"'
+	[ "$(attached)" = "$before" ]
+}
+
+@test "mistakes in what is asked for are named by line and column" {
+	two_policies
+	gmempolicy apply "$dir"
+	before=$(attached)
+	wrong 1:1 "unknown key 'polcy'" <<<'polcy = 1'
+	wrong 2:1 "unknown key 'usee'; a policy takes use" <<<$'[policy.x]\nusee = "a"'
+	wrong 1:9 "no 'use' in" <<<$'[policy.x]\nall = true'
+	wrong 1:9 "no scope in" <<<$'[policy.x]\nuse = "ratelimit"'
+	wrong 4:1 "a second scope" \
+		<<<$'[policy.x]\nuse = "ratelimit"\nall = true\nname = "a"'
+	wrong 2:7 "'all' can only be true" <<<$'[policy.x]\nall = false'
+	wrong 2:7 "'all' takes a true or false, not a number" <<<$'[policy.x]\nall = 1'
+	wrong 2:10 "a cgroup is a path" <<<$'[policy.x]\ncgroup = "a"'
+	wrong 2:8 "an empty name" <<<$'[policy.x]\nname = ""'
+	wrong 2:8 "'mode' takes" <<<$'[policy.x]\nmode = "off"'
+	wrong 2:12 "'priority' takes a number" <<<$'[policy.x]\npriority = 2147483648'
+	wrong 1:9 "unknown policy 'quta'" <<<$'[policy.x]\nuse = "quta"\nall = true'
+	wrong 1:9 "cannot read '/no.o'" <<<$'[policy.x]\nuse = "/no.o"\nall = true'
+	wrong 4:9 "rate takes a whole number of conversions/s from 1" \
+		<<<$'[policy.x]\nuse = "ratelimit"\nall = true\nset = { rate = 0 }'
+	wrong 5:1 "has no parameter 'rat'" \
+		<<<$'[policy.x]\nuse = "ratelimit"\nall = true\n[policy.x.set]\nrat = 5'
+	wrong 4:16 "a parameter takes a number or a text" \
+		<<<$'[policy.x]\nuse = "ratelimit"\nall = true\nset = { rate = [1] }'
+	wrong 1:9 "'a b' is no name for a policy" <<<$'[policy."a b"]\nall = true'
+	wrong 1:9 "a policy 'web' is asked for already, at $dir/10.toml:9:9" \
+		<<<$'[policy.web]\nuse = "ratelimit"\nall = true'
+	[ "$(attached)" = "$before" ]
+}
+
+@test "an object that the kernel refuses changes nothing" {
+	two_policies
+	gmempolicy apply "$dir"
+	before=$(attached)
+	cp "$TOP/build/bpf/usage.bpf.o" "$dir/bad.bpf.o"
+	wrong 1:9 "$dir/./bad.bpf.o has no struct kvm_gmem_ops" \
+		<<<$'[policy.a]\nuse = "./bad.bpf.o"\nall = true'
+	[ "$(attached)" = "$before" ]
+}
+
+@test "apply and diff: wrong usage" {
+	refuses 1 "cannot read '/no/such'" apply /no/such
+	refuses 1 "cannot read '/etc/gmem/policy.d'" diff
+	refuses 2 "leave 'b' out" apply a b
+	refuses 2 "leave 'b' out" diff a b
+	run --separate-stderr setpriv --reuid nobody --clear-groups \
+		gmempolicy apply "$dir"
+	check_refusal 1 "no privilege"
+}
+
+@test "too many policies: what was there before stays" {
+	for i in $(seq 16); do
+		printf '[policy.p%d]\nuse = "ratelimit"\nall = true\nmode = "audit"\n' $i
+	done | file 10.toml
+	gmempolicy apply "$dir"
+	printf '[policy.q]\nuse = "ratelimit"\nall = true\n' | file 20.toml
+	refuses 1 "too many policies" apply "$dir"
+	[ "$(attached | wc -l)" -eq 16 ]
+}
+
+@test "--watch: a VM that starts later gets its policy, and loses it when it ends" {
+	two_policies
+	gmempolicy apply "$dir" --watch --json >"$BATS_TEST_TMPDIR/log" 2>&1 3>&- &
+	daemon=$!
+	wait_for 20 eval '[ "$(policy everyone@all state)" = active ]'
+	start_vm late web-late
+	pin=web@vm$(vm_of web-late)
+	wait_for 10 eval '[ "$(policy $pin state)" = active ]'
+	stop_vm late
+	wait_for 10 eval '[ ! -e "$PINS/$pin" ]'
+	kill -TERM $daemon
+	wait $daemon
+	daemon=
+	# The policies outlive it.
+	[ "$(policy everyone@all state)" = active ]
+}
+
+@test "--watch: SIGHUP reads the files again, and one with a mistake is not used" {
+	two_policies
+	gmempolicy apply "$dir" --watch >"$BATS_TEST_TMPDIR/log" 2>&1 3>&- &
+	daemon=$!
+	wait_for 20 eval '[ "$(policy everyone@all state)" = active ]'
+	two_policies 0
+	kill -HUP $daemon
+	wait_for 10 grep -q "10.toml:7:9: rate takes" "$BATS_TEST_TMPDIR/log"
+	[ "$(param everyone@all rate)" = 500 ]
+	two_policies 800
+	kill -HUP $daemon
+	wait_for 10 eval '[ "$(param everyone@all rate)" = 800 ]'
+	# By hand is undone.
+	gmempolicy detach everyone@all
+	wait_for 15 eval '[ "$(policy everyone@all state)" = active ]'
+}
+
+@test "the unit names what is there" {
+	unit=$TOP/tools/gmempolicy/gmempolicyd.service
+	grep -qx 'ExecStart=/usr/sbin/gmempolicy apply --watch' "$unit"
+	grep -qx 'ExecReload=/bin/kill -HUP $MAINPID' "$unit"
+	command -v systemd-analyze >/dev/null || skip "needs systemd-analyze"
+	sed "s,/usr/sbin/gmempolicy,$TOP/build/gmempolicy," "$unit" \
+		>"$BATS_TEST_TMPDIR/gmempolicyd.service"
+	run systemd-analyze verify --man=no "$BATS_TEST_TMPDIR/gmempolicyd.service"
+	echo "$output"
+	[ "$status" -eq 0 ]
+}

@@ -1,0 +1,335 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# gmempolicy while policies are in force: tuning, modes, the switch, policies
+# that end by themselves, scopes that are lists of VMs, status and watch. Run as
+# root in the VM:
+#	tests/vm/run -- bats tests/cli/gmempolicy-tune.bats
+# The VMs are those of vm.pl, whose requests can be counted.
+
+load gmempolicy
+
+setup_file()
+{
+	export TOP=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
+	export PATH=$TOP/build:$PATH
+	start_vm web1 web-1
+	start_vm web2 web-2
+	start_vm db db-1
+}
+
+teardown_file()
+{
+	gmempolicy detach --all
+	stop_vm web1 web2 db
+}
+
+teardown()
+{
+	echo Y >/sys/module/kvm/parameters/gmem_policies
+	gmempolicy detach --all
+	stop_vm busy late
+}
+
+@test "set: a running policy is tuned without a detach, plain and JSON" {
+	gmempolicy attach ratelimit --all --set rate=5
+	link=$(policy ratelimit-all link_id)
+	run gmempolicy set ratelimit-all rate=77/s burst=9
+	[ "$status" -eq 0 ]
+	[[ $output == *"rate"*77* && $output == *"burst"*9* ]]
+	[ "$(gmempolicy set ratelimit-all action=delay --json |
+		jq -r '.parameters[] | select(.name == "action").value')" = delay ]
+	[ "$(param ratelimit-all rate)" = 77 ]
+	[ "$(policy ratelimit-all link_id)" = "$link" ]
+	gmempolicy set "$link" rate=78
+	[ "$(param ratelimit-all rate)" = 78 ]
+}
+
+@test "set: what is set holds for the next request" {
+	gmempolicy attach ratelimit --all --set rate=1 --set burst=1
+	start_vm busy busy 200
+	sleep 1
+	before=$(policy ratelimit-all allowed)
+	[ "$before" -le 20 ]
+	gmempolicy set ratelimit-all rate=1000000 burst=1000000
+	sleep 1
+	stop_vm busy
+	[ "$(policy ratelimit-all allowed)" -gt $((before + 50)) ]
+	[ "$(came_of busy ok)" = "$(policy ratelimit-all allowed)" ]
+	[ "$(came_of busy busy)" = "$(policy ratelimit-all denied)" ]
+}
+
+@test "set: a mistake in one assignment sets none of them" {
+	gmempolicy attach ratelimit --all --set rate=5
+	refuses 2 "rate takes a whole number of conversions/s from 1 to 1000000000, not '0'" \
+		set ratelimit-all burst=4 rate=0
+	[ "$(param ratelimit-all burst)" = 0 ]
+	[ "$(param ratelimit-all rate)" = 5 ]
+}
+
+@test "set: lines of input are sets of their own" {
+	gmempolicy attach ratelimit --all
+	printf 'rate=11 burst=12\n\nrate=13\n' | gmempolicy set ratelimit-all -
+	[ "$(param ratelimit-all rate) $(param ratelimit-all burst)" = "13 12" ]
+	run bash -c "printf 'rate=14\nrate=x\nrate=15\n' | gmempolicy set ratelimit-all -"
+	[ "$status" -eq 2 ]
+	[[ $output == *"stopped at line 2 of the input"* ]]
+	[ "$(param ratelimit-all rate)" = 14 ]
+}
+
+@test "set: wrong usage" {
+	gmempolicy attach ratelimit --all
+	refuses 2 "no policy given" set
+	refuses 2 "nothing to set" set ratelimit-all
+	refuses 2 "leave 'rate=1' out" set ratelimit-all - rate=1
+	refuses 2 "has no parameter 'x'; it has rate, burst" set ratelimit-all x=1
+	refuses 2 "sets no parameter" set ratelimit-all rate
+	refuses 1 "no attached policy has the name or link id 'nope'" \
+		set nope rate=1
+	refuses 1 "no attached policy has the name or link id '4000000'" \
+		set 4000000 rate=1
+}
+
+@test "two calls of set at once lose neither" {
+	gmempolicy attach ratelimit --all
+	for i in $(seq 10); do echo "rate=$i"; done |
+		gmempolicy set ratelimit-all - >/dev/null 3>&- &
+	for i in $(seq 10); do echo "burst=$i"; done |
+		gmempolicy set ratelimit-all - >/dev/null
+	wait $!
+	[ "$(param ratelimit-all rate) $(param ratelimit-all burst)" = "10 10" ]
+}
+
+@test "audit and enforce switch the mode live, and the budget stays" {
+	gmempolicy attach ratelimit --all --set rate=1 --set burst=20
+	link=$(policy ratelimit-all link_id)
+	start_vm busy busy 100
+	wait_for 20 eval '[ "$(policy ratelimit-all denied)" -gt 0 ]'
+	run gmempolicy audit ratelimit-all
+	[ "$status" -eq 0 ]
+	[ "$output" = "ratelimit-all audit" ]
+	[ "$(policy ratelimit-all mode)" = audit ]
+	[ "$(gmempolicy enforce ratelimit-all --json | jq -c .changed)" = \
+		'[{"pin":"ratelimit-all","mode":"enforce"}]' ]
+	[ "$(policy ratelimit-all mode) $(policy ratelimit-all link_id)" = \
+		"enforce $link" ]
+	# A bucket that was filled anew would let 20 more pass.
+	allowed=$(policy ratelimit-all allowed)
+	sleep 2
+	[ "$(policy ratelimit-all allowed)" -lt $((allowed + 15)) ]
+	stop_vm busy
+}
+
+@test "audit lets pass what it counts" {
+	gmempolicy attach ratelimit --all --set rate=1 --set burst=1
+	gmempolicy audit --all
+	start_vm busy busy 100
+	sleep 1
+	stop_vm busy
+	[ "$(came_of busy busy)" = 0 ]
+	[ "$(policy ratelimit-all denied)" -gt 10 ]
+}
+
+@test "audit and enforce: wrong usage" {
+	refuses 2 "no policy given" audit
+	refuses 2 "leave 'b' out" enforce a b
+	refuses 2 "leave 'a' out" audit --all a
+	refuses 1 "no attached policy has the name" audit nope
+	run gmempolicy enforce --all
+	[ "$status" -eq 0 ]
+	[ "$output" = "no policy is attached" ]
+}
+
+@test "off and on, plain and JSON" {
+	gmempolicy attach ratelimit --all --set rate=1 --set burst=1
+	run gmempolicy off
+	[ "$output" = "policies off" ]
+	[ "$(cat /sys/module/kvm/parameters/gmem_policies)" = N ]
+	start_vm busy busy 100
+	sleep 0.5
+	stop_vm busy
+	[ "$(came_of busy busy)" = 0 ]
+	[ "$(policy ratelimit-all calls)" = 0 ]
+	[ "$(gmempolicy on --json | jq -r .switch.policies)" = on ]
+	[ "$(cat /sys/module/kvm/parameters/gmem_policies)" = Y ]
+	refuses 2 "leave 'x' out" off x
+	run --separate-stderr setpriv --reuid nobody --clear-groups gmempolicy off
+	check_refusal 1 "run it as root"
+}
+
+@test "--name attaches to each VM whose name matches" {
+	run gmempolicy attach ratelimit --name 'web-*' --set rate=3
+	[ "$status" -eq 0 ]
+	[ "${#lines[@]}" -eq 2 ]
+	[ "$(policy "ratelimit-vm$(vm_of web-1)" state)" = active ]
+	[ "$(policy "ratelimit-vm$(vm_of web-2)" vms)" = 1 ]
+	[ "$(attached | wc -l)" -eq 2 ]
+	# Each with parameters of its own.
+	gmempolicy set "ratelimit-vm$(vm_of web-1)" rate=4
+	[ "$(param "ratelimit-vm$(vm_of web-2)" rate)" = 3 ]
+}
+
+@test "--name: a glob that matches nothing" {
+	refuses 1 "no VM has a name that matches 'mail-*'" \
+		attach ratelimit --name 'mail-*'
+	refuses 2 "takes a text that is not empty" attach ratelimit --name ""
+	nothing_left
+}
+
+@test "--name: all or none" {
+	gmempolicy attach ratelimit --vm "$(vm_of web-2)"
+	refuses 1 "attached already, as ratelimit-vm$(vm_of web-2)" \
+		attach ratelimit --name 'web-*'
+	[ "$(attached | wc -l)" -eq 1 ]
+}
+
+@test "--cgroup attaches to the VMs in it and below" {
+	mountpoint -q /sys/fs/cgroup || mount -t cgroup2 none /sys/fs/cgroup
+	mkdir -p /sys/fs/cgroup/vms/inner /sys/fs/cgroup/vmsother
+	cat "$BATS_FILE_TMPDIR/web1.vm.pid" >/sys/fs/cgroup/vms/inner/cgroup.procs
+	cat "$BATS_FILE_TMPDIR/web2.vm.pid" >/sys/fs/cgroup/vmsother/cgroup.procs
+	run gmempolicy attach ratelimit --cgroup /sys/fs/cgroup/vms
+	[ "$output" = "attached ratelimit-vm$(vm_of web-1)" ]
+	gmempolicy detach --all
+	run gmempolicy attach ratelimit --cgroup /vms/inner/
+	[ "$output" = "attached ratelimit-vm$(vm_of web-1)" ]
+	refuses 1 "there is no cgroup '/vm'" attach ratelimit --cgroup /vm
+	mkdir -p /sys/fs/cgroup/empty
+	refuses 1 "no VM is in the cgroup '/empty'" \
+		attach ratelimit --cgroup /empty
+}
+
+@test "two conflicting scopes" {
+	for scopes in "--name x --all" "--cgroup / --vm 1" "--name x --cgroup /" \
+		"--pid 1 --name x"; do
+		refuses 2 "more than one scope" attach ratelimit $scopes
+	done
+	nothing_left
+}
+
+@test "--for: the policy ends by itself, and the tool is long gone" {
+	gmempolicy attach ratelimit --all --for 4s
+	[ "$(policy ratelimit-all state)" = active ]
+	[ "$(policy ratelimit-all left_s)" -le 4 ]
+	gmempolicy set ratelimit-all rate=5
+	refuses 1 "attached already" attach ratelimit --all
+	sleep 4.5
+	wait_for 5 nothing_left
+}
+
+@test "--for: killing the holder ends the policy at once" {
+	gmempolicy attach ratelimit --all --for 1h
+	pkill -KILL -x gmempolicy-for
+	wait_for 5 eval '[ "$(policy ratelimit-all state)" = "stale: time is up" ]'
+	# What it leaves is in nobody's way.
+	gmempolicy attach ratelimit --all
+	[ "$(policy ratelimit-all state)" = active ]
+}
+
+@test "--for: detach ends the holder, too" {
+	gmempolicy attach ratelimit --all --for 1d
+	pgrep -x gmempolicy-for
+	gmempolicy detach ratelimit-all
+	nothing_left
+	wait_for 5 eval '! pgrep -x gmempolicy-for'
+}
+
+@test "--for: kill -9 of the tool at any moment leaves no policy for good" {
+	for ms in 05 10 20 30 40 60 80; do
+		timeout -s KILL 0.$ms gmempolicy attach ratelimit --all \
+			--for 2s || true
+	done
+	wait_for 10 eval '! pgrep -x gmempolicy-for'
+	[ -z "$(attached | jq -c 'select(.state == "active")')" ]
+}
+
+@test "--for: durations" {
+	for time in 0 0s -1 x 10x "" 1.2.3m 367d 99999999999999999999; do
+		refuses 2 "--for takes a time of up to 366d" \
+			attach ratelimit --all "--for=$time"
+	done
+	for time in 0.5m 90 2h 1d; do
+		gmempolicy attach ratelimit --all --for $time
+		gmempolicy detach --all
+	done
+}
+
+@test "status: counts, parameters and the budget of each VM, plain and JSON" {
+	gmempolicy attach ratelimit --all --set rate=1 --set burst=10
+	start_vm busy busy 50
+	wait_for 20 eval '[ "$(policy ratelimit-all denied)" -gt 0 ]'
+	stop_vm busy
+	start_vm late late 0
+	run gmempolicy status
+	[ "$status" -eq 0 ]
+	[[ $output == *ratelimit-all*enforce* && $output == *burst*10* ]]
+	json=$(gmempolicy status ratelimit-all --json)
+	[ "$(jq -r '.policies[0].pin' <<<"$json")" = ratelimit-all ]
+	[ "$(jq '.policies[0].denied' <<<"$json")" = "$(came_of busy busy)" ]
+	# One budget for each VM there is, and the one that has gone has none.
+	[ "$(jq '[.budgets[].vm_id] | unique | length' <<<"$json")" -eq 4 ]
+	jq -e '.budgets[] | .value <= 10 and .unit == "tokens"' <<<"$json"
+}
+
+@test "status: nothing attached, and wrong usage" {
+	run gmempolicy status
+	[ "$output" = "No policy is attached." ]
+	[ "$(gmempolicy status --json | jq -c .)" = \
+		'{"policies":[],"parameters":[],"budgets":[]}' ]
+	refuses 1 "no attached policy has the name" status nope
+	refuses 2 "leave 'b' out" status a b
+}
+
+@test "watch: who, what and why, plain and JSON" {
+	gmempolicy attach ratelimit --all --set rate=1 --set burst=1
+	start_vm busy busy 50
+	run timeout 30 gmempolicy watch -n 3
+	[ "$status" -eq 0 ]
+	[ "${#lines[@]}" -eq 4 ]
+	[[ ${lines[1]} == *busy*convert*ratelimit*enforce*"deny EBUSY" ]]
+	json=$(timeout 30 gmempolicy watch --events 2 --json)
+	[ "$(jq -sr '.[1] | "\(.name) \(.hook) \(.policy) \(.mode) \(.verdict)"' \
+		<<<"$json")" = "busy convert ratelimit enforce deny EBUSY" ]
+	gmempolicy set ratelimit-all action=delay
+	gmempolicy audit ratelimit-all
+	json=$(timeout 30 gmempolicy watch --events 3 --json | tail -n 1)
+	jq -e '.mode == "audit" and .delay_ns > 0' <<<"$json"
+	stop_vm busy
+}
+
+@test "watch: one VM only" {
+	gmempolicy attach ratelimit --all --set rate=1 --set burst=1
+	start_vm busy busy 50
+	run timeout 30 gmempolicy watch --vm "$(vm_of web-1)" --seconds 1 --json
+	[ "$status" -eq 0 ]
+	[ -z "$output" ]
+	stop_vm busy
+}
+
+@test "watch: Ctrl-C and a reader that goes away leave nothing behind" {
+	gmempolicy attach ratelimit --all --set rate=1 --set burst=1
+	start_vm busy busy 50
+	before=$(bpftool -j prog list | jq length)
+	gmempolicy watch >"$BATS_TEST_TMPDIR/out" 3>&- &
+	pid=$!
+	wait_for 10 eval '[ $(wc -l <"$BATS_TEST_TMPDIR/out") -gt 2 ]'
+	kill -INT $pid
+	wait $pid
+	[ "$(gmempolicy watch | head -n 2 | wc -l)" -eq 2 ]
+	wait_for 10 eval '[ "$(bpftool -j prog list | jq length)" -eq $before ]'
+	stop_vm busy
+}
+
+@test "watch: wrong usage" {
+	refuses 2 "leave 'x' out" watch x
+	refuses 2 "--events takes a whole number" watch -n 0
+	refuses 2 "--seconds takes seconds" watch --seconds -1
+}
+
+@test "JSON of attach and detach" {
+	[ "$(gmempolicy attach ratelimit --all --json |
+		jq -r '.attached[0].pin')" = ratelimit-all ]
+	[ "$(gmempolicy detach ratelimit-all --json |
+		jq -r '.detached[0].pin')" = ratelimit-all ]
+	[ "$(gmempolicy detach --all --json | jq -c .)" = '{"detached":[]}' ]
+}

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# What the suites of gmempolicy share: guests, what the kernel and the tool say
+# of policies, and how a refusal looks.
+
+PINS=/sys/fs/bpf/gmem
+
+bats_require_minimum_version 1.5.0
+
+# start_guests LABEL ARGUMENT...: returns when all of them run.
+start_guests()
+{
+	local label=$BATS_FILE_TMPDIR/$1 i
+
+	shift
+	gmemload "$@" --json "$label.json" --pidfile "$label.pids" \
+		2>"$label.err" 3>&- &
+	echo $! >"$label.pid"
+	for i in $(seq 300); do
+		[ ! -s "$label.pids" ] || return 0
+		kill -0 "$(cat "$label.pid")" 2>/dev/null || break
+		sleep 0.1
+	done
+	cat "$label.err" >&2
+	return 1
+}
+
+# stop_guests LABEL: does nothing if they do not run.
+stop_guests()
+{
+	local label=$BATS_FILE_TMPDIR/$1 pid i
+
+	[ -e "$label.pid" ] || return 0
+	pid=$(cat "$label.pid")
+	kill -INT "$pid"
+	# Not our child in another test, so wait(1) will not do.
+	for i in $(seq 200); do
+		kill -0 "$pid" 2>/dev/null || break
+		sleep 0.1
+	done
+	rm -f "$label.pid" "$label.pids"
+}
+
+# Attached policies as JSON, each in a line.
+attached()
+{
+	gmempolicy list --json | jq -c '.attached[]'
+}
+
+guest_pid()
+{
+	awk -v name="$1" '$1 == name { print $2 }' "$BATS_FILE_TMPDIR"/*.pids
+}
+
+# watch_vms SECONDS: what all VMs did in that time.
+watch_vms()
+{
+	frame=$(gmemtop --json -n 1 -d "$1")
+}
+
+# of GUEST KEY: of the VMs just watched.
+of()
+{
+	jq --arg name "$1" ".vms[] | select(.name == \$name) | .$2" <<<"$frame"
+}
+
+seconds()
+{
+	date +%s.%N
+}
+
+nothing_left()
+{
+	[ -z "$(ls -A $PINS 2>/dev/null)" ]
+	[ -z "$(attached)" ]
+}
+
+# refuses STATUS PATTERN ARGUMENT...: one line of error and nothing else.
+refuses()
+{
+	local status=$1 pattern=$2
+
+	shift 2
+	run --separate-stderr gmempolicy "$@"
+	check_refusal "$status" "$pattern"
+}
+
+check_refusal()
+{
+	echo "status $status, stdout '$output', stderr '$stderr'"
+	[ "$status" -eq "$1" ]
+	[ -z "$output" ]
+	[ "${#stderr_lines[@]}" -eq 1 ]
+	[[ $stderr == "gmempolicy: "*$2* ]]
+}
+
+# start_vm LABEL NAME [RATE [COUNT]]: a VM without a guest; see vm.pl.
+start_vm()
+{
+	local out=$BATS_FILE_TMPDIR/$1.vm i
+
+	"$TOP/tests/cli/vm.pl" "${@:2}" >"$out" 2>&1 3>&- &
+	echo $! >"$out.pid"
+	for i in $(seq 100); do
+		! grep -q ready "$out" || return 0
+		sleep 0.1
+	done
+	cat "$out" >&2
+	return 1
+}
+
+# stop_vm LABEL...: does nothing if it does not run.
+stop_vm()
+{
+	local label file pid i
+
+	for label in "$@"; do
+		file=$BATS_FILE_TMPDIR/$label.vm.pid
+		[ -e "$file" ] || continue
+		pid=$(cat "$file")
+		kill -TERM "$pid" 2>/dev/null || true
+		for i in $(seq 100); do
+			kill -0 "$pid" 2>/dev/null || break
+			sleep 0.1
+		done
+		rm -f "$file"
+	done
+}
+
+# came_of LABEL OUTCOME: how many of a VM's requests ended so.
+came_of()
+{
+	tail -n 1 "$BATS_FILE_TMPDIR/$1.vm" | jq ".$2"
+}
+
+# vm_of NAME: its id.
+vm_of()
+{
+	gmemtop --json -n 1 -d 0.05 |
+		jq --arg name "$1" '.vms[] | select(.name == $name) | .id'
+}
+
+# policy PIN KEY: of an attached policy.
+policy()
+{
+	gmempolicy list --json |
+		jq -r --arg pin "$1" ".attached[] | select(.pin == \$pin) | .$2"
+}
+
+# param PIN NAME: what a parameter is set to.
+param()
+{
+	gmempolicy status "$1" --json |
+		jq -r --arg name "$2" '.parameters[] | select(.name == $name).value'
+}
+
+# wait_for SECONDS COMMAND...: until it succeeds.
+wait_for()
+{
+	local end=$((SECONDS + $1 * ${GMEM_TEST_PATIENCE:-1}))
+
+	shift
+	until "$@"; do
+		[ "$SECONDS" -lt "$end" ] || return 1
+		sleep 0.2
+	done
+}
