@@ -15,6 +15,7 @@ setup_file()
 {
 	export TOP=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
 	export PATH=$TOP/build:$PATH
+	prepare_objects
 	start_vm web1 web-1
 }
 
@@ -34,21 +35,11 @@ teardown()
 # A policy that notices when it sees half of a set.
 twins()
 {
-	cat >"$BATS_TEST_TMPDIR/twins.bpf.c" <<-'END'
-	#define BPF_NO_KFUNC_PROTOTYPES
-	#include "vmlinux.h"
-	#include <bpf/bpf_helpers.h>
-	#include <bpf/bpf_tracing.h>
-	#include "gmem.bpf.h"
-	char _license[] SEC("license") = "GPL";
+	object twins <<-'END'
 	struct twins_params {
 		GMEM_PARAM(u64, one, "", 0, 1000000, "equals other");
-		u64 between[6];
+		GMEM_PARAM(u64, other, "", 0, 1000000, "equals one");
 	};
-	END
-	sed -i 's/u64 between\[6\];/GMEM_PARAM(u64, other, "", 0, 1000000, "equals one");/' \
-		"$BATS_TEST_TMPDIR/twins.bpf.c"
-	cat >>"$BATS_TEST_TMPDIR/twins.bpf.c" <<-'END'
 	GMEM_PARAMS(struct twins_params, "twins", "nothing") = {};
 	u64 torn, changes, last;
 	SEC("struct_ops.s/convert")
@@ -71,10 +62,6 @@ twins()
 	SEC(".struct_ops.link")
 	struct kvm_gmem_ops twins = { .convert = (void *)c, .name = "twins" };
 	END
-	"$(command -v clang-19 || command -v clang)" -g -O2 -target bpf -mcpu=v3 \
-		-D__TARGET_ARCH_x86 -I"$TOP/build/include" \
-		-I"$TOP/build/libbpf/include" -I"$TOP/bpf/include" \
-		-c "$BATS_TEST_TMPDIR/twins.bpf.c" -o "$BATS_TEST_TMPDIR/twins.bpf.o"
 }
 
 bss()
@@ -86,7 +73,7 @@ bss()
 	twins
 	# The kernel waits for readers after each; not for long, here.
 	echo 1 >/sys/kernel/rcu_expedited
-	gmempolicy attach "$BATS_TEST_TMPDIR/twins.bpf.o" --all
+	gmempolicy attach "$obj" --all
 	start_vm busy busy 1000
 	start=$SECONDS
 	for ((i = 1; i <= SETS; i++)); do

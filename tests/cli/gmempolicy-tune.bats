@@ -322,7 +322,7 @@ teardown()
 
 @test "watch: wrong usage" {
 	refuses 2 "leave 'x' out" watch x
-	refuses 2 "--events takes a whole number" watch -n 0
+	refuses 2 "--events takes a whole number" watch --events 0
 	refuses 2 "--seconds takes seconds" watch --seconds -1
 }
 

@@ -165,3 +165,81 @@ wait_for()
 		sleep 0.2
 	done
 }
+
+bpf_clang()
+{
+	"$CLANG" -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_x86 \
+		-I"$TOP/build/include" -I"$TOP/build/libbpf/include" \
+		-I"$TOP/bpf/include" "$@"
+}
+
+# What every policy includes, read once: it is long, and the VM is slow.
+prepare_objects()
+{
+	export CLANG=$(command -v clang-19 || command -v clang)
+	cat >"$BATS_FILE_TMPDIR/all.h" <<-'END'
+	#define BPF_NO_KFUNC_PROTOTYPES
+	#include "vmlinux.h"
+	#include <bpf/bpf_helpers.h>
+	#include <bpf/bpf_tracing.h>
+	#include "gmem.bpf.h"
+	END
+	bpf_clang -x c-header "$BATS_FILE_TMPDIR/all.h" \
+		-o "$BATS_FILE_TMPDIR/all.pch"
+}
+
+# object NAME: builds standard input and sets $obj to what comes of it.
+object()
+{
+	obj=$BATS_TEST_TMPDIR/$1.bpf.o
+	{
+		echo 'char _license[] SEC("license") = "GPL";'
+		cat
+	} >"$BATS_TEST_TMPDIR/$1.bpf.c"
+	bpf_clang -include-pch "$BATS_FILE_TMPDIR/all.pch" \
+		-c "$BATS_TEST_TMPDIR/$1.bpf.c" -o "$obj"
+}
+
+# convert NAME: a policy whose convert hook has the body on standard input.
+convert()
+{
+	{
+		echo "SEC(\"struct_ops.s/convert\")"
+		echo "s64 BPF_PROG(c, struct kvm *kvm, const struct kvm_gmem_convert *convert)"
+		echo "{"
+		cat
+		echo "}"
+		echo "SEC(\".struct_ops.link\")"
+		echo "struct kvm_gmem_ops ops = { .convert = (void *)c, .name = \"$1\" };"
+	} >"$BATS_TEST_TMPDIR/body"
+	object "$1" <"$BATS_TEST_TMPDIR/body"
+}
+
+third_party()
+{
+	object third <<-'END'
+	struct third_params {
+		GMEM_PARAM(u8, small, "things", 1, 9, "a small one");
+		GMEM_PARAM(s32, sign, "", -5, 5, "below 0, too; and a semicolon");
+		u64 bare;
+		GMEM_PARAM_CHOICE(u32, way, "left=1,right=2", "which way");
+	};
+	GMEM_PARAMS(struct third_params, "a third party's", "nothing at all") = {
+		.small = 3, .sign = -1, .bare = 18446744073709551615ULL, .way = 2,
+	};
+	u64 seen_small, seen_way;
+	s64 seen_sign;
+	SEC("struct_ops.s/convert")
+	s64 BPF_PROG(c, struct kvm *kvm, const struct kvm_gmem_convert *convert)
+	{
+		const struct third_params *params = gmem_params();
+
+		seen_small = params->small;
+		seen_sign = params->sign;
+		seen_way = params->way;
+		return 0;
+	}
+	SEC(".struct_ops.link")
+	struct kvm_gmem_ops third = { .convert = (void *)c, .name = "third" };
+	END
+}

@@ -561,7 +561,7 @@ static void read_again(struct config *config, const char *path)
 {
 	struct config new = {};
 
-	if (config_read(&new, path)) {
+	if (config_read(&new, path) || config_load(&new)) {
 		gmem_err("the policies asked for before stay in force; mend the file and reload");
 		config_free(&new);
 		return;
@@ -647,10 +647,14 @@ static int run(int argc, char **argv, bool dry)
 			 dry ? "diff" : "apply", argv[1]);
 		return GMEM_EXIT_USAGE;
 	}
-	sampler = gmem_sampler_open();
-	if (!sampler)
-		return GMEM_EXIT_FAIL;
+	/* What is wrong with a file is found without asking the kernel. */
 	err = config_read(&config, path);
+	sampler = err ? NULL : gmem_sampler_open();
+	if (!sampler) {
+		config_free(&config);
+		return GMEM_EXIT_FAIL;
+	}
+	err = config_load(&config);
 	if (!err && watch)
 		err = apply_and_stay(&config, path, sampler);
 	else if (!err)

@@ -297,14 +297,10 @@ struct object *wish_open(const struct wish *wish, uint64_t vm)
 	return NULL;
 }
 
-/* One of each is loaded, whatever VMs there are now. */
-static int try_wish(struct wish *wish)
+static int load_wish(struct wish *wish)
 {
 	int err;
 
-	wish->object = wish_open(wish, 0);
-	if (!wish->object)
-		return -EINVAL;
 	gmem_err_context(wish->where);
 	err = object_load(wish->object);
 	if (!err) {
@@ -313,6 +309,16 @@ static int try_wish(struct wish *wish)
 			gmem_err_bpf(err, "cannot read the programs");
 	}
 	gmem_err_context(NULL);
+	return err;
+}
+
+int config_load(struct config *config)
+{
+	size_t i;
+	int err = 0;
+
+	for (i = 0; i < config->nr && !err; i++)
+		err = load_wish(&config->wishes[i]);
 	return err;
 }
 
@@ -449,8 +455,13 @@ int config_read(struct config *config, const char *path)
 	}
 	err = S_ISDIR(st.st_mode) ? read_dir(config, path) :
 				    read_file(config, path);
-	for (i = 0; i < config->nr && !err; i++)
-		err = try_wish(&config->wishes[i]);
+	for (i = 0; i < config->nr && !err; i++) {
+		struct wish *wish = &config->wishes[i];
+
+		wish->object = wish_open(wish, 0);
+		if (!wish->object)
+			err = -EINVAL;
+	}
 	return err;
 }
 

@@ -25,8 +25,8 @@ struct object;
  * @nr_sets: number of assignments
  * @sets: "name=value"
  * @places: where each of them is
- * @object: opened, its parameters set, and loaded: the kernel accepts it
- * @tags: what its programs are
+ * @object: opened, its parameters set; loaded by config_load()
+ * @tags: what its programs are, from config_load()
  */
 struct wish {
 	char *label;
@@ -60,12 +60,23 @@ struct config {
  * @config: where to
  * @path: which
  *
- * Everything is checked, down to whether the kernel accepts the policies.
+ * Everything is checked but what only the kernel can say: config_load().
  *
  * Return: 0, or -errno after one line of error that names file, line and
  * column.
  */
 int config_read(struct config *config, const char *path);
+
+/**
+ * config_load() - have the kernel verify the policies
+ * @config: from config_read()
+ *
+ * One of each is loaded, whatever VMs there are now.
+ *
+ * Return: 0, or -errno after one line of error that names file, line and
+ * column.
+ */
+int config_load(struct config *config);
 
 /**
  * config_free() - give the memory back

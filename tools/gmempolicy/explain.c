@@ -19,6 +19,8 @@ struct explanation {
 static const struct explanation verifier_says[] = {
 	{ "unknown#195896080",
 	  "it uses a type or a member that this kernel does not have; build it against this kernel's BTF, or ask with bpf_core_field_exists() first" },
+	{ "failed to resolve CO-RE relocation",
+	  "it uses a type or a member that this kernel does not have; build it against this kernel's BTF, or ask with bpf_core_field_exists() first" },
 	{ "attach to unsupported member",
 	  "this hook does not take such a program; only fault, convert, vm_init and vm_exit may sleep (SEC(\"struct_ops.s/...\")), invalidate must not (SEC(\"struct_ops/...\"))" },
 	{ "map_value_or_null",
@@ -28,6 +30,8 @@ static const struct explanation verifier_says[] = {
 	{ "possibly NULL pointer",
 	  "a pointer that may be NULL is passed on; compare it with NULL first" },
 	{ "invalid access to map value",
+	  "it reaches outside of a map's value; bound the index or offset with a comparison before it is used" },
+	{ "outside of the allowed memory range",
 	  "it reaches outside of a map's value; bound the index or offset with a comparison before it is used" },
 	{ "unbounded memory access",
 	  "a length or index has no upper bound; compare it with the size of the array first" },
@@ -192,12 +196,12 @@ void explain_open(int err, const char *shown)
 	libbpf_strerror(err, text, sizeof(text));
 	/* libbpf names the program's sections and its own; few know them. */
 	if (meaning)
-		gmem_err("cannot use %s: %s (libbpf: %s)", shown, meaning,
+		gmem_err("cannot use %s: %s (%s)", shown, meaning,
 			 gmem_libbpf_warning());
 	else
 		gmem_err("%s is no BPF object that can be used: it is damaged, or not made by clang -g -target bpf (%s%s%s); build it anew",
 			 shown, text,
-			 *gmem_libbpf_warning() ? ", libbpf: " : "",
+			 *gmem_libbpf_warning() ? ", " : "",
 			 gmem_libbpf_warning());
 }
 
@@ -220,7 +224,7 @@ void explain_load(int err, const char *shown, const char *log)
 	}
 	meaning = explain_libbpf();
 	if (meaning)
-		gmem_err("cannot load %s: %s (libbpf: %s)", shown, meaning,
+		gmem_err("cannot load %s: %s (%s)", shown, meaning,
 			 gmem_libbpf_warning());
 	else
 		gmem_err_bpf(err, "cannot load %s", shown);

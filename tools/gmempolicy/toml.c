@@ -571,7 +571,7 @@ static struct toml *parse_header(struct parser *p, struct toml *root)
 	other = find_member(table, key);
 	if (other && other->defined) {
 		free(key);
-		return fail_at(p, at, "[%s] is there already, in line %u; give it once",
+		return fail_at(p, at, "the table '%s' is there already, in line %u; give it once",
 			       other->key, other->at.line);
 	}
 	table = step_into(p, table, key, at);
