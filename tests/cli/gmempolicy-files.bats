@@ -189,7 +189,7 @@ wrong()
 		<<<$'[policy.x]\npriority = 99999999999999999999'
 	wrong 2:11 "something follows" <<<$'[policy.x]\nuse = "a" b'
 	wrong 2:7 "texts of several lines" <<<$'[policy.x]\nuse = """a"""'
-	wrong 2:17 "goes on with ','" <<<$'[policy.x]\nset = { rate = 1'
+	wrong 2:17 "a table in braces goes on with ','" <<<$'[policy.x]\nset = { rate = 1'
 	wrong 2:5 "'=' is missing" <<<$'[policy.x]\nuse "a"'
 }
 
