@@ -118,6 +118,7 @@ teardown()
 	END
 	run --separate-stderr gmempolicy check "$obj"
 	[ "$status" -eq 1 ]
+	echo "$stderr"
 	[ "${#stderr_lines[@]}" -eq 1 ]
 	[[ $stderr == *loop* ]]
 }

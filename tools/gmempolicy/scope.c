@@ -72,10 +72,14 @@ int vms_read(struct vms *vms, struct gmem_sampler *sampler)
 	}
 	vms->nr = sample.nr_vms;
 	for (i = 0; i < vms->nr; i++) {
+		const struct gmem_vm_sample *from = &sample.vms[i];
 		struct vm *vm = &vms->vms[i];
 
-		vm->id = sample.vms[i].vm_id;
-		vm->pid = sample.vms[i].pid;
+		vm->id = from->vm_id;
+		vm->pid = from->pid;
+		vm->denied = from->faults_denied + from->conversions_denied;
+		vm->delayed = from->faults_delayed + from->conversions_delayed;
+		vm->delayed_ns = from->delayed_ns;
 		vm_name(vm->pid, vm->name, sizeof(vm->name));
 		read_line(vm->pid, "cgroup", "0::", vm->cgroup,
 			  sizeof(vm->cgroup));

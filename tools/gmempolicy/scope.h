@@ -40,10 +40,16 @@ struct scope {
  * @pid: the process that made it
  * @name: name of that process, "-" if it is gone
  * @cgroup: its cgroup, empty if not known
+ * @denied: requests of it that policies denied
+ * @delayed: requests of it that policies delayed
+ * @delayed_ns: for how long
  */
 struct vm {
 	uint64_t id;
 	uint32_t pid;
+	uint64_t denied;
+	uint64_t delayed;
+	uint64_t delayed_ns;
 	char name[64];
 	char cgroup[512];
 };

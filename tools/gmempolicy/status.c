@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * gmempolicy status: what each policy in force has done, what it is set to, and
- * what it remembers of each VM.  The first is the kernel's to tell, the others
- * are found in the policy's maps by its BTF.
+ * gmempolicy status: what each policy in force has done, what came of that for
+ * each VM, what the policy is set to, and what it remembers of each VM.  The
+ * first two are the kernel's to tell, the others are found in the policy's maps
+ * by its BTF.
  */
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
@@ -120,6 +121,29 @@ static const struct column policy_columns[] = {
 	{ "DENIED", "denied", policy_denied },
 	{ "DELAYED", "delayed", policy_delayed },
 	{ "DELAY-MS", "delayed_ms", policy_delayed_ms },
+	{}
+};
+
+#define VM_VALUE(member, expr)						\
+	static struct value vm_##member(const void *row)		\
+	{								\
+		const struct vm *vm = row;				\
+									\
+		return expr;						\
+	}
+
+VM_VALUE(id, UINT_VALUE(vm->id))
+VM_VALUE(text, TEXT_VALUE(vm->name))
+VM_VALUE(denied, UINT_VALUE(vm->denied))
+VM_VALUE(delayed, UINT_VALUE(vm->delayed))
+VM_VALUE(delayed_ms, UINT_VALUE(vm->delayed_ns / 1000000))
+
+static const struct column vm_columns[] = {
+	{ "VM", "vm_id", vm_id },
+	{ "NAME", "name", vm_text },
+	{ "DENIED", "denied", vm_denied },
+	{ "DELAYED", "delayed", vm_delayed },
+	{ "DELAY-MS", "delayed_ms", vm_delayed_ms },
 	{}
 };
 
@@ -394,8 +418,8 @@ static int read_entry(const struct entry *entry, const struct vms *vms,
 	return err;
 }
 
-static int print_lists(const struct list *policies, const struct list *settings,
-		       const struct list *states)
+static int print_lists(const struct list *policies, const struct vms *vms,
+		       const struct list *settings, const struct list *states)
 {
 	const struct table tables[] = {
 		{
@@ -405,6 +429,14 @@ static int print_lists(const struct list *policies, const struct list *settings,
 			.rows = policies->rows,
 			.row_size = policies->size,
 			.nr_rows = policies->nr,
+		},
+		{
+			.key = "vms",
+			.none = "No VM runs.",
+			.columns = vm_columns,
+			.rows = vms->vms,
+			.row_size = sizeof(*vms->vms),
+			.nr_rows = vms->nr,
 		},
 		{
 			.key = "parameters",
@@ -457,7 +489,7 @@ static int status(struct gmem_sampler *sampler, const char *only)
 		err = -ENOENT;
 	}
 	if (!err)
-		err = print_lists(&policies, &settings, &states);
+		err = print_lists(&policies, &vms, &settings, &states);
 	free(policies.rows);
 	free(settings.rows);
 	free(states.rows);
