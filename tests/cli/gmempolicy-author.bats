@@ -109,20 +109,6 @@ teardown()
 	nothing_left
 }
 
-@test "check: explains a loop without end" {
-	convert x <<-'END'
-		u64 n = convert->end;
-		while (n != 7)
-			n = n * 3 + bpf_ktime_get_ns();
-		return n;
-	END
-	run --separate-stderr gmempolicy check "$obj"
-	[ "$status" -eq 1 ]
-	echo "$stderr"
-	[ "${#stderr_lines[@]}" -eq 1 ]
-	[[ $stderr == *loop* ]]
-}
-
 @test "check: explains a write to the kernel's data" {
 	convert x <<-'END'
 		((struct kvm *)kvm)->userspace_pid = 0;
