@@ -64,6 +64,23 @@ typedef void (*kvm_gmem_page_fn)(struct xa_state *xas, struct folio *folio,
 				 bool whole_node, void *arg);
 
 /*
+ * Where to go on after a node of the page cache that is done with.  A node that
+ * is the only one of its parent has nothing beside it: looking for it slot by
+ * slot is most of the work where memory is sparse.
+ */
+static pgoff_t kvm_gmem_after_node(const struct xa_node *node, pgoff_t first)
+{
+	pgoff_t next = first + XA_CHUNK_SIZE;
+
+	for (node = rcu_dereference(node->parent);
+	     node && READ_ONCE(node->count) == 1;
+	     node = rcu_dereference(node->parent))
+		next = round_up(next, XA_CHUNK_SIZE << node->shift);
+
+	return next;
+}
+
+/*
  * Calls @fn for the populated pages of a range.  With @nodes, pages that fill
  * a node of the page cache come together.  Ends early when @work is used up;
  * returns the page to go on with.
@@ -88,10 +105,10 @@ static pgoff_t kvm_gmem_walk_pages(struct address_space *mapping, pgoff_t start,
 			first >= start && first + XA_CHUNK_SIZE <= end;
 		fn(&xas, folio, whole, arg);
 		if (whole)
-			xas_set(&xas, first + XA_CHUNK_SIZE);
+			xas_set(&xas, kvm_gmem_after_node(xas.xa_node, first));
 
 		if (!--*work) {
-			next = whole ? first + XA_CHUNK_SIZE : xas.xa_index + 1;
+			next = whole ? xas.xa_index : xas.xa_index + 1;
 			break;
 		}
 		if (need_resched()) {
