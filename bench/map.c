@@ -23,7 +23,6 @@
 #include "layout.skel.h"
 
 #define TIB		(1ULL << 40)
-#define START		(4ULL << 30)
 #define CELLS		1024
 #define RUNS		7
 
@@ -36,12 +35,10 @@ static int new_guest(int kvm)
 	struct kvm_create_guest_memfd memfd = { .size = TIB };
 	struct kvm_memory_attributes attr = {
 		.attributes = KVM_MEMORY_ATTRIBUTE_PRIVATE,
-		.address = START,
 		.size = TIB,
 	};
 	struct kvm_userspace_memory_region2 region = {
 		.flags = KVM_MEM_GUEST_MEMFD,
-		.guest_phys_addr = START,
 		.memory_size = TIB,
 	};
 	int vm, fd;
@@ -93,7 +90,7 @@ static uint64_t draw(void)
 
 	skel->bss->bucket_pages = TIB / 4096 / CELLS;
 	while (done < CELLS) {
-		skel->bss->start = START / 4096 + done * (TIB / 4096 / CELLS);
+		skel->bss->start = done * (TIB / 4096 / CELLS);
 		skel->bss->nr_buckets = CELLS - done;
 		BENCH_MUST(!bpf_prog_test_run_opts(prog, &opts), "run the program");
 		if (skel->bss->result <= 0)
