@@ -144,10 +144,9 @@ programs()
 	wait_screen '^ SLOT GFNS '
 	wait_screen 'inode'
 	row=$(screen | grep inode)
-	inode=$(find -L "/proc/$pid/fd" -maxdepth 1 -printf '%p %i\n' 2>/dev/null |
-		while read -r fd i; do
-			[[ $(readlink "$fd") != *gmem* ]] || echo "$i"
-		done)
+	inode=$(for fd in "/proc/$pid/fd"/*; do
+		[[ $(readlink "$fd") != *kvm-gmem* ]] || stat -L -c %i "$fd"
+	done)
 	read -r _ gfns size _ shown_inode at file populated <<<"$row"
 	[ "$shown_inode" = "$inode" ]
 	[ "$gfns" = 0x100000-0x100fff ]
@@ -189,7 +188,7 @@ unevictable()
 		session=$session-$node
 		end "$mine"
 		mine=
-		rm pids
+		rm -f pids
 	done
 }
 

@@ -299,7 +299,7 @@ leave()
 	wait_screen '^ +ID +PID NAME .* DENY/S DELAY POLICIES +TREND +INV/S VCPUS +SIZE CGROUP'
 	wait_screen ' abuser .* [1-9][0-9.]* .* /$'
 	tmux -L "$session" resize-window -x 80 -y 24
-	wait_screen '^ +ID +PID NAME .* FLT/S >PRIV >SHAR C?$'
+	wait_screen '^ +ID +PID NAME .* FLT/S >PRIV >SHAR CO$'
 	press Right Right Right Right Right Right
 	wait_screen 'POLICIES +TREND'
 	leave
@@ -307,7 +307,6 @@ leave()
 
 @test "live: the trend is drawn with blocks where the terminal has UTF-8" {
 	start_live "LC_ALL=C.UTF-8" 200 50
-	tmux -L "$session" set -g default-terminal screen
 	wait_screen ' abuser '
 	wait_for 10 eval 'screen | LC_ALL=C grep -q "$(printf "\342\226[\201-\210]")"'
 	leave

@@ -267,12 +267,11 @@ counters_of()
 }
 
 @test "replay: needs no privilege, and no kernel of ours" {
-	"$gmemtop" record rec -n 1
-	chmod 644 rec
-	chmod 755 . ..
+	"$gmemtop" record "$config/rec" -n 1
+	chmod 755 "$config"
 	run --separate-stderr setpriv --reuid=65534 --regid=65534 --clear-groups \
-		--inh-caps=-all "$gmemtop" replay "$PWD/rec" --json
-	[ "$status" -eq 0 ] || { echo "$stderr"; namei -l "$PWD/rec"; return 1; }
+		--inh-caps=-all "$gmemtop" replay "$config/rec" --json
+	[ "$status" -eq 0 ]
 	[ "$(jq '.vms | length' <<<"$output")" -eq 2 ]
 }
 
@@ -303,7 +302,7 @@ counters_of()
 	press noon Enter
 	wait_screen '^A time is 12:30'
 	press Enter
-	wait_screen '^VM [12] '
+	wait_screen '^VM [0-9]+ '
 	press 5
 	wait_screen 'A recording does not have this'
 	press Escape
