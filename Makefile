@@ -50,13 +50,14 @@ SELFTESTS_KEY := $(B)/selftests.key
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: help all setup kernel kernel-baseline tools bpf tests unit prometheus demo test \
-	test-debug bench shell checkpatch clean distclean FORCE
+	test-debug test-selftests bench shell checkpatch clean distclean FORCE
 
 help:
 	@echo 'Ordinary use:'
 	@echo '  make demo             three guests, one abuser, one policy: watch it work'
 	@echo '  make test             all tests; T=PATTERN runs the suites whose name matches'
 	@echo '  make test-debug       the same on a kernel with KASAN, lockdep and kmemleak'
+	@echo '  make test-selftests   all KVM selftests, on the kernel without the patches and on ours'
 	@echo '  make bench            instructions an operation costs; B=NAME runs one bench'
 	@echo '  make shell            a shell in the test VM'
 	@echo
@@ -251,6 +252,11 @@ DEBUG_SUITES = ^(bpf|kunit|kvm|access|load|gmemtop|gmempolicy)$$
 test-debug: all $(B)/kernel/debug.key
 	@GMEM_KERNEL=debug GMEM_TEST_PATIENCE=6 GMEM_SECONDS=$${GMEM_SECONDS:-120} \
 		GMEM_TEST_OUT=$(B)/test-debug T='$(or $(T),$(DEBUG_SUITES))' tests/run
+
+# With T=PATTERN, those whose name matches.
+test-selftests: kernel kernel-baseline
+	@kernel/build-selftests
+	@tests/selftests/run '$(T)'
 
 shell: all
 	@tests/vm/run --interactive -- bash -l
