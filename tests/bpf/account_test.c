@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 
 #include "gmem_test.h"
+#include "../kvm/frames.h"
 
 FIXTURE(account) {
 	struct kvm_vcpu *vcpu;
@@ -227,68 +228,241 @@ TEST_F(account, file_closed_under_a_memslot)
 	memslot2region(self->vm, DATA_SLOT)->region.guest_memfd = dup(0);
 }
 
-/* The value of a stat in debugfs, ~0 if there is none. */
-static uint64_t debugfs_stat(const char *name)
+/* The VM's directory in debugfs; this process has one VM. */
+static DIR *debugfs_dir(char *path, size_t size)
 {
-	unsigned long long value = ~0ULL;
-	char path[512], prefix[32];
 	struct dirent *entry;
+	char prefix[32];
 	DIR *dir;
-	FILE *f;
 
 	snprintf(prefix, sizeof(prefix), "%d-", getpid());
 	dir = opendir("/sys/kernel/debug/kvm");
 	MUST(dir, "no /sys/kernel/debug/kvm");
-	while ((entry = readdir(dir))) {
-		if (strncmp(entry->d_name, prefix, strlen(prefix)))
-			continue;
-		snprintf(path, sizeof(path), "/sys/kernel/debug/kvm/%s/%s",
-			 entry->d_name, name);
-		f = fopen(path, "r");
-		if (f && fscanf(f, "%llu", &value) != 1)
-			value = ~0ULL;
-		if (f)
-			fclose(f);
-	}
+	while ((entry = readdir(dir)) &&
+	       strncmp(entry->d_name, prefix, strlen(prefix)))
+		;
+	MUST(entry, "the VM is not in debugfs");
+	snprintf(path, size, "/sys/kernel/debug/kvm/%s", entry->d_name);
 	closedir(dir);
+
+	dir = opendir(path);
+	MUST(dir, "cannot open %s", path);
+	return dir;
+}
+
+/* The value of a stat in debugfs, ~0 if there is none. */
+static uint64_t debugfs_stat(const char *name)
+{
+	unsigned long long value = ~0ULL;
+	char dir[300], path[512];
+	FILE *f;
+
+	closedir(debugfs_dir(dir, sizeof(dir)));
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	f = fopen(path, "r");
+	if (f && fscanf(f, "%llu", &value) != 1)
+		value = ~0ULL;
+	if (f)
+		fclose(f);
 
 	return value;
 }
 
+/* The value of a stat in a VM's or a vCPU's stats file, ~0 if there is none. */
+static uint64_t stats_fd_stat(int fd, const char *name)
+{
+	struct kvm_stats_header header;
+	struct kvm_stats_desc *descs, *desc;
+	uint64_t value = ~0ULL;
+	unsigned int i;
+
+	read_stats_header(fd, &header);
+	descs = read_stats_descriptors(fd, &header);
+	for (i = 0; i < header.num_desc; i++) {
+		desc = get_stats_descriptor(descs, i, &header);
+		if (!strcmp(desc->name, name))
+			read_stat_data(fd, &header, desc, &value, 1);
+	}
+	free(descs);
+
+	return value;
+}
+
+/* Each stat of gmem, and what it is in struct kvm_gmem_usage. */
+#define VM_STAT(stat, member)						\
+	{ "gmem_" stat, offsetof(struct gmem_vm_sample, member), false }
+#define VCPU_STAT(stat, member)						\
+	{ "gmem_" stat, offsetof(struct gmem_vm_sample, member), true }
+static const struct {
+	const char *name;
+	size_t offset;
+	bool vcpu;
+} stats[] = {
+	VM_STAT("private_pages", private_pages),
+	VM_STAT("populated_pages", populated_pages),
+	VM_STAT("stale_pages", stale_pages),
+	VM_STAT("attribute_bytes", attribute_bytes),
+	VM_STAT("freed_pages", freed_pages),
+	VM_STAT("populate_faults", faults[GMEM_FAULT_POPULATE]),
+	VM_STAT("fallocate_faults", faults[GMEM_FAULT_FALLOCATE]),
+	VM_STAT("conversions", conversions),
+	VM_STAT("conversions_noop", conversions_noop),
+	VM_STAT("pages_to_private", pages_to_private),
+	VM_STAT("pages_to_shared", pages_to_shared),
+	VM_STAT("invalidations_conversion", invalidations[GMEM_INVALIDATE_CONVERSION]),
+	VM_STAT("invalidations_punch_hole", invalidations[GMEM_INVALIDATE_PUNCH_HOLE]),
+	VM_STAT("invalidations_release", invalidations[GMEM_INVALIDATE_RELEASE]),
+	VM_STAT("invalidations_unbind", invalidations[GMEM_INVALIDATE_UNBIND]),
+	VM_STAT("invalidations_memory_failure",
+		invalidations[GMEM_INVALIDATE_MEMORY_FAILURE]),
+	VM_STAT("faults_denied", faults_denied),
+	VM_STAT("conversions_denied", conversions_denied),
+	VM_STAT("faults_delayed", faults_delayed),
+	VM_STAT("conversions_delayed", conversions_delayed),
+	VM_STAT("delayed_ns", delayed_ns),
+	VCPU_STAT("faults", faults[GMEM_FAULT_VCPU]),
+	VCPU_STAT("prefaults", faults[GMEM_FAULT_PREFAULT]),
+};
+
+/* Breaks the page that the guest touched at @page, as failing memory would. */
+static void break_page(struct kvm_vm *vm, uint64_t pfn)
+{
+	char text[32];
+	int r;
+
+	MUST(pfn, "the trace has not the page's frame");
+	snprintf(text, sizeof(text), "%lu", pfn);
+	r = write_file("/sys/kernel/debug/hwpoison/corrupt-pfn", text);
+	/* It cannot be taken from the guest's file: busy, then. */
+	MUST(!r || r == EBUSY, "cannot break a page: %s", strerror(r));
+}
+
+/*
+ * Everything that is counted has happened, a different number of times where
+ * that can be arranged, and each interface has the same number.  Populate is
+ * missing: no VM that runs without confidential computing hardware has it.
+ */
 TEST_F(account, kvm_stats_agree)
 {
+	struct puppet_bpf *p = new_puppet("stats", 0, 0, 0);
+	int vm_stats = vm_get_stats_fd(self->vm);
+	int vcpu_stats = vcpu_get_stats_fd(self->vcpu);
+	char path[300];
+	struct dirent *entry;
+	struct bpf_link *link;
 	struct gmem_vm_sample u;
+	uint64_t pfns[8];
+	size_t i, nr = 0;
+	DIR *dir;
+	int fd;
 
 	ASSERT_EQ(convert(self->vm, 0, 64, true), 0);
+	frames_trace();
 	vcpu_run(self->vcpu);
+	ASSERT_EQ(frames_read(DATA_GPA / PAGE_SIZE, 8, pfns), 8);
+	break_page(self->vm, pfns[7]);
 	ASSERT_EQ(prefault(self->vcpu, 30, 10), 0);
+	ASSERT_EQ(populate(self->vm, 50, 3), 0);
 	ASSERT_EQ(convert(self->vm, 4, 32, false), 0);
+	for (i = 0; i < 6; i++)
+		ASSERT_EQ(convert(self->vm, 4, 32, false), 0);
 	ASSERT_EQ(punch(self->vm, 38, 1), 0);
-	u = usage();
+	ASSERT_EQ(punch(self->vm, 39, 1), 0);
+	fd = vm_create_guest_memfd(self->vm, DATA_SIZE, 0);
+	vm_mem_add(self->vm, VM_MEM_SRC_ANONYMOUS, DATA_GPA * 2, DATA_SLOT + 1,
+		   DATA_PAGES, KVM_MEM_GUEST_MEMFD, dup(fd), 0);
+	vm_mem_region_delete(self->vm, DATA_SLOT + 1);
+	close(fd);
 
-#define SAME(stat, value)						\
-	do {								\
-		EXPECT_EQ(vm_get_stat(self->vm, "gmem_" stat), value);	\
-		EXPECT_EQ(debugfs_stat("gmem_" stat), value);		\
-	} while (0)
-	SAME("private_pages", u.private_pages);
-	SAME("populated_pages", u.populated_pages);
-	SAME("stale_pages", u.stale_pages);
-	SAME("freed_pages", u.freed_pages);
-	SAME("conversions", u.conversions);
-	SAME("pages_to_private", u.pages_to_private);
-	SAME("pages_to_shared", u.pages_to_shared);
-	SAME("invalidations_conversion",
-	     u.invalidations[GMEM_INVALIDATE_CONVERSION]);
-	SAME("invalidations_punch_hole",
-	     u.invalidations[GMEM_INVALIDATE_PUNCH_HOLE]);
-#undef SAME
-	/* debugfs adds a VM's vCPUs up. */
-	EXPECT_EQ(debugfs_stat("gmem_faults"), 8);
-	EXPECT_EQ(debugfs_stat("gmem_prefaults"), 10);
-	EXPECT_EQ(u.populated_pages, 17);
-	EXPECT_EQ(u.stale_pages, 10);
+	link = attach(p);
+	p->bss->convert_verdict = -EBUSY;
+	for (i = 0; i < 4; i++)
+		ASSERT_EQ(convert(self->vm, 0, 1, false), EBUSY);
+	p->bss->convert_verdict = 1000;
+	p->data->convert_times = 5;
+	ASSERT_EQ(convert(self->vm, 60, 4, false), 0);
+	p->bss->fault_verdict = -EDQUOT;
+	for (i = 0; i < 9; i++)
+		ASSERT_EQ(populate(self->vm, 0, 1), EDQUOT);
+	p->bss->fault_verdict = 1000;
+	p->data->fault_times = 6;
+	ASSERT_EQ(populate(self->vm, 50, 1), 0);
+	bpf_link__destroy(link);
+	puppet_bpf__destroy(p);
+
+	u = usage();
+	EXPECT_EQ(u.private_pages, 64 - 32 - 4);
+	EXPECT_EQ(u.populated_pages, 8 + 10 + 3 - 2);
+	EXPECT_EQ(u.stale_pages, 4 + 6);
+	EXPECT_EQ(u.conversions_noop, 6);
+	EXPECT_EQ(u.invalidations[GMEM_INVALIDATE_RELEASE], 1);
+	EXPECT_EQ(u.invalidations[GMEM_INVALIDATE_UNBIND], 1);
+	EXPECT_EQ(u.invalidations[GMEM_INVALIDATE_MEMORY_FAILURE], 1);
+	EXPECT_EQ(u.conversions_denied, 4);
+	EXPECT_EQ(u.conversions_delayed, 5);
+	EXPECT_EQ(u.faults_denied, 9);
+	EXPECT_EQ(u.faults_delayed, 6);
+	EXPECT_EQ(u.delayed_ns, 11000);
+
+	for (i = 0; i < ARRAY_SIZE(stats); i++) {
+		uint64_t value = *(uint64_t *)((char *)&u + stats[i].offset);
+		int stats_fd = stats[i].vcpu ? vcpu_stats : vm_stats;
+
+		/* debugfs adds a VM's vCPUs up; this VM has one. */
+		EXPECT_EQ(debugfs_stat(stats[i].name), value)
+			TH_LOG("%s in debugfs", stats[i].name);
+		EXPECT_EQ(stats_fd_stat(stats_fd, stats[i].name), value)
+			TH_LOG("%s in the stats file", stats[i].name);
+		if (strcmp(stats[i].name, "gmem_populate_faults"))
+			EXPECT_NE(value, 0) TH_LOG("%s", stats[i].name);
+	}
+
+	/* None is forgotten here. */
+	dir = debugfs_dir(path, sizeof(path));
+	while ((entry = readdir(dir)))
+		nr += !strncmp(entry->d_name, "gmem_", 5);
+	closedir(dir);
+	EXPECT_EQ(nr, ARRAY_SIZE(stats));
 	EXPECT_EQ(debugfs_stat("gmem_no_such_stat"), ~0ULL);
+	EXPECT_EQ(stats_fd_stat(vm_stats, "gmem_no_such_stat"), ~0ULL);
+	close(vm_stats);
+	close(vcpu_stats);
+}
+
+/* A page that the machine lost: told, counted once, and gone for the guest. */
+TEST_F(account, memory_failure)
+{
+	struct puppet_bpf *p = new_puppet("broken", 0, 0, 0);
+	struct bpf_link *link = attach(p);
+	struct gmem_vm_sample u;
+	uint64_t pfns[8];
+
+	ASSERT_EQ(convert(self->vm, 0, 64, true), 0);
+	frames_trace();
+	vcpu_run(self->vcpu);
+	ASSERT_EQ(frames_read(DATA_GPA / PAGE_SIZE, 8, pfns), 8);
+
+	break_page(self->vm, pfns[3]);
+	u = usage();
+	EXPECT_EQ(u.invalidations[GMEM_INVALIDATE_MEMORY_FAILURE], 1);
+	EXPECT_EQ(p->bss->invalidated[GMEM_INVALIDATE_MEMORY_FAILURE], 1);
+	EXPECT_EQ(u.populated_pages, 8);
+	EXPECT_EQ(u.freed_pages, 0);
+	EXPECT_EQ(u.private_pages, 64);
+
+	EXPECT_EQ(__vcpu_run(self->vcpu), -1);
+	EXPECT_EQ(errno, EHWPOISON);
+	EXPECT_EQ(usage().populated_pages, 8);
+
+	/* A new page does it. */
+	ASSERT_EQ(punch(self->vm, 3, 1), 0);
+	EXPECT_EQ(usage().freed_pages, 1);
+	vcpu_run(self->vcpu);
+	EXPECT_EQ(usage().populated_pages, 8);
+	EXPECT_EQ(usage().allocated_pages, 9);
+
+	bpf_link__destroy(link);
+	puppet_bpf__destroy(p);
 }
 
 /* Converts and frees at random beside a running vCPU. */

@@ -1,10 +1,11 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Debian's own perf, trace-cmd and bpftrace on the kvm_gmem tracepoints, as
-# root in the test VM. The three record the same run at the same time, one
-# started by the other, so that what they say can be compared with each other
-# and with what the run is known to have done.
+# Other people's tools, as root in the test VM. Debian's perf, trace-cmd and
+# bpftrace record the same run at the same time, one started by the other, so
+# that what they say of the tracepoints can be compared with each other and with
+# what the run is known to have done. The kernel's own kvm_stat, from its source
+# and unchanged, shows the counters.
 
 bats_require_minimum_version 1.5.0
 
@@ -359,4 +360,64 @@ by_bpftrace()
 1 vm V policy audit hook fault verdict 1000000000 audit
 END
 		)
+}
+
+teardown()
+{
+	[ ! -e stat.pid ] || kill -KILL "$(cat stat.pid)" 2>/dev/null || :
+}
+
+# A guest that is stopped in the middle of its work holds still for comparing.
+@test "kvm_stat shows every counter of a guest, with what others say of it" {
+	local build=$BATS_TEST_DIRNAME/../../build kvm_stat guest field value i
+
+	kvm_stat=$(realpath "$build/selftests/source")/../../../kvm/kvm_stat/kvm_stat
+	"$build/gmemload" --json stat.out --interval 0.2 --pidfile stat.guests \
+		--guest pingpong,mem=1M,range=16K,rate=200 2>stat.err 3>&- &
+	echo $! >stat.pid
+	for ((i = 0; i < 300; i++)); do
+		[ "$(wc -l <stat.out)" -lt 5 ] || break
+		sleep 0.1
+	done
+	guest=$(awk '{ print $2 }' stat.guests)
+	kill -STOP "$guest"
+	# gmemload goes on reporting what the guest has done.
+	sleep 1
+
+	"$kvm_stat" -d -i -1 -p "$guest" -f '^gmem_' >stat.shown
+	"$build/gmemtop" --json -n 1 >stat.top
+	jq -s 'map(select(.summary | not))' stat.out >stat.load
+	cat stat.shown
+	(cd /sys/kernel/debug/kvm/"$guest"-*/ && grep -H . gmem_*) | tr : ' ' | sort >stat.debugfs
+	[ "$(wc -l <stat.debugfs)" -ge 22 ]
+	awk '{ print $1, $2 }' stat.shown | sort | diff stat.debugfs -
+	# Nothing happens while it is stopped.
+	awk '$3 != 0 { exit 1 }' stat.shown
+
+	shown()
+	{
+		awk -v field="gmem_$1" '$1 == field { print $2 }' stat.shown
+	}
+	loaded()
+	{
+		jq "map(.$1) | add" stat.load
+	}
+	[ "$(loaded conversions)" -gt 50 ]
+	# One more, of all memory, before the guest starts.
+	[ "$(shown conversions)" -eq $(($(loaded conversions) + 1)) ]
+	[ "$(shown pages_to_private)" -eq $(($(loaded pages_to_private) + 256)) ]
+	[ "$(shown pages_to_shared)" -eq "$(loaded pages_to_shared)" ]
+	for field in private_pages populated_pages stale_pages; do
+		value=$(jq --argjson pid "$guest" ".vms[] | select(.pid == \$pid) | .$field" stat.top)
+		echo "$field: gmemtop $value"
+		[ "$(shown $field)" -eq "$value" ]
+	done
+
+	kill -CONT "$guest"
+	"$kvm_stat" -d -1 -p "$guest" -f '^gmem_conversions$' >stat.moving
+	cat stat.moving
+	awk '$1 == "gmem_conversions" && $3 > 10 { found = 1 } END { exit !found }' stat.moving
+	kill -INT "$(cat stat.pid)"
+	wait "$(cat stat.pid)"
+	rm stat.pid
 }
