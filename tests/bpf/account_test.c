@@ -370,7 +370,7 @@ TEST_F(account, kvm_stats_agree)
 	ASSERT_EQ(punch(self->vm, 39, 1), 0);
 	fd = vm_create_guest_memfd(self->vm, DATA_SIZE, 0);
 	vm_mem_add(self->vm, VM_MEM_SRC_ANONYMOUS, DATA_GPA * 2, DATA_SLOT + 1,
-		   DATA_PAGES, KVM_MEM_GUEST_MEMFD, dup(fd), 0);
+		   DATA_PAGES, KVM_MEM_GUEST_MEMFD, fd, 0);
 	vm_mem_region_delete(self->vm, DATA_SLOT + 1);
 	close(fd);
 
