@@ -64,18 +64,30 @@ typedef void (*kvm_gmem_page_fn)(struct xa_state *xas, struct folio *folio,
 				 bool whole_node, void *arg);
 
 /*
- * Where to go on after a node of the page cache that is done with.  A node that
- * is the only one of its parent has nothing beside it: looking for it slot by
- * slot is most of the work where memory is sparse.
+ * Where to go on after a node of the page cache that is done with: at the next
+ * node that is there.  A node that is the only one of its parent has none
+ * beside it.  Finding out slot by slot is most of the work where memory is
+ * sparse.
  */
 static pgoff_t kvm_gmem_after_node(const struct xa_node *node, pgoff_t first)
 {
 	pgoff_t next = first + XA_CHUNK_SIZE;
+	const struct xa_node *parent;
 
-	for (node = rcu_dereference(node->parent);
-	     node && READ_ONCE(node->count) == 1;
-	     node = rcu_dereference(node->parent))
-		next = round_up(next, XA_CHUNK_SIZE << node->shift);
+	while ((parent = rcu_dereference(node->parent))) {
+		unsigned long slot = node->offset + 1;
+
+		if (READ_ONCE(parent->count) == 1)
+			slot = XA_CHUNK_SIZE;
+		while (slot < XA_CHUNK_SIZE &&
+		       !rcu_access_pointer(parent->slots[slot]))
+			slot++;
+		next = round_down(first, XA_CHUNK_SIZE << parent->shift) +
+		       (slot << parent->shift);
+		if (slot < XA_CHUNK_SIZE)
+			break;
+		node = parent;
+	}
 
 	return next;
 }
@@ -83,11 +95,11 @@ static pgoff_t kvm_gmem_after_node(const struct xa_node *node, pgoff_t first)
 /*
  * Calls @fn for the populated pages of a range.  With @nodes, pages that fill
  * a node of the page cache come together.  Ends early when @work is used up;
- * returns the page to go on with.
+ * returns the page to go on with.  Inline, so that @fn is no indirect call.
  */
-static pgoff_t kvm_gmem_walk_pages(struct address_space *mapping, pgoff_t start,
-				   pgoff_t end, bool nodes, int *work,
-				   kvm_gmem_page_fn fn, void *arg)
+static __always_inline pgoff_t
+kvm_gmem_walk_pages(struct address_space *mapping, pgoff_t start, pgoff_t end,
+		    bool nodes, int *work, kvm_gmem_page_fn fn, void *arg)
 {
 	XA_STATE(xas, &mapping->i_pages, start);
 	pgoff_t next = end;
