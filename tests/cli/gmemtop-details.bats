@@ -11,6 +11,13 @@ setup_file()
 	start_guests --guest pingpong,name=abuser,mem=8M,rate=50 \
 		--guest steady,name=steady,mem=16M,rate=5 \
 		--guest idle,name=idle,mem=32M
+	# It takes its pages as it touches them.
+	wait_for 60 steady_is_there
+}
+
+steady_is_there()
+{
+	[ "$("$gmemtop" --once --no-header --vm steady --fields populated)" = 16.0M ]
 }
 
 teardown_file()
