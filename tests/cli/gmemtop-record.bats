@@ -70,8 +70,8 @@ counters_of()
 	"$gmemtop" record rec -d 0.05 3>&- &
 	mine=$!
 	# Beyond the first part, so that both kinds of part are read.
-	long_enough() { [ "$(stat -c %s rec 2>/dev/null || echo 0)" -gt 3000 ]; }
-	wait_for 60 long_enough
+	long_enough() { [ "$("$gmemtop" replay rec --json 2>/dev/null | wc -l)" -gt 66 ]; }
+	wait_for 90 long_enough
 	kill -STOP $mine
 	before=$(date +%s%N)
 	kill -KILL $mine
