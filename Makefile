@@ -49,13 +49,14 @@ SELFTESTS_KEY := $(B)/selftests.key
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: help all setup kernel kernel-baseline tools bpf tests unit prometheus demo test \
+.PHONY: help all setup kernel kernel-baseline tools bpf tests unit prometheus demo test test-all \
 	test-debug test-selftests bench shell checkpatch clean distclean FORCE
 
 help:
 	@echo 'Ordinary use:'
 	@echo '  make demo             three guests, one abuser, one policy: watch it work'
-	@echo '  make test             all tests; T=PATTERN runs the suites whose name matches'
+	@echo '  make test             the tests; T=PATTERN runs the suites whose name matches'
+	@echo '  make test-all         the tests and those that take longer'
 	@echo '  make test-debug       the same on a kernel with KASAN, lockdep and kmemleak'
 	@echo '  make test-selftests   all KVM selftests, on the kernel without the patches and on ours'
 	@echo '  make bench            instructions an operation costs; B=NAME runs one bench'
@@ -243,6 +244,9 @@ demo: all
 test: all prometheus
 	@set -e; for kernel in $$(T='$(T)' tests/run --kernels); do kernel/build --variant $$kernel; done
 	@T='$(T)' tests/run
+
+test-all:
+	@$(MAKE) --no-print-directory test T=.
 
 bench: kernel kernel-baseline tools $(BENCH_BIN)
 	@bench/run '$(BENCH)'

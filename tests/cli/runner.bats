@@ -47,6 +47,16 @@ ends()
 	[ "${lines[-2]}" = "#   one: the name" ]
 }
 
+@test "a long suite runs if a pattern asks for it" {
+	suite one 'echo 1..1; echo ok 1'
+	suite two 'echo 1..1; echo ok 1'
+	sed -i 's/^two/+two/' suites
+	ends 0 "1 passed, 0 failed"
+	T=. ends 0 "2 passed, 0 failed"
+	T='^two$' ends 0 "1 passed, 0 failed"
+	"$run_tests" --help | grep -qx 'Long suites: two'
+}
+
 @test "skips count apart" {
 	suite one 'echo 1..2; echo ok 1; echo "ok 2 b # SKIP no such thing here"'
 	ends 0 "1 passed, 0 failed, 1 skipped"
