@@ -372,11 +372,12 @@ teardown()
 	local build=$BATS_TEST_DIRNAME/../../build kvm_stat guest field value i
 
 	kvm_stat=$(realpath "$build/selftests/source")/../../../kvm/kvm_stat/kvm_stat
+	: >stat.out
 	"$build/gmemload" --json stat.out --interval 0.2 --pidfile stat.guests \
 		--guest pingpong,mem=1M,range=16K,rate=200 2>stat.err 3>&- &
 	echo $! >stat.pid
 	for ((i = 0; i < 300; i++)); do
-		[ "$(wc -l <stat.out)" -lt 5 ] || break
+		[ ! -s stat.guests ] || [ "$(wc -l <stat.out)" -lt 5 ] || break
 		sleep 0.1
 	done
 	guest=$(awk '{ print $2 }' stat.guests)
