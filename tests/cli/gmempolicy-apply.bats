@@ -162,7 +162,7 @@ two_policies()
 	gmempolicy apply "$dir"
 	before=$(attached)
 	two_policies 600 30
-	wrong 2:7 "a value is missing" <<<$'[policy.x]\nuse =\n'
+	wrong 2:6 "a value is missing" <<<$'[policy.x]\nuse =\n'
 	wrong 1:9 "a policy 'web' is asked for already, at $dir/10.toml:9:9" \
 		<<<$'[policy.web]\nuse = "ratelimit"\nall = true'
 	wrong 4:9 "rate takes a whole number of conversions/s from 1" \

@@ -217,7 +217,7 @@ teardown()
 	[ "$status" -eq 0 ]
 	[[ $output == *accepted* ]]
 	# A bats of its own, not one inside this one.
-	run env -i PATH="$PATH" HOME="$HOME" make -C mine CLANG="$CLANG" test
+	run env -i PATH="$TOP/build:/usr/bin:/bin:/usr/sbin:/sbin" HOME="$HOME" make -C mine CLANG="$CLANG" test
 	echo "$output"
 	[ "$status" -eq 0 ]
 	[[ $output == *"ok 3"* && $output != *"not ok"* ]]
