@@ -49,6 +49,14 @@ _Static_assert(sizeof(((struct kvm_gmem_policy_info *)0)->denied_by_errno) ==
 	       sizeof(((struct gmem_policy_sample *)0)->denied_by_errno),
 	       "enum gmem_denial differs from the kernel's");
 
+_Static_assert(sizeof(struct gmem_vm_verdicts) ==
+	       sizeof(struct kvm_gmem_vm_verdicts) &&
+	       offsetof(struct gmem_vm_verdicts, delayed_ns) ==
+	       offsetof(struct kvm_gmem_vm_verdicts, delayed_ns),
+	       "struct gmem_vm_verdicts differs from the kernel's");
+
+#define ESRCH	3
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
@@ -67,6 +75,11 @@ struct {
 
 struct gmem_walk vm_walk = {};
 struct gmem_walk policy_walk = {};
+
+/* Of one VM: which, how many policies or a negative errno, and theirs. */
+__u64 verdicts_vm_id = 0;
+__s32 nr_verdicts = 0;
+struct gmem_vm_verdicts verdicts[GMEM_VM_POLICIES_MAX] = {};
 
 /*
  * The kernel counts resident pages for each CPU, so that only the sum over all
@@ -198,6 +211,20 @@ int sample_all(void *ctx)
 {
 	walk_vms();
 	walk_policies();
+	return 0;
+}
+
+SEC("syscall")
+int sample_verdicts(void *ctx)
+{
+	struct kvm *kvm = bpf_kvm_gmem_vm_acquire(verdicts_vm_id);
+
+	nr_verdicts = -ESRCH;
+	if (!kvm)
+		return 0;
+	nr_verdicts = bpf_kvm_gmem_vm_verdicts(kvm, (void *)verdicts,
+					       sizeof(verdicts));
+	bpf_kvm_gmem_vm_release(kvm);
 	return 0;
 }
 

@@ -122,6 +122,29 @@ struct gmem_policy_sample {
 	char name[GMEM_POLICY_NAME_LEN];
 };
 
+/* Policies that can be in force on one VM: KVM_GMEM_MAX_POLICIES. */
+#define GMEM_VM_POLICIES_MAX	16
+
+/**
+ * struct gmem_vm_verdicts - what one policy said of one VM
+ * @link_id: id of the BPF link that holds the policy
+ * @pad: 0
+ * @calls: times that it was asked about the VM
+ * @denied: verdicts that denied
+ * @delayed: verdicts that delayed
+ * @delayed_ns: time asked for by those delays, after the cap
+ *
+ * As struct kvm_gmem_vm_verdicts: all since the policy came into force there.
+ */
+struct gmem_vm_verdicts {
+	__u32 link_id;
+	__u32 pad;
+	__u64 calls;
+	__u64 denied;
+	__u64 delayed;
+	__u64 delayed_ns;
+};
+
 /**
  * struct gmem_walk - what a program of usage.bpf.c says of its walk
  * @found: number of things found, more than the array has room for if some

@@ -41,6 +41,14 @@ extern void
 bpf_iter_kvm_gmem_policy_destroy(struct bpf_iter_kvm_gmem_policy *it) __ksym;
 
 /*
+ * What each policy in force on a VM said of it, in the order they run; syscall
+ * programs only.  Returns how many there are, also if not all fit.
+ */
+extern int bpf_kvm_gmem_vm_verdicts(struct kvm *kvm,
+				    struct kvm_gmem_vm_verdicts *verdicts,
+				    u32 verdicts__sz) __ksym;
+
+/*
  * Where a VM's memory is; syscall programs only.  The kernel's documentation
  * (gmem-bpf.rst) says what they return.
  */

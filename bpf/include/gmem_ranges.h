@@ -26,7 +26,7 @@
  */
 struct gmem_ranges {
 	u64 outside;
-	u64 nr;
+	GMEM_STATUS(u64, nr, "edges between private and shared memory", "edges", 1);
 	u64 keys[GMEM_RANGES_MAX + 1];
 };
 

@@ -31,7 +31,7 @@ struct faultrate_params {
  * @looked: when the size of its memory was last looked at, in ns
  */
 struct faultrate_state {
-	u64 free;
+	GMEM_STATUS(u64, free, "pages still free of charge", "pages", 1);
 	u64 granted;
 	u64 looked;
 	struct gmem_bucket bucket;

@@ -33,7 +33,7 @@ struct quota_params {
  * @over_since: when it ran out of room, in ns, 0 if it has not
  */
 struct quota_state {
-	u64 room;
+	GMEM_STATUS(u64, room, "room until it looks again", "pages", 1);
 	u64 over_since;
 };
 

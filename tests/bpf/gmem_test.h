@@ -140,6 +140,22 @@ static inline struct gmem_vm_sample usage(void)
 	return newest;
 }
 
+/* What each policy in force on a VM said of it. */
+static inline int verdicts_on(uint64_t vm_id,
+			      struct gmem_vm_verdicts verdicts[GMEM_VM_POLICIES_MAX])
+{
+	static struct gmem_sampler *sampler;
+	int nr;
+
+	if (!sampler)
+		sampler = gmem_sampler_open();
+	MUST(sampler, "cannot read the verdicts");
+	nr = gmem_sampler_read_verdicts(sampler, vm_id, verdicts);
+	MUST(nr >= 0, "cannot read the verdicts");
+
+	return nr;
+}
+
 /* The attached policy of that name; nr_vms is ~0 if there is none. */
 static inline struct gmem_policy_sample policy_info(const char *name)
 {

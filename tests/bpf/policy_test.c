@@ -511,8 +511,90 @@ TEST_F(policy, is_for_one_vm)
 	puppet_bpf__destroy(nobody);
 }
 
+TEST_F(policy, counts_for_each_vm)
+{
+	struct gmem_vm_verdicts on_first[GMEM_VM_POLICIES_MAX];
+	struct gmem_vm_verdicts on_other[GMEM_VM_POLICIES_MAX];
+	struct puppet_bpf *all = new_puppet("all", 0, 0, 0);
+	struct puppet_bpf *more = new_puppet("more", 0, -1, 0);
+	uint64_t first = usage().vm_id, other_id;
+	struct bpf_link *links[2] = { attach(all) };
+	struct puppet_bpf *mine;
+	struct kvm_vcpu *vcpu;
+	struct kvm_vm *other;
+	struct bpf_link *own;
+
+	/* Born under a policy, as the first one was not. */
+	other = new_vm(&vcpu, 1);
+	other_id = usage().vm_id;
+	mine = new_puppet("mine", other_id, 1, GMEM_POLICY_AUDIT);
+	own = attach(mine);
+
+	all->bss->convert_verdict = -EBUSY;
+	ASSERT_EQ(convert(self->vm, 0, 1, false), EBUSY);
+	ASSERT_EQ(convert(self->vm, 0, 1, false), EBUSY);
+	all->bss->convert_verdict = 3000;
+	all->data->convert_times = 2;
+	ASSERT_EQ(convert(self->vm, 0, 1, false), 0);
+	all->bss->convert_verdict = 0;
+	mine->bss->convert_verdict = -EPERM;
+	ASSERT_EQ(convert(other, 0, 1, true), 0);
+
+	/* 3 denied or delayed and asked again, and 1 that was let pass. */
+	ASSERT_EQ(verdicts_on(first, on_first), 1);
+	EXPECT_EQ(on_first[0].link_id, policy_info("all").link_id);
+	EXPECT_EQ(on_first[0].calls, 2 + 2 + 1);
+	EXPECT_EQ(on_first[0].denied, 2);
+	EXPECT_EQ(on_first[0].delayed, 2);
+	EXPECT_EQ(on_first[0].delayed_ns, 6000);
+	ASSERT_EQ(verdicts_on(other_id, on_other), 2);
+	EXPECT_EQ(on_other[0].link_id, policy_info("all").link_id);
+	EXPECT_EQ(on_other[0].calls, 1);
+	EXPECT_EQ(on_other[0].denied, 0);
+	EXPECT_EQ(on_other[1].link_id, policy_info("mine").link_id);
+	EXPECT_EQ(on_other[1].calls, 1);
+	EXPECT_EQ(on_other[1].denied, 1);
+	EXPECT_EQ(policy_info("all").calls,
+		  on_first[0].calls + on_other[0].calls);
+
+	/* Who comes first or goes takes nobody's counters along. */
+	links[1] = attach(more);
+	ASSERT_EQ(verdicts_on(other_id, on_other), 3);
+	EXPECT_EQ(on_other[0].link_id, policy_info("more").link_id);
+	EXPECT_EQ(on_other[0].calls, 0);
+	EXPECT_EQ(on_other[1].calls, 1);
+	EXPECT_EQ(on_other[2].denied, 1);
+	bpf_link__destroy(links[0]);
+	ASSERT_EQ(verdicts_on(other_id, on_other), 2);
+	EXPECT_EQ(on_other[0].link_id, policy_info("more").link_id);
+	EXPECT_EQ(on_other[1].denied, 1);
+	ASSERT_EQ(convert(other, 0, 1, false), 0);
+	ASSERT_EQ(verdicts_on(other_id, on_other), 2);
+	EXPECT_EQ(on_other[0].calls, 1);
+	EXPECT_EQ(on_other[1].calls, 2);
+
+	/* Who comes back begins anew. */
+	links[0] = attach(all);
+	ASSERT_EQ(verdicts_on(first, on_first), 2);
+	EXPECT_EQ(on_first[1].link_id, policy_info("all").link_id);
+	EXPECT_EQ(on_first[1].calls, 0);
+	EXPECT_EQ(on_first[1].denied, 0);
+	EXPECT_EQ(on_first[1].delayed_ns, 0);
+
+	kvm_vm_free(other);
+	EXPECT_EQ(verdicts_on(other_id, on_other), 0);
+	bpf_link__destroy(own);
+	bpf_link__destroy(links[0]);
+	bpf_link__destroy(links[1]);
+	EXPECT_EQ(verdicts_on(first, on_first), 0);
+	puppet_bpf__destroy(all);
+	puppet_bpf__destroy(more);
+	puppet_bpf__destroy(mine);
+}
+
 TEST_F(policy, seventeenth_is_refused)
 {
+	struct gmem_vm_verdicts verdicts[GMEM_VM_POLICIES_MAX];
 	struct puppet_bpf *p[17];
 	struct bpf_link *links[16];
 	int i;
@@ -533,6 +615,12 @@ TEST_F(policy, seventeenth_is_refused)
 	EXPECT_EQ(convert(self->vm, 0, 1, true), 0);
 	EXPECT_EQ(p[16]->bss->converts, 1);
 	EXPECT_EQ(p[3]->bss->converts, 1);
+
+	/* The last to come has the counters of the one that went. */
+	ASSERT_EQ(verdicts_on(usage().vm_id, verdicts), 16);
+	for (i = 0; i < 15; i++)
+		EXPECT_EQ(verdicts[i].calls, 2);
+	EXPECT_EQ(verdicts[15].calls, 1);
 
 	for (i = 0; i < 16; i++)
 		bpf_link__destroy(links[i]);

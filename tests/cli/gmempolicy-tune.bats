@@ -260,6 +260,17 @@ teardown()
 	wait_for 20 eval '[ "$(policy ratelimit-all denied)" -gt 0 ]'
 	[ "$(gmempolicy status --json |
 		jq '.vms[] | select(.name == "busy").denied')" -gt 0 ]
+	# The policy bites one VM and no other.
+	pid=$(cat "$BATS_FILE_TMPDIR/busy.vm.pid")
+	kill -STOP "$pid"
+	wait_for 10 grep -q "^State:.*stopped" "/proc/$pid/status"
+	json=$(gmempolicy status --json)
+	[ "$(jq '.verdicts[] | select(.name == "busy").denied' <<<"$json")" = \
+		"$(jq '.policies[0].denied' <<<"$json")" ]
+	[ "$(jq '.verdicts[] | select(.name == "busy").calls' <<<"$json")" -gt \
+		"$(jq '.verdicts[] | select(.name == "busy").denied' <<<"$json")" ]
+	[ "$(jq '[.verdicts[] | select(.name != "busy").denied] | add' <<<"$json")" -eq 0 ]
+	kill -CONT "$pid"
 	stop_vm busy
 	start_vm late late 0
 	run gmempolicy status
@@ -268,6 +279,10 @@ teardown()
 	json=$(gmempolicy status ratelimit-all --json)
 	[ "$(jq -r '.policies[0].pin' <<<"$json")" = ratelimit-all ]
 	[ "$(jq '.policies[0].denied' <<<"$json")" = "$(came_of busy busy)" ]
+	# And to whom: the one that has gone is not told of, the others were quiet.
+	[ "$(jq '[.verdicts[].pin] | unique == ["ratelimit-all"]' <<<"$json")" = true ]
+	[ "$(jq '[.verdicts[].vm_id] | unique | length' <<<"$json")" -eq 4 ]
+	[ "$(jq '[.verdicts[].denied] | add' <<<"$json")" -eq 0 ]
 	# One budget for each VM there is, and the one that has gone has none.
 	[ "$(jq '[.budgets[].vm_id] | unique | length' <<<"$json")" -eq 4 ]
 	jq -e '.budgets[] | .value <= 10 and .unit == "tokens"' <<<"$json"
@@ -277,7 +292,7 @@ teardown()
 	run gmempolicy status
 	[ "$output" = "No policy is attached." ]
 	[ "$(gmempolicy status --json | jq -c 'del(.vms)')" = \
-		'{"policies":[],"parameters":[],"budgets":[]}' ]
+		'{"policies":[],"verdicts":[],"parameters":[],"budgets":[]}' ]
 	refuses 1 "no attached policy has the name" status nope
 	refuses 2 "leave 'b' out" status a b
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * gmempolicy status: what each policy in force has done, what came of that for
- * each VM, what the policy is set to, and what it remembers of each VM.  The
- * first two are the kernel's to tell, the others are found in the policy's maps
- * by its BTF.
+ * gmempolicy status: what each policy in force has done, to which VM it did it,
+ * what came of that for each VM, what the policy is set to, and what it
+ * remembers of each VM.  The first three are the kernel's to tell, the others
+ * are found in the policy's maps by its BTF.
  */
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
@@ -56,6 +56,12 @@ static void *add_row(struct list *list)
 struct policy_row {
 	char who[NAME_MAX + 1];
 	const struct gmem_policy_sample *policy;
+};
+
+struct verdict_row {
+	char who[NAME_MAX + 1];
+	const struct vm *vm;
+	struct gmem_vm_verdicts verdicts;
 };
 
 struct setting_row {
@@ -121,6 +127,33 @@ static const struct column policy_columns[] = {
 	{ "DENIED", "denied", policy_denied },
 	{ "DELAYED", "delayed", policy_delayed },
 	{ "DELAY-MS", "delayed_ms", policy_delayed_ms },
+	{}
+};
+
+#define VERDICT_VALUE(member, expr)					\
+	static struct value verdict_##member(const void *row)		\
+	{								\
+		const struct verdict_row *r = row;			\
+									\
+		return expr;						\
+	}
+
+TEXT_OF(verdict, who)
+VERDICT_VALUE(vm, UINT_VALUE(r->vm->id))
+VERDICT_VALUE(text, TEXT_VALUE(r->vm->name))
+VERDICT_VALUE(calls, UINT_VALUE(r->verdicts.calls))
+VERDICT_VALUE(denied, UINT_VALUE(r->verdicts.denied))
+VERDICT_VALUE(delayed, UINT_VALUE(r->verdicts.delayed))
+VERDICT_VALUE(delayed_ms, UINT_VALUE(r->verdicts.delayed_ns / 1000000))
+
+static const struct column verdict_columns[] = {
+	{ "ATTACHED", "pin", verdict_who },
+	{ "VM", "vm_id", verdict_vm },
+	{ "NAME", "name", verdict_text },
+	{ "CALLS", "calls", verdict_calls },
+	{ "DENIED", "denied", verdict_denied },
+	{ "DELAYED", "delayed", verdict_delayed },
+	{ "DELAY-MS", "delayed_ms", verdict_delayed_ms },
 	{}
 };
 
@@ -393,6 +426,15 @@ static int read_settings(struct running *running, const char *who,
 	return 0;
 }
 
+static const char *who_is(const struct entry *entry, char who[NAME_MAX + 1])
+{
+	if (entry->pin)
+		snprintf(who, NAME_MAX + 1, "%s", entry->pin);
+	else
+		snprintf(who, NAME_MAX + 1, "link %u", entry->link_id);
+	return who;
+}
+
 static int read_entry(const struct entry *entry, const struct vms *vms,
 		      struct list *policies, struct list *settings,
 		      struct list *states)
@@ -404,10 +446,7 @@ static int read_entry(const struct entry *entry, const struct vms *vms,
 	if (!row)
 		return -ENOMEM;
 	row->policy = entry->policy;
-	if (entry->pin)
-		snprintf(row->who, sizeof(row->who), "%s", entry->pin);
-	else
-		snprintf(row->who, sizeof(row->who), "link %u", entry->link_id);
+	who_is(entry, row->who);
 	running = running_open(entry->link_id, row->who);
 	if (!running)
 		return -ENOENT;
@@ -418,8 +457,41 @@ static int read_entry(const struct entry *entry, const struct vms *vms,
 	return err;
 }
 
-static int print_lists(const struct list *policies, const struct vms *vms,
-		       const struct list *settings, const struct list *states)
+/* The policies of @attached that @only means, and what each said of the VM. */
+static int read_verdicts(struct gmem_sampler *sampler, const struct vm *vm,
+			 const struct attached *attached, const char *only,
+			 struct list *rows)
+{
+	struct gmem_vm_verdicts verdicts[GMEM_VM_POLICIES_MAX];
+	int nr = gmem_sampler_read_verdicts(sampler, vm->id, verdicts);
+	int i;
+
+	for (i = 0; i < nr; i++) {
+		struct verdict_row *row;
+		size_t j;
+
+		for (j = 0; j < attached->nr; j++) {
+			const struct entry *entry = &attached->entries[j];
+
+			if (!entry->policy ||
+			    entry->link_id != verdicts[i].link_id ||
+			    !entry_is(entry, only))
+				continue;
+			row = add_row(rows);
+			if (!row)
+				return -ENOMEM;
+			who_is(entry, row->who);
+			row->vm = vm;
+			row->verdicts = verdicts[i];
+			break;
+		}
+	}
+	return nr < 0 ? nr : 0;
+}
+
+static int print_lists(const struct list *policies, const struct list *verdicts,
+		       const struct vms *vms, const struct list *settings,
+		       const struct list *states)
 {
 	const struct table tables[] = {
 		{
@@ -429,6 +501,14 @@ static int print_lists(const struct list *policies, const struct vms *vms,
 			.rows = policies->rows,
 			.row_size = policies->size,
 			.nr_rows = policies->nr,
+		},
+		{
+			.key = "verdicts",
+			.none = "No policy is in force on a VM.",
+			.columns = verdict_columns,
+			.rows = verdicts->rows,
+			.row_size = verdicts->size,
+			.nr_rows = verdicts->nr,
 		},
 		{
 			.key = "vms",
@@ -463,6 +543,7 @@ static int print_lists(const struct list *policies, const struct vms *vms,
 static int status(struct gmem_sampler *sampler, const char *only)
 {
 	struct list policies = { .size = sizeof(struct policy_row) };
+	struct list verdicts = { .size = sizeof(struct verdict_row) };
 	struct list settings = { .size = sizeof(struct setting_row) };
 	struct list states = { .size = sizeof(struct state_row) };
 	struct attached *attached;
@@ -483,14 +564,18 @@ static int status(struct gmem_sampler *sampler, const char *only)
 			continue;
 		err = read_entry(entry, &vms, &policies, &settings, &states);
 	}
+	for (i = 0; !err && i < vms.nr; i++)
+		err = read_verdicts(sampler, &vms.vms[i], attached, only,
+				    &verdicts);
 	if (!err && only && !policies.nr) {
 		gmem_err("no attached policy has the name or link id '%s'; see gmempolicy list",
 			 only);
 		err = -ENOENT;
 	}
 	if (!err)
-		err = print_lists(&policies, &vms, &settings, &states);
+		err = print_lists(&policies, &verdicts, &vms, &settings, &states);
 	free(policies.rows);
+	free(verdicts.rows);
 	free(settings.rows);
 	free(states.rows);
 	attached_free(attached);

@@ -313,6 +313,27 @@ int gmem_sampler_read_all(struct gmem_sampler *sampler,
 	return err;
 }
 
+int gmem_sampler_read_verdicts(struct gmem_sampler *sampler, uint64_t vm_id,
+			       struct gmem_vm_verdicts verdicts[GMEM_VM_POLICIES_MAX])
+{
+	struct usage_bpf__bss *bss = sampler->skel->bss;
+	int nr;
+
+	bss->verdicts_vm_id = vm_id;
+	if (run(sampler->skel->progs.sample_verdicts))
+		return -EIO;
+	nr = bss->nr_verdicts;
+	if (nr == -ESRCH)
+		return 0;
+	if (nr < 0 || nr > GMEM_VM_POLICIES_MAX) {
+		gmem_err("the kernel counts %d policies on VM %ju, where %d can be; use the tools that came with it",
+			 nr, (uintmax_t)vm_id, GMEM_VM_POLICIES_MAX);
+		return -EPROTO;
+	}
+	memcpy(verdicts, bss->verdicts, nr * sizeof(verdicts[0]));
+	return nr;
+}
+
 int gmem_sampler_fix(struct gmem_sampler *sampler, size_t vms, size_t policies)
 {
 	int err;

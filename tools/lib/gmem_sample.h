@@ -90,6 +90,18 @@ int gmem_sampler_read_all(struct gmem_sampler *sampler,
 			  struct gmem_policies *policies);
 
 /**
+ * gmem_sampler_read_verdicts() - what each policy on a VM said of it
+ * @sampler: from gmem_sampler_open()
+ * @vm_id: the VM
+ * @verdicts: filled in, in the order in which the policies run
+ *
+ * Return: number of policies in force on the VM; 0 also if it is gone; or
+ * -errno after one line of error.
+ */
+int gmem_sampler_read_verdicts(struct gmem_sampler *sampler, uint64_t vm_id,
+			       struct gmem_vm_verdicts verdicts[GMEM_VM_POLICIES_MAX]);
+
+/**
  * gmem_sampler_fix() - make room once, and never load a program again
  * @sampler: from gmem_sampler_open()
  * @vms: VMs to have room for, at most GMEM_VMS_MAX

@@ -230,10 +230,24 @@ struct kvm_gmem_vcpu_stat {
 #define KVM_GMEM_VCPU_COUNTER(stat)					\
 	KVM_GMEM_STAT(kvm_vcpu_stat, CUMULATIVE, NONE, 0, stat, #stat)
 
+/* What one policy said of one VM, struct kvm_gmem_vm_verdicts. */
+struct kvm_gmem_tally {
+	atomic64_t calls;
+	atomic64_t denied;
+	atomic64_t delayed;
+	atomic64_t delayed_ns;
+};
+
+/* A policy in force on a VM, and its tally there. */
+struct kvm_gmem_chain_entry {
+	struct kvm_gmem_policy *policy;
+	struct kvm_gmem_tally *tally;
+};
+
 /* The policies in force on a VM, by priority. */
 struct kvm_gmem_chain {
 	unsigned int nr;
-	struct kvm_gmem_policy *policy[KVM_GMEM_MAX_POLICIES];
+	struct kvm_gmem_chain_entry entry[KVM_GMEM_MAX_POLICIES];
 };
 
 /**
@@ -251,6 +265,7 @@ struct kvm_gmem_chain {
  * @chain: policies in force, NULL if there is none; read under SRCU
  * @chains: the buffers @chain alternates between, so that attaching and
  *	detaching need no memory
+ * @tallies: one for each policy in force; @chain tells which is whose
  */
 struct kvm_gmem_vm {
 	u64 id;
@@ -263,6 +278,7 @@ struct kvm_gmem_vm {
 	u32 hooks;
 	struct kvm_gmem_chain __rcu *chain;
 	struct kvm_gmem_chain chains[2];
+	struct kvm_gmem_tally tallies[KVM_GMEM_MAX_POLICIES];
 };
 
 /* kvm_gmem_fault_pfn(): a policy wants the fault again, after a delay. */

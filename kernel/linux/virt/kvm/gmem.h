@@ -48,6 +48,25 @@ struct kvm_gmem_policy {
 	struct kvm_gmem_policy_stat __percpu *stat;
 };
 
+/**
+ * struct kvm_gmem_vm_verdicts - what one policy said of one VM
+ * @link_id: the BPF link that holds the policy
+ * @calls: times it was asked about the VM
+ * @denied: verdicts that refused, by a policy in audit mode too
+ * @delayed: verdicts that delayed, likewise
+ * @delayed_ns: nanoseconds those asked for, after the cap
+ *
+ * All since the policy came into force on the VM.
+ */
+struct kvm_gmem_vm_verdicts {
+	u32 link_id;
+	u32 pad;
+	u64 calls;
+	u64 denied;
+	u64 delayed;
+	u64 delayed_ns;
+};
+
 extern struct mutex kvm_gmem_lock;
 extern struct srcu_struct kvm_gmem_srcu;
 extern struct list_head kvm_gmem_vms;
@@ -86,6 +105,9 @@ void kvm_gmem_notify(struct kvm *kvm,
 		     const struct kvm_gmem_invalidate *invalidate);
 void kvm_gmem_policy_vm_created(struct kvm *kvm);
 void kvm_gmem_policy_vm_destroyed(struct kvm *kvm);
+unsigned int kvm_gmem_fill_verdicts(struct kvm *kvm,
+				    struct kvm_gmem_vm_verdicts *verdicts,
+				    unsigned int nr);
 int kvm_gmem_policy_register(void);
 const char *kvm_gmem_policy_name(const struct kvm_gmem_policy *policy);
 

@@ -135,6 +135,27 @@ bpf_kvm_gmem_fault_present(const struct kvm_gmem_fault *fault)
 }
 
 /**
+ * bpf_kvm_gmem_vm_verdicts - what the policies in force on a VM said of it
+ * @kvm: the VM
+ * @verdicts: filled with one for each policy, in the order they run
+ * @verdicts__sz: its size in bytes, at least one
+ *
+ * Context: may sleep.
+ * Return: number of policies in force on the VM, at most KVM_GMEM_MAX_POLICIES,
+ *	also if there is room for fewer; -EINVAL if there is room for none.
+ */
+__bpf_kfunc int bpf_kvm_gmem_vm_verdicts(struct kvm *kvm,
+					 struct kvm_gmem_vm_verdicts *verdicts,
+					 u32 verdicts__sz)
+{
+	if (verdicts__sz < sizeof(*verdicts))
+		return -EINVAL;
+
+	return kvm_gmem_fill_verdicts(kvm, verdicts,
+				      verdicts__sz / sizeof(*verdicts));
+}
+
+/**
  * bpf_kvm_gmem_vm_acquire - find a VM and keep it
  * @vm_id: its id
  *
@@ -342,6 +363,7 @@ BTF_ID_FLAGS(func, bpf_iter_kvm_gmem_vm_destroy, KF_ITER_DESTROY)
 BTF_ID_FLAGS(func, bpf_iter_kvm_gmem_policy_new, KF_ITER_NEW | KF_SLEEPABLE)
 BTF_ID_FLAGS(func, bpf_iter_kvm_gmem_policy_next, KF_ITER_NEXT | KF_RET_NULL)
 BTF_ID_FLAGS(func, bpf_iter_kvm_gmem_policy_destroy, KF_ITER_DESTROY)
+BTF_ID_FLAGS(func, bpf_kvm_gmem_vm_verdicts, KF_TRUSTED_ARGS | KF_SLEEPABLE)
 BTF_ID_FLAGS(func, bpf_kvm_gmem_slots, KF_TRUSTED_ARGS | KF_SLEEPABLE)
 BTF_ID_FLAGS(func, bpf_kvm_gmem_map, KF_TRUSTED_ARGS | KF_SLEEPABLE)
 BTF_ID_FLAGS(func, bpf_kvm_gmem_nodes, KF_TRUSTED_ARGS | KF_SLEEPABLE)

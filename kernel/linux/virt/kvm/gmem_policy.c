@@ -55,32 +55,36 @@ const char *kvm_gmem_policy_name(const struct kvm_gmem_policy *policy)
  * else; it still denies.
  */
 static noinline s64 kvm_gmem_settle(struct kvm *kvm,
-				    struct kvm_gmem_policy *policy,
+				    struct kvm_gmem_chain_entry *entry,
 				    const struct kvm_gmem_ops *ops,
 				    enum kvm_gmem_hook hook, s64 verdict)
 {
+	struct kvm_gmem_policy_stat __percpu *stat = entry->policy->stat;
 	u64 max_ns = (u64)READ_ONCE(gmem_delay_max_ms) * NSEC_PER_MSEC;
 	bool audit = ops->flags & KVM_GMEM_OPS_AUDIT;
 	int i;
 
 	if (verdict > 0) {
 		if (verdict > max_ns) {
-			this_cpu_inc(policy->stat->clamped);
+			this_cpu_inc(stat->clamped);
 			verdict = max_ns;
 		}
-		this_cpu_inc(policy->stat->delayed);
-		this_cpu_add(policy->stat->delayed_ns, verdict);
+		this_cpu_inc(stat->delayed);
+		this_cpu_add(stat->delayed_ns, verdict);
+		atomic64_inc(&entry->tally->delayed);
+		atomic64_add(verdict, &entry->tally->delayed_ns);
 	} else {
 		for (i = 0; i < KVM_GMEM_NR_ERRNOS; i++) {
 			if (verdict == -kvm_gmem_errnos[i])
 				break;
 		}
 		if (i == KVM_GMEM_NR_ERRNOS) {
-			this_cpu_inc(policy->stat->clamped);
+			this_cpu_inc(stat->clamped);
 			verdict = -EACCES;
 			i = 1;
 		}
-		this_cpu_inc(policy->stat->denied[i]);
+		this_cpu_inc(stat->denied[i]);
+		atomic64_inc(&entry->tally->denied);
 	}
 
 	trace_kvm_gmem_verdict(kvm, ops->name, hook, verdict, audit);
@@ -93,9 +97,9 @@ static __always_inline s64 kvm_gmem_evaluate(struct kvm *kvm,
 					     enum kvm_gmem_hook hook,
 					     const void *args)
 {
+	struct kvm_gmem_chain_entry *entry, *end;
 	struct kvm_gmem_chain *chain;
 	s64 verdict = 0;
-	unsigned int i;
 	int idx;
 
 	if (!READ_ONCE(gmem_policies))
@@ -103,8 +107,13 @@ static __always_inline s64 kvm_gmem_evaluate(struct kvm *kvm,
 
 	idx = srcu_read_lock(&kvm_gmem_srcu);
 	chain = srcu_dereference(kvm->gmem.chain, &kvm_gmem_srcu);
-	for (i = 0; chain && i < chain->nr; i++) {
-		struct kvm_gmem_policy *policy = chain->policy[i];
+	if (!chain)
+		goto out;
+	entry = chain->entry;
+	end = entry + chain->nr;
+	/* A chain is never empty. */
+	do {
+		struct kvm_gmem_policy *policy = entry->policy;
 		const struct kvm_gmem_ops *ops = READ_ONCE(policy->ops);
 		s64 v;
 
@@ -119,16 +128,18 @@ static __always_inline s64 kvm_gmem_evaluate(struct kvm *kvm,
 		}
 
 		this_cpu_inc(policy->stat->calls);
+		atomic64_inc(&entry->tally->calls);
 		if (likely(!v))
 			continue;
 
-		v = kvm_gmem_settle(kvm, policy, ops, hook, v);
+		v = kvm_gmem_settle(kvm, entry, ops, hook, v);
 		if (v < 0) {
 			verdict = v;
 			break;
 		}
 		verdict = max(verdict, v);
-	}
+	} while (++entry < end);
+out:
 	srcu_read_unlock(&kvm_gmem_srcu, idx);
 
 	return verdict;
@@ -182,12 +193,50 @@ void kvm_gmem_notify(struct kvm *kvm,
 	idx = srcu_read_lock(&kvm_gmem_srcu);
 	chain = srcu_dereference(kvm->gmem.chain, &kvm_gmem_srcu);
 	for (i = 0; chain && i < chain->nr; i++) {
-		const struct kvm_gmem_ops *ops = READ_ONCE(chain->policy[i]->ops);
+		struct kvm_gmem_policy *policy = chain->entry[i].policy;
+		const struct kvm_gmem_ops *ops = READ_ONCE(policy->ops);
 
 		if (ops->invalidate)
 			ops->invalidate(kvm, invalidate);
 	}
 	srcu_read_unlock(&kvm_gmem_srcu, idx);
+}
+
+/**
+ * kvm_gmem_fill_verdicts - what the policies in force on a VM said of it
+ * @kvm: the VM
+ * @verdicts: filled in the order in which the policies run
+ * @nr: how many fit in there
+ *
+ * Context: may sleep.
+ * Return: number of policies in force, filled in or not.
+ */
+unsigned int kvm_gmem_fill_verdicts(struct kvm *kvm,
+				    struct kvm_gmem_vm_verdicts *verdicts,
+				    unsigned int nr)
+{
+	const struct kvm_gmem_chain *chain;
+	unsigned int i, in_force = 0;
+	int idx;
+
+	idx = srcu_read_lock(&kvm_gmem_srcu);
+	chain = srcu_dereference(kvm->gmem.chain, &kvm_gmem_srcu);
+	if (chain)
+		in_force = chain->nr;
+	for (i = 0; i < min(nr, in_force); i++) {
+		const struct kvm_gmem_tally *tally = chain->entry[i].tally;
+
+		verdicts[i] = (struct kvm_gmem_vm_verdicts) {
+			.link_id = READ_ONCE(chain->entry[i].policy->link->id),
+			.calls = atomic64_read(&tally->calls),
+			.denied = atomic64_read(&tally->denied),
+			.delayed = atomic64_read(&tally->delayed),
+			.delayed_ns = atomic64_read(&tally->delayed_ns),
+		};
+	}
+	srcu_read_unlock(&kvm_gmem_srcu, idx);
+
+	return in_force;
 }
 
 static bool kvm_gmem_ops_match(const struct kvm_gmem_ops *ops,
@@ -224,14 +273,42 @@ static unsigned int kvm_gmem_chain_len(struct kvm *kvm)
 }
 
 /*
+ * The tally that a policy has on a VM, or a fresh one.  Those in @used are of
+ * policies in force before or after: one of a policy that went is free only
+ * when the grace period of its going is over.
+ */
+static struct kvm_gmem_tally *
+kvm_gmem_find_tally(struct kvm *kvm, const struct kvm_gmem_chain *old,
+		    const struct kvm_gmem_policy *policy, unsigned long *used)
+{
+	struct kvm_gmem_tally *tally;
+	unsigned int i;
+
+	for (i = 0; old && i < old->nr; i++) {
+		if (old->entry[i].policy == policy)
+			return old->entry[i].tally;
+	}
+
+	/* There is one: policies come one at a time, or all to a new VM. */
+	i = find_first_zero_bit(used, KVM_GMEM_MAX_POLICIES);
+	__set_bit(i, used);
+	tally = &kvm->gmem.tallies[i];
+	memset(tally, 0, sizeof(*tally));
+
+	return tally;
+}
+
+/*
  * Put the policies that match into force on a VM.  A reader sees the chain as
  * it was or as it is.  The caller lets a grace period of kvm_gmem_srcu pass
  * before it changes the chain again.
  */
 static void kvm_gmem_chain_rebuild(struct kvm *kvm)
 {
+	DECLARE_BITMAP(used, KVM_GMEM_MAX_POLICIES) = {};
 	struct kvm_gmem_chain *old, *new;
 	struct kvm_gmem_policy *policy;
+	unsigned int i;
 	u32 hooks = 0;
 
 	lockdep_assert_held(&kvm_gmem_lock);
@@ -240,13 +317,18 @@ static void kvm_gmem_chain_rebuild(struct kvm *kvm)
 					lockdep_is_held(&kvm_gmem_lock));
 	new = old == &kvm->gmem.chains[0] ? &kvm->gmem.chains[1] :
 					    &kvm->gmem.chains[0];
+	for (i = 0; old && i < old->nr; i++)
+		__set_bit(old->entry[i].tally - kvm->gmem.tallies, used);
 	new->nr = 0;
 	list_for_each_entry(policy, &kvm_gmem_policies, node) {
 		if (!kvm_gmem_ops_match(policy->ops, kvm))
 			continue;
 		if (WARN_ON_ONCE(new->nr == KVM_GMEM_MAX_POLICIES))
 			break;
-		new->policy[new->nr++] = policy;
+		new->entry[new->nr].policy = policy;
+		new->entry[new->nr].tally = kvm_gmem_find_tally(kvm, old, policy,
+								used);
+		new->nr++;
 		hooks |= policy->ops->fault ? BIT(KVM_GMEM_HOOK_FAULT) : 0;
 		hooks |= policy->ops->convert ? BIT(KVM_GMEM_HOOK_CONVERT) : 0;
 		hooks |= policy->ops->invalidate ?
