@@ -324,6 +324,54 @@ leave()
 	leave
 }
 
+# The VMs on the screen.
+shown_ids()
+{
+	screen | awk '$1 ~ /^[0-9]+$/ && $2 ~ /^[0-9]+$/ { print $1 }'
+}
+
+@test "live: with 1,000 VMs it scrolls and filters" {
+	ulimit -n 4096
+	start_vms 996 crowd
+	crowd=$pid
+	start_vms 1 needle
+	start_live "" 120 30 "--sort id"
+	wait_screen '^1000 VMs'
+	wait_screen 'every 1 s'
+	sample 0.1
+	ids=$(jq -r '[.vms[].id] | sort | .[]' frame.json)
+	[ "$(wc -l <<<"$ids")" -eq 1000 ]
+
+	# Every id comes by, in order, when the view goes down page by page.
+	wait_screen 'by id, ascending'
+	shown=$(shown_ids)
+	for ((i = 1; i < 60; i++)); do
+		page=$(shown_ids)
+		! grep -qx "$(tail -n 1 <<<"$ids")" <<<"$page" || break
+		press NPage
+		wait_for 10 eval '[ "$(shown_ids)" != "$page" ]'
+		# It may be drawn by halves yet.
+		sleep 0.3
+		shown+=$'\n'$(shown_ids)
+	done
+	echo "$i pages"
+	[ "$(sort -nu <<<"$shown")" = "$ids" ]
+
+	press Home
+	wait_screen "^ +$(head -n 1 <<<"$ids") "
+	press End
+	wait_screen "^ +$(tail -n 1 <<<"$ids") +$pid needle"
+
+	press '\'
+	wait_screen '^Filter'
+	press n e e d
+	wait_screen "^ +[0-9]+ +$pid needle"
+	wait_for 10 eval '! screen_has " $crowd "'
+	press Escape
+	wait_screen " $crowd "
+	leave
+}
+
 @test "live: without VMs it says so" {
 	start_live "" 80 24 "--vm none"
 	wait_screen 'No VM passes the filter'
