@@ -214,6 +214,28 @@ TEST_F(account, memory_without_a_memslot)
 	EXPECT_EQ(usage().invalidations[GMEM_INVALIDATE_RELEASE], 1);
 }
 
+/* Pages are charged to the control group of who populates them. */
+TEST_F(account, pages_are_charged)
+{
+	const size_t size = 16 << 20;
+	long before;
+	int fd;
+
+	enter_cgroup();
+	fd = vm_create_guest_memfd(self->vm, size, 0);
+	before = charged();
+	ASSERT_EQ(fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, size), 0);
+	EXPECT_EQ(usage().populated_pages, size / PAGE_SIZE);
+	EXPECT_GE(charged() - before, (long)size - CHARGE_SLACK);
+	EXPECT_LE(charged() - before, (long)size + CHARGE_SLACK);
+
+	ASSERT_EQ(fallocate(fd, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, 0,
+			    size), 0);
+	EXPECT_LE(charged() - before, CHARGE_SLACK);
+	close(fd);
+	leave_cgroup();
+}
+
 TEST_F(account, file_closed_under_a_memslot)
 {
 	ASSERT_EQ(convert(self->vm, 0, 64, true), 0);

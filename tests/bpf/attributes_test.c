@@ -162,6 +162,27 @@ TEST(slab_returns_after_vm_death)
 	EXPECT_LE(after - before, (peak - before) / 2);
 }
 
+/* A guest that fragments its memory pays for that in its own control group. */
+TEST(memory_is_charged_to_who_converts)
+{
+	struct kvm_vm *vm;
+	long before, bytes;
+
+	enter_cgroup();
+	before = charged();
+	vm = new_fragmented_vm();
+	bytes = usage().attribute_bytes;
+	EXPECT_GE(bytes, 2 * CHARGE_SLACK);
+	EXPECT_GE(charged() - before, bytes - CHARGE_SLACK);
+	printf("# %ld bytes of attributes, charged %ld\n", bytes,
+	       charged() - before);
+
+	kvm_vm_free(vm);
+	settle();
+	EXPECT_LE(charged() - before, CHARGE_SLACK);
+	leave_cgroup();
+}
+
 TEST(attribute_bytes_is_a_kvm_stat)
 {
 	struct kvm_vm *vm = new_bare_vm();

@@ -8,6 +8,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
@@ -219,15 +220,52 @@ static inline int attach_errno(struct puppet_bpf *skel)
 	return 0;
 }
 
+static inline void must_write(const char *path, const char *value)
+{
+	FILE *f = fopen(path, "w");
+
+	MUST(f && fputs(value, f) >= 0 && !fclose(f), "cannot write %s",
+		    path);
+}
+
 static inline void write_parameter(const char *name, const char *value)
 {
 	char path[128];
-	FILE *f;
 
 	snprintf(path, sizeof(path), "/sys/module/kvm/parameters/%s", name);
-	f = fopen(path, "w");
-	MUST(f && fputs(value, f) >= 0 && !fclose(f), "cannot write %s",
-		    path);
+	must_write(path, value);
+}
+
+/* A control group for the calling process alone, until it leaves. */
+#define CGROUPS		"/sys/fs/cgroup"
+#define CGROUP		CGROUPS "/gmem-test"
+/* What the kernel may charge in advance, or late, on a few CPUs. */
+#define CHARGE_SLACK	(2L << 20)
+
+static inline void enter_cgroup(void)
+{
+	must_write(CGROUPS "/cgroup.subtree_control", "+memory");
+	rmdir(CGROUP);
+	MUST(!mkdir(CGROUP, 0700), "cannot make " CGROUP);
+	must_write(CGROUP "/cgroup.procs", "0");
+}
+
+static inline void leave_cgroup(void)
+{
+	must_write(CGROUPS "/cgroup.procs", "0");
+	MUST(!rmdir(CGROUP), "cannot remove " CGROUP);
+}
+
+/* Bytes charged to it. */
+static inline long charged(void)
+{
+	FILE *f = fopen(CGROUP "/memory.current", "r");
+	long bytes = -1;
+
+	MUST(f && fscanf(f, "%ld", &bytes) == 1 && !fclose(f),
+	     "cannot read the charge of " CGROUP);
+
+	return bytes;
 }
 
 #endif /* GMEM_TEST_H */
