@@ -94,6 +94,25 @@ static __always_inline struct gmem_limit gmem_limit(u64 rate, u64 burst)
 }
 
 /**
+ * gmem_forget() - the same number, of which the verifier knows nothing
+ * @v: a number
+ * @in_map: a number in a map, of any value
+ *
+ * Where two ways meet on which the verifier knows different things of a number
+ * that decides a branch, it follows what comes after once for each.  A few such
+ * places in a row multiply to more than it is willing to follow.
+ */
+static __always_inline u64 gmem_forget(u64 v, const u64 *in_map)
+{
+	u64 any = *(const volatile u64 *)in_map;
+
+	v += any;
+	/* Else the compiler would see that nothing happens. */
+	asm volatile("" : "+r"(v));
+	return v - any;
+}
+
+/**
  * gmem_bucket_refill() - add what was earned since the last refill
  * @b: the bucket
  * @limit: rate and burst in force since then
@@ -185,7 +204,7 @@ static __always_inline u64 gmem_bucket_take(struct gmem_bucket *b,
 }
 
 /*
- * The three below take no branch, because the verifier would follow both ways
+ * Those below take no branch, because the verifier would follow both ways
  * at each of them, for each waiter, and multiply.  The compiler must not see
  * through them, or it would put the branches back.
  */

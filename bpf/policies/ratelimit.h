@@ -97,10 +97,18 @@ static __always_inline u64 ratelimit_wait_one(struct gmem_bucket *b, u64 rate,
 					      u64 burst, u64 ahead, u64 tokens,
 					      u64 now)
 {
-	struct gmem_limit limit = gmem_limit(rate, burst ? burst : rate / 4);
+	struct gmem_limit limit;
+	u64 wait;
 
-	gmem_bucket_refill(b, &limit, now);
-	return gmem_bucket_wait(b, &limit, ahead, tokens);
+	/* What the verifier learns on the ways through here ends here. */
+	rate = gmem_forget(rate, &b->last);
+	limit = gmem_limit(rate, burst ? burst : rate / 4);
+	limit.rate = gmem_forget(limit.rate, &b->last);
+	limit.burst = gmem_forget(limit.burst, &b->last);
+	gmem_bucket_refill(b, &limit, gmem_forget(now, &b->last));
+	wait = gmem_bucket_wait(b, &limit, ahead, tokens);
+
+	return gmem_forget(wait, &b->last);
 }
 
 /* How long until all tokens are there?  0 if they are. */
@@ -149,9 +157,9 @@ ratelimit_spend(struct ratelimit_ask *ask, struct ratelimit_buckets *s,
 
 	if (p->page_rate)
 		gmem_bucket_spend(&s->all_pages, ask->pages);
-	if (ask->rate)
+	if (gmem_forget(ask->rate, &s->all.last))
 		gmem_bucket_spend(&s->some[way], 1);
-	if (ask->page_rate)
+	if (gmem_forget(ask->page_rate, &s->all.last))
 		gmem_bucket_spend(&s->some_pages[way], ask->pages);
 }
 
