@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the three halves of gmemload share: the driver (gmemload.c), the host
- * side of one guest (vmm.c) and the code that runs inside it (guest.c).  They
- * meet in struct gl_guest, one mapping that all three see, so that a guest
- * never waits for its numbers to be read.
+ * What the three halves of gmemload share: the driver (gmemload.c, options.c,
+ * output.c), the host side of one guest (vmm.c) and the code that runs inside
+ * it (guest.c).  They meet in struct gl_guest, one mapping that all three see,
+ * so that a guest never waits for its numbers to be read.
  */
 #ifndef GMEMLOAD_H
 #define GMEMLOAD_H
@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define GL_NSEC		1000000000ULL	/* in a second */
 #define GL_PAGE_SIZE	4096ULL
 #define GL_NAME_LEN	32
 #define GL_MAX_GUESTS	64
