@@ -117,6 +117,15 @@ teardown()
 	refuses 1 "a policy may only read its arguments" check "$obj"
 }
 
+@test "check: explains a loop without end" {
+	convert x <<-'END'
+		while (!*(volatile u64 *)&convert->end)
+			;
+		return 0;
+	END
+	refuses 1 "it has a loop that does not end" check "$obj"
+}
+
 @test "check: explains an index out of bounds" {
 	object x <<-'END'
 	u64 table[4];

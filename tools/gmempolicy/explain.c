@@ -146,7 +146,8 @@ static bool is_complaint(const char *line)
 {
 	static const char *const others[] = {
 		"processed ", "verification time", "stack depth", "mark_precise",
-		"from ", "func#", "Func#", "Live regs", "; ", "\n", "R",
+		"from ", "func#", "Func#", "Live regs", "cur state:",
+		"old state:", "; ", "\n", "R",
 	};
 	size_t i;
 
