@@ -58,12 +58,16 @@ static void *run_vcpu(void *arg)
 	return NULL;
 }
 
+/* Nobody has done all its work before the others begin. */
+static pthread_barrier_t all_are_there;
+
 static void *converter(void *arg)
 {
 	unsigned int id = (uintptr_t)arg, state = seed + id;
 	struct counts *counts = calloc(1, sizeof(*counts));
 	uint64_t i, op;
 
+	pthread_barrier_wait(&all_are_there);
 	for (op = 0; op < nr_ops; op++) {
 		uint64_t first = rand_r(&state) % FRAMES_EACH;
 		uint64_t nr = 1 + rand_r(&state) % (FRAMES_EACH - first);
@@ -93,6 +97,7 @@ static void *filler(void *arg)
 {
 	unsigned int state = seed + 100 + (uintptr_t)arg;
 
+	pthread_barrier_wait(&all_are_there);
 	while (__atomic_load_n(&nr_done, __ATOMIC_RELAXED) <
 	       nr_ops * NR_CONVERTERS * 9 / 10) {
 		uint64_t first = rand_r(&state) % DATA_PAGES;
@@ -135,7 +140,7 @@ TEST(counters_match_the_pages)
 	struct gmem_vm_sample u;
 
 	seed = getenv("GMEM_SEED") ? atoi(getenv("GMEM_SEED")) : time(NULL);
-	nr_ops = getenv("GMEM_OPS") ? atoll(getenv("GMEM_OPS")) : 1500;
+	nr_ops = getenv("GMEM_OPS") ? atoll(getenv("GMEM_OPS")) : 30000;
 	printf("# GMEM_SEED=%u GMEM_OPS=%lu\n", seed, nr_ops);
 
 	vm = __vm_create_with_vcpus(shape, NR_VCPUS, 0, guest_main, vcpus);
@@ -147,6 +152,7 @@ TEST(counters_match_the_pages)
 		vcpu_args_set(vcpus[i], 2, DATA_GPA, (uint64_t)seed + i);
 		ASSERT_EQ(pthread_create(&runners[i], NULL, run_vcpu, vcpus[i]), 0);
 	}
+	pthread_barrier_init(&all_are_there, NULL, NR_CONVERTERS + NR_FILLERS);
 	for (i = 0; i < NR_CONVERTERS; i++)
 		ASSERT_EQ(pthread_create(&converters[i], NULL, converter, (void *)i), 0);
 	for (i = 0; i < NR_FILLERS; i++)
