@@ -3,10 +3,11 @@
  * gmemtop VARIANT...: what a refresh costs on a host with 1,000 VMs, each with
  * a process, a vCPU, a guest_memfd and a private page of its own.
  *
- *   kernel  instructions a VM in the kernel, of the live view on a terminal
- *           and of a scrape of the exporter
- *   user    the same in userspace
- *   memory  peak of resident memory in MiB
+ *   kernel    instructions a VM in the kernel, of the live view on a terminal
+ *             and of a scrape of the exporter
+ *   user      the same in userspace
+ *   kvm_stat  a refresh as a percentage of one by the kernel's own kvm_stat
+ *   memory    peak of resident memory in MiB
  *
  * The programs run unmodified.  A refresh is the time that the scheduler has
  * counted for the process, divided by the number of refreshes, which are the
@@ -24,8 +25,10 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -36,11 +39,14 @@
 #define NR_VMS		1000
 #define PAGES		16
 #define GMEMTOP		"build/gmemtop"
+#define KVM_STAT	"build/selftests/source/../../../kvm/kvm_stat/kvm_stat"
+#define DEBUGFS		"/sys/kernel/debug"
 
 /* Refreshes that are thrown away: the first ones read all names. */
 #define WARM_UP		5
 #define REFRESHES	10
 #define BATCHES		4
+#define KVM_STATS	2
 
 static struct syscalls_bpf *trace;
 
@@ -365,6 +371,58 @@ static struct cost exporter(void)
 	return least;
 }
 
+/* kvm_stat from the kernel's source, its log of one line a refresh. */
+static double kvm_stat(void)
+{
+	uint64_t began = 0;
+	double cost;
+	int out[2], i;
+	ssize_t n;
+	pid_t pid;
+
+	BENCH_MUST(!pipe(out), "make a pipe");
+	pid = fork();
+	BENCH_MUST(pid >= 0, "fork");
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		dup2(out[1], STDOUT_FILENO);
+		setenv("PYTHONUNBUFFERED", "1", 1);
+		execlp("python3", "python3", KVM_STAT, "-d", "-l", NULL);
+		BENCH_DIE("cannot run python3");
+	}
+	close(out[1]);
+	/* A banner, then a line for each refresh; the first has no match. */
+	for (i = -2; i < KVM_STATS; ) {
+		char *p = screen;
+
+		n = read(out[0], screen, sizeof(screen) - 1);
+		if (n <= 0)
+			BENCH_DIE("kvm_stat has ended");
+		screen[n] = '\0';
+		while ((p = strchr(p, '\n'))) {
+			p++;
+			if (++i == 0)
+				began = runtime(pid);
+		}
+	}
+	cost = (double)(runtime(pid) - began) / i;
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	close(out[0]);
+
+	return cost;
+}
+
+static void mount_debugfs(void)
+{
+	struct stat st;
+
+	if (stat(DEBUGFS "/kvm", &st))
+		BENCH_MUST(!mount("none", DEBUGFS, "debugfs", 0, NULL),
+			   "mount debugfs");
+	BENCH_MUST(!stat(DEBUGFS "/kvm", &st), "find KVM's files in debugfs");
+}
+
 static struct cost small, large, export;
 /* From the kernel's clock, and all VMs, to instructions a VM. */
 static double scale;
@@ -378,10 +436,20 @@ static void report_vm(const char *variant, double s, double l, double e)
 
 static void report(const char *variant)
 {
+	double rival;
+
 	if (!strcmp(variant, "kernel")) {
 		report_vm(variant, small.kernel, large.kernel, export.kernel);
 	} else if (!strcmp(variant, "user")) {
 		report_vm(variant, small.user, large.user, export.user);
+	} else if (!strcmp(variant, "kvm_stat")) {
+		rival = kvm_stat();
+		fprintf(stderr, "kvm_stat: %.1f instructions/VM a refresh\n",
+			rival * scale);
+		bench_report(variant, "live view, 200x50", "%",
+			     100 * (large.kernel + large.user) / rival);
+		bench_report(variant, "scrape", "%",
+			     100 * (export.kernel + export.user) / rival);
 	} else if (!strcmp(variant, "memory")) {
 		bench_report(variant, "live view, 200x50", "MiB", large.peak);
 		bench_report(variant, "exporter", "MiB", export.peak);
@@ -395,9 +463,10 @@ int main(int argc, char **argv)
 	int i;
 
 	if (argc < 2) {
-		fprintf(stderr, "usage: gmemtop kernel|user|memory...\n");
+		fprintf(stderr, "usage: gmemtop kernel|user|kvm_stat|memory...\n");
 		return 2;
 	}
+	mount_debugfs();
 	new_vms();
 	trace = syscalls_bpf__open_and_load();
 	BENCH_MUST(trace, "load the program that times system calls");
