@@ -29,27 +29,6 @@ const struct gmem_option check_options[] = {
 
 /* ------------------------------------------------------------------- tables */
 
-struct fact {
-	const char *key;
-	struct value value;
-};
-
-static struct value fact_key(const void *row)
-{
-	return TEXT_VALUE(((const struct fact *)row)->key);
-}
-
-static struct value fact_value(const void *row)
-{
-	return ((const struct fact *)row)->value;
-}
-
-static const struct column fact_columns[] = {
-	{ "", "key", fact_key },
-	{ "", "value", fact_value },
-	{}
-};
-
 struct prog {
 	const char *hook;
 	const char *name;
@@ -134,14 +113,7 @@ static int print_accepted(const char *file, const struct object *object)
 		{ "parameters", UINT_VALUE(object_params(object)->nr) },
 	};
 	const struct table tables[] = {
-		{
-			.key = "check",
-			.columns = fact_columns,
-			.rows = facts,
-			.row_size = sizeof(*facts),
-			.nr_rows = ARRAY_LEN(facts),
-			.is_object = true,
-		},
+		FACTS_TABLE("check", facts),
 		{
 			.key = "programs",
 			.none = "It has no programs: it allows everything.",
@@ -181,14 +153,7 @@ static void print_refused(const char *file, const struct object *object,
 					    gmem_libbpf_warning()) },
 		{ "meaning", text_or_none(meaning) },
 	};
-	const struct table table = {
-		.key = "check",
-		.columns = fact_columns,
-		.rows = facts,
-		.row_size = sizeof(*facts),
-		.nr_rows = ARRAY_LEN(facts),
-		.is_object = true,
-	};
+	const struct table table = FACTS_TABLE("check", facts);
 
 	if (show_log && !json)
 		fputs(object_log(object), stdout);

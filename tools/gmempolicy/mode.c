@@ -190,32 +190,10 @@ int run_audit(int argc, char **argv)
 
 /* ----------------------------------------------------------------- off, on */
 
-static struct value switch_key(const void *row)
-{
-	return TEXT_VALUE("policies");
-}
-
-static struct value switch_state(const void *row)
-{
-	return TEXT_VALUE(row);
-}
-
-static const struct column switch_columns[] = {
-	{ "", "key", switch_key },
-	{ "", "value", switch_state },
-	{}
-};
-
 static int run_switch(int argc, char **argv, const char *state, char letter)
 {
-	const struct table table = {
-		.key = "switch",
-		.columns = switch_columns,
-		.rows = state,
-		.nr_rows = 1,
-		.is_object = true,
-		.is_bare = true,
-	};
+	const struct fact facts[] = { { "policies", TEXT_VALUE(state) } };
+	struct table table = FACTS_TABLE("switch", facts);
 	int fd, err;
 
 	if (argc) {
@@ -234,6 +212,7 @@ static int run_switch(int argc, char **argv, const char *state, char letter)
 		return GMEM_EXIT_FAIL;
 	}
 	close(fd);
+	table.is_bare = true;
 	return tables_print(&table, 1, json) ? GMEM_EXIT_FAIL : GMEM_EXIT_OK;
 }
 

@@ -21,28 +21,6 @@ static const char *const hooks[] = {
 	"fault", "convert", "invalidate", "vm_init", "vm_exit",
 };
 
-/* A line about the policy as a whole. */
-struct fact {
-	const char *key;
-	struct value value;
-};
-
-static struct value fact_key(const void *row)
-{
-	return TEXT_VALUE(((const struct fact *)row)->key);
-}
-
-static struct value fact_value(const void *row)
-{
-	return ((const struct fact *)row)->value;
-}
-
-static const struct column fact_columns[] = {
-	{ "POLICY", "key", fact_key },
-	{ "", "value", fact_value },
-	{}
-};
-
 /* A parameter, and texts that have to live as long as the row. */
 struct row {
 	const struct param *param;
@@ -119,14 +97,7 @@ static int show(const struct object *object)
 		{ "hooks", TEXT_VALUE(list_hooks(object, text, sizeof(text))) },
 	};
 	const struct table tables[] = {
-		{
-			.key = "policy",
-			.columns = fact_columns,
-			.rows = facts,
-			.row_size = sizeof(*facts),
-			.nr_rows = ARRAY_LEN(facts),
-			.is_object = true,
-		},
+		FACTS_TABLE("policy", facts),
 		{
 			.key = "parameters",
 			.none = "It has no parameters.",

@@ -15,6 +15,22 @@
 #define CELL_SIZE	280
 #define MAX_COLUMNS	24
 
+static struct value fact_key(const void *row)
+{
+	return TEXT_VALUE(((const struct fact *)row)->key);
+}
+
+static struct value fact_value(const void *row)
+{
+	return ((const struct fact *)row)->value;
+}
+
+const struct column fact_columns[] = {
+	{ "", "key", fact_key },
+	{ "", "value", fact_value },
+	{}
+};
+
 static struct value value_at(const struct table *table, size_t row,
 			     const struct column *column)
 {

@@ -80,6 +80,33 @@ struct table {
 };
 
 /**
+ * struct fact - a row that says one thing of the whole
+ * @key: what it is about
+ * @value: what it says
+ */
+struct fact {
+	const char *key;
+	struct value value;
+};
+
+/* The columns of an array of struct fact, in a table that is an object. */
+extern const struct column fact_columns[];
+
+/**
+ * FACTS_TABLE() - the table of an array of struct fact
+ * @name: its key in JSON
+ * @facts: the array itself, not a pointer to it
+ */
+#define FACTS_TABLE(name, facts) ((struct table){			\
+		.key = (name),						\
+		.columns = fact_columns,				\
+		.rows = (facts),					\
+		.row_size = sizeof(*(facts)),				\
+		.nr_rows = sizeof(facts) / sizeof(*(facts)),		\
+		.is_object = true,					\
+	})
+
+/**
  * tables_print() - print tables to stdout
  * @tables: tables
  * @nr: number of tables
