@@ -75,15 +75,13 @@ static const struct column prog_columns[] = {
 
 static size_t read_progs(const struct object *object, struct prog *progs)
 {
-	static const char *const hooks[] = {
-		"fault", "convert", "invalidate", "vm_init", "vm_exit",
-	};
 	struct bpf_prog_info info;
 	uint32_t len;
 	size_t i, nr = 0;
 
-	for (i = 0; i < ARRAY_LEN(hooks); i++) {
-		const struct bpf_program *prog = object_hook(object, hooks[i]);
+	for (i = 0; i < OBJECT_HOOKS; i++) {
+		const struct bpf_program *prog =
+			object_hook(object, object_hooks[i]);
 
 		if (!prog)
 			continue;
@@ -92,7 +90,7 @@ static size_t read_progs(const struct object *object, struct prog *progs)
 		if (bpf_prog_get_info_by_fd(bpf_program__fd(prog), &info, &len))
 			memset(&info, 0, sizeof(info));
 		progs[nr++] = (struct prog){
-			.hook = hooks[i],
+			.hook = object_hooks[i],
 			.name = bpf_program__name(prog),
 			.sleeps = !strncmp(bpf_program__section_name(prog),
 					   SLEEPABLE, strlen(SLEEPABLE)),
@@ -105,7 +103,7 @@ static size_t read_progs(const struct object *object, struct prog *progs)
 
 static int print_accepted(const char *file, const struct object *object)
 {
-	struct prog progs[8];
+	struct prog progs[OBJECT_HOOKS];
 	const struct fact facts[] = {
 		{ "file", TEXT_VALUE(file) },
 		{ "policy", TEXT_VALUE(object_name(object)) },

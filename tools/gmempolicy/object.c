@@ -25,6 +25,10 @@
 /* The verifier tells the end of the story when there is not enough room. */
 #define LOG_SIZE	(256 << 10)
 
+const char *const object_hooks[OBJECT_HOOKS] = {
+	"fault", "convert", "invalidate", "vm_init", "vm_exit",
+};
+
 struct object {
 	char *shown;
 	struct bpf_object *bpf;

@@ -14,6 +14,11 @@ struct bpf_object;
 struct bpf_program;
 struct object;
 
+#define OBJECT_HOOKS	5
+
+/* Names of all hooks, in the order in which they are listed. */
+extern const char *const object_hooks[OBJECT_HOOKS];
+
 /**
  * object_open() - open a policy's object
  * @what: name of a policy that is built in, or path of a file; a path has a
@@ -65,7 +70,7 @@ uint64_t object_member(const struct object *object, const char *member);
 /**
  * object_hook() - the program of a hook
  * @object: from object_open()
- * @hook: name of the member of struct kvm_gmem_ops
+ * @hook: one of object_hooks, or another member of struct kvm_gmem_ops
  *
  * Return: the program or NULL.
  */

@@ -17,10 +17,6 @@ const struct gmem_option show_options[] = {
 	VERB_OPTIONS
 };
 
-static const char *const hooks[] = {
-	"fault", "convert", "invalidate", "vm_init", "vm_exit",
-};
-
 /* A parameter, and texts that have to live as long as the row. */
 struct row {
 	const struct param *param;
@@ -72,10 +68,10 @@ static const char *list_hooks(const struct object *object, char *dst,
 	size_t i, len = 0;
 
 	dst[0] = '\0';
-	for (i = 0; i < ARRAY_LEN(hooks) && len < size; i++) {
-		if (object_hook(object, hooks[i]))
+	for (i = 0; i < OBJECT_HOOKS && len < size; i++) {
+		if (object_hook(object, object_hooks[i]))
 			len += snprintf(dst + len, size - len, "%s%s",
-					len ? ", " : "", hooks[i]);
+					len ? ", " : "", object_hooks[i]);
 	}
 	return dst;
 }
