@@ -301,12 +301,9 @@ static int make_plan(struct plan *plan, const struct config *config,
 	size_t i;
 	int err;
 
-	err = vms_read(&vms, sampler);
+	err = attached_read_with_vms(&attached, &vms, sampler);
 	if (err)
 		return err;
-	attached = attached_read(sampler);
-	if (!attached)
-		err = -EIO;
 	for (i = 0; i < config->nr && !err; i++)
 		err = plan_wish(plan, &config->wishes[i], &vms, attached);
 	if (!err)

@@ -2,11 +2,13 @@
 /*
  * Joins the kernel's policies and the pins by link id.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "attached.h"
 #include "gmem_sample.h"
+#include "scope.h"
 
 /* Public part first, so that one pointer serves for both. */
 struct snapshot {
@@ -110,6 +112,22 @@ struct attached *attached_read(struct gmem_sampler *sampler)
 fail:
 	attached_free(&snap->attached);
 	return NULL;
+}
+
+int attached_read_with_vms(struct attached **attached, struct vms *vms,
+			   struct gmem_sampler *sampler)
+{
+	int err;
+
+	err = vms_read(vms, sampler);
+	if (err)
+		return err;
+	*attached = attached_read(sampler);
+	if (!*attached) {
+		vms_free(vms);
+		return -EIO;
+	}
+	return 0;
 }
 
 void attached_free(struct attached *attached)

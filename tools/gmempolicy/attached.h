@@ -10,6 +10,7 @@
 #include "pins.h"
 
 struct gmem_sampler;
+struct vms;
 
 /**
  * enum entry_state - what is to be known of an entry
@@ -60,6 +61,17 @@ struct attached {
  * Return: the entries, or NULL after one line of error.
  */
 struct attached *attached_read(struct gmem_sampler *sampler);
+
+/**
+ * attached_read_with_vms() - attached_read(), and the VMs on this host
+ * @attached: set to the entries
+ * @vms: where to, all zeroes; only if there is no error it is to be freed
+ * @sampler: from gmem_sampler_open()
+ *
+ * Return: 0, or -errno after one line of error.
+ */
+int attached_read_with_vms(struct attached **attached, struct vms *vms,
+			   struct gmem_sampler *sampler);
 
 /**
  * entry_is() - does a user mean this one?

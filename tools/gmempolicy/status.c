@@ -551,12 +551,9 @@ static int status(struct gmem_sampler *sampler, const char *only)
 	size_t i;
 	int err;
 
-	err = vms_read(&vms, sampler);
+	err = attached_read_with_vms(&attached, &vms, sampler);
 	if (err)
 		return err;
-	attached = attached_read(sampler);
-	if (!attached)
-		err = -EIO;
 	for (i = 0; !err && i < attached->nr; i++) {
 		const struct entry *entry = &attached->entries[i];
 
