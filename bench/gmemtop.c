@@ -18,13 +18,10 @@
 #include <bpf/libbpf.h>
 #include <dirent.h>
 #include <fcntl.h>
-#include <linux/falloc.h>
-#include <linux/kvm.h>
 #include <poll.h>
 #include <pty.h>
 #include <signal.h>
 #include <stdbool.h>
-#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -34,10 +31,10 @@
 #include <time.h>
 
 #include "bench.h"
+#include "small_vm.h"
 #include "syscalls.skel.h"
 
 #define NR_VMS		1000
-#define PAGES		16
 #define GMEMTOP		"build/gmemtop"
 #define KVM_STAT	"build/selftests/source/../../../kvm/kvm_stat/kvm_stat"
 #define DEBUGFS		"/sys/kernel/debug"
@@ -50,34 +47,17 @@
 
 static struct syscalls_bpf *trace;
 
-static void must_ioctl(int fd, unsigned long request, void *arg, const char *what)
-{
-	BENCH_MUST(ioctl(fd, request, arg) >= 0, what);
-}
-
 /* The process of one VM. */
 static void be_vmm(int nr, int ready)
 {
-	struct kvm_create_guest_memfd memfd = { .size = PAGES * 4096 };
-	struct kvm_memory_attributes attr = {
-		.attributes = KVM_MEMORY_ATTRIBUTE_PRIVATE,
-		.size = PAGES * 4096,
-	};
-	int kvm = open("/dev/kvm", O_RDWR), vm, fd;
+	int kvm = open("/dev/kvm", O_RDWR);
 	char name[16];
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	snprintf(name, sizeof(name), "guest-%d", nr);
 	prctl(PR_SET_NAME, name);
 	BENCH_MUST(kvm >= 0, "open /dev/kvm");
-	vm = ioctl(kvm, KVM_CREATE_VM, KVM_X86_SW_PROTECTED_VM);
-	BENCH_MUST(vm >= 0, "create a VM");
-	must_ioctl(vm, KVM_CREATE_VCPU, NULL, "create a vCPU");
-	fd = ioctl(vm, KVM_CREATE_GUEST_MEMFD, &memfd);
-	BENCH_MUST(fd >= 0, "create a guest_memfd");
-	BENCH_MUST(!fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, 4096),
-		   "populate a page");
-	must_ioctl(vm, KVM_SET_MEMORY_ATTRIBUTES, &attr, "convert memory");
+	bench_small_vm(kvm);
 	BENCH_MUST(write(ready, "", 1) == 1, "report");
 	for (;;)
 		pause();

@@ -10,47 +10,19 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <fcntl.h>
-#include <linux/falloc.h>
-#include <linux/kvm.h>
 #include <stdbool.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 
 #include "bench.h"
 #include "gmem_abi.h"
+#include "small_vm.h"
 #include "usage.skel.h"
 
 #define NR_VMS	1000
 #define ROOM	1024
 #define RUNS	31
-#define PAGES	16
 #define FDS_PER_VM	3
-
-static void must_ioctl(int fd, unsigned long request, void *arg, const char *what)
-{
-	BENCH_MUST(ioctl(fd, request, arg) >= 0, what);
-}
-
-/* Its files stay open until the process ends. */
-static void new_vm(int kvm)
-{
-	struct kvm_create_guest_memfd memfd = { .size = PAGES * 4096 };
-	struct kvm_memory_attributes attr = {
-		.attributes = KVM_MEMORY_ATTRIBUTE_PRIVATE,
-		.size = PAGES * 4096,
-	};
-	int vm, fd;
-
-	vm = ioctl(kvm, KVM_CREATE_VM, KVM_X86_SW_PROTECTED_VM);
-	BENCH_MUST(vm >= 0, "create a VM");
-	must_ioctl(vm, KVM_CREATE_VCPU, NULL, "create a vCPU");
-	fd = ioctl(vm, KVM_CREATE_GUEST_MEMFD, &memfd);
-	BENCH_MUST(fd >= 0, "create a guest_memfd");
-	BENCH_MUST(!fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, 4096),
-		   "populate a page");
-	must_ioctl(vm, KVM_SET_MEMORY_ATTRIBUTES, &attr, "convert memory");
-}
 
 static void new_vms(void)
 {
@@ -64,7 +36,7 @@ static void new_vms(void)
 	BENCH_MUST(!setrlimit(RLIMIT_NOFILE, &limit),
 		   "raise the limit of open files, which needs root");
 	for (i = 0; i < NR_VMS; i++)
-		new_vm(kvm);
+		bench_small_vm(kvm);
 }
 
 static struct usage_bpf *load(void)
@@ -93,8 +65,9 @@ static void check(struct usage_bpf *skel)
 			  skel->bss->vm_walk.found, NR_VMS);
 	for (i = 0; i < NR_VMS; i++) {
 		if (vms[i].pid != (unsigned int)getpid() ||
-		    vms[i].nr_vcpus != 1 || vms[i].size_pages != PAGES ||
-		    vms[i].private_pages != PAGES ||
+		    vms[i].nr_vcpus != 1 ||
+		    vms[i].size_pages != SMALL_VM_PAGES ||
+		    vms[i].private_pages != SMALL_VM_PAGES ||
 		    vms[i].populated_pages != 1)
 			BENCH_DIE("VM %u of the walk has wrong counters", i);
 	}
