@@ -82,24 +82,10 @@ static uint64_t toggle_page(void)
 
 static uint64_t prefault(void)
 {
-	struct kvm_pre_fault_memory range = {
-		.gpa = DATA_GPA,
-		.size = PREFAULTS * PAGE_SIZE,
-	};
-	int fd = memslot2region(vm, DATA_SLOT)->region.guest_memfd;
-	uint64_t began, ended;
-
-	BENCH_MUST(!fallocate(fd, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, 0,
-			      PREFAULTS * PAGE_SIZE), "punch a hole");
+	bench_punch(vm, PREFAULTS * PAGE_SIZE);
 	bench_settle();
-	began = bench_now();
-	while (range.size) {
-		BENCH_MUST(!ioctl(vcpu->fd, KVM_PRE_FAULT_MEMORY, &range) ||
-			   errno == EINTR, "prefault memory");
-	}
-	ended = bench_now();
 
-	return ended - began;
+	return bench_prefault(vcpu, PREFAULTS * PAGE_SIZE);
 }
 
 /**

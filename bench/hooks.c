@@ -47,28 +47,16 @@ static uint64_t convert(uint64_t offset, uint64_t size, bool private)
 	return bench_convert(vm, offset, size, private);
 }
 
-static int data_fd(void)
-{
-	return memslot2region(vm, DATA_SLOT)->region.guest_memfd;
-}
-
 static void populate(uint64_t nr_pages)
 {
-	BENCH_MUST(!fallocate(data_fd(), FALLOC_FL_KEEP_SIZE, 0,
+	BENCH_MUST(!fallocate(bench_data_fd(vm), FALLOC_FL_KEEP_SIZE, 0,
 			      nr_pages * PAGE_SIZE), "populate memory");
-}
-
-static void punch(uint64_t nr_pages)
-{
-	BENCH_MUST(!fallocate(data_fd(),
-			      FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, 0,
-			      nr_pages * PAGE_SIZE), "punch a hole");
 }
 
 /* Frees the pages that a run has touched. */
 static void drop_pages(void)
 {
-	punch(TOUCHED_PAGES);
+	bench_punch(vm, TOUCHED_PAGES * PAGE_SIZE);
 	bench_settle();
 }
 
@@ -86,21 +74,9 @@ static uint64_t populate_pages(void)
 
 static uint64_t prefault_pages(void)
 {
-	struct kvm_pre_fault_memory range = {
-		.gpa = DATA_GPA,
-		.size = TOUCHED_PAGES * PAGE_SIZE,
-	};
-	uint64_t began, ended;
-
 	drop_pages();
-	began = bench_now();
-	while (range.size) {
-		BENCH_MUST(!ioctl(vcpu->fd, KVM_PRE_FAULT_MEMORY, &range) ||
-			   errno == EINTR, "prefault memory");
-	}
-	ended = bench_now();
 
-	return ended - began;
+	return bench_prefault(vcpu, TOUCHED_PAGES * PAGE_SIZE);
 }
 
 static uint64_t guest_touches_pages(void)
@@ -128,7 +104,7 @@ static uint64_t punch_hole(void)
 	populate_pages();
 	bench_settle();
 	began = bench_now();
-	punch(TOUCHED_PAGES);
+	bench_punch(vm, TOUCHED_PAGES * PAGE_SIZE);
 
 	return bench_now() - began;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A VM with private memory, as the benches convert it.  A figure is what one
- * ioctl costs.
+ * A VM with private memory, as the benches convert it and fault it in.  A
+ * figure is what the ioctl costs.
  */
 #ifndef GMEM_BENCH_VM_H
 #define GMEM_BENCH_VM_H
@@ -49,6 +49,38 @@ static inline uint64_t bench_convert(struct kvm_vm *vm, uint64_t offset,
 	r = ioctl(vm->fd, KVM_SET_MEMORY_ATTRIBUTES, &attr);
 	ended = bench_now();
 	BENCH_MUST(!r, "convert memory");
+
+	return ended - began;
+}
+
+static inline int bench_data_fd(struct kvm_vm *vm)
+{
+	return memslot2region(vm, DATA_SLOT)->region.guest_memfd;
+}
+
+/* Frees the first @size bytes. */
+static inline void bench_punch(struct kvm_vm *vm, uint64_t size)
+{
+	BENCH_MUST(!fallocate(bench_data_fd(vm),
+			      FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, 0,
+			      size), "punch a hole");
+}
+
+/* Maps the first @size bytes, all private, as faults of the guest would. */
+static inline uint64_t bench_prefault(struct kvm_vcpu *vcpu, uint64_t size)
+{
+	struct kvm_pre_fault_memory range = {
+		.gpa = DATA_GPA,
+		.size = size,
+	};
+	uint64_t began, ended;
+
+	began = bench_now();
+	while (range.size) {
+		BENCH_MUST(!ioctl(vcpu->fd, KVM_PRE_FAULT_MEMORY, &range) ||
+			   errno == EINTR, "prefault memory");
+	}
+	ended = bench_now();
 
 	return ended - began;
 }
