@@ -5,13 +5,9 @@
 # read by curl, by promtool and by a real Prometheus server, and compared with
 # KVM's own statistics in debugfs, /proc and gmemload's record.
 
-bats_require_minimum_version 1.5.0
+load gmemtop.bash
 
-build=$BATS_TEST_DIRNAME/../../build
 docs=$BATS_TEST_DIRNAME/../../docs
-gmemtop=$build/gmemtop
-gmempolicy=$build/gmempolicy
-gmemload=$build/gmemload
 promtool=$build/prometheus/promtool
 debugfs=/sys/kernel/debug/kvm
 open_type="application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -23,89 +19,19 @@ setup_file()
 	cd "$BATS_FILE_TMPDIR" || return
 	ip link set lo up
 	mountpoint -q /sys/kernel/debug || mount -t debugfs none /sys/kernel/debug
-	"$gmemload" --guest pingpong,name=abuser,mem=8M,rate=200 \
+	start_guests --guest pingpong,name=abuser,mem=8M,rate=200 \
 		--guest steady,name=steady,mem=16M,rate=5 \
-		--guest idle,name=idle,mem=32M \
-		--pidfile pids --json load.json 3>&- &
-	echo $! >load.pid
-	wait_for 60 test -s pids
+		--guest idle,name=idle,mem=32M
 	"$gmemtop" export --listen 127.0.0.1:0 >export.out 2>export.err 3>&- &
 	echo $! >export.pid
 	wait_for 60 grep -q '^Serving http' export.out
-	sed -n 's/^Serving \(http[^ ]*\) .*/\1/p' export.out >url
+	export url=$(sed -n 's/^Serving \(http[^ ]*\) .*/\1/p' export.out)
 }
 
 teardown_file()
 {
 	end "$(cat "$BATS_FILE_TMPDIR/export.pid")"
-	end "$(cat "$BATS_FILE_TMPDIR/load.pid")"
-}
-
-setup()
-{
-	cd "$BATS_TEST_TMPDIR" || return
-	mine=
-	[ ! -f "$BATS_FILE_TMPDIR/url" ] || url=$(cat "$BATS_FILE_TMPDIR/url")
-}
-
-teardown()
-{
-	local pid
-
-	for pid in $mine; do
-		end "$pid"
-	done
-}
-
-# wait_for SECONDS COMMAND...
-wait_for()
-{
-	local i tries=$(($1 * 5))
-
-	shift
-	for ((i = 0; i < tries; i++)); do
-		! "$@" || return 0
-		sleep 0.2
-	done
-	echo "still not true: $*" >&2
-	return 1
-}
-
-end()
-{
-	kill -CONT "$1" 2>/dev/null || :
-	kill "$1" 2>/dev/null || :
-	wait_for 20 gone "$1" || kill -KILL "$1"
-}
-
-gone()
-{
-	! grep -qs '^State:	[^Z]' "/proc/$1/status"
-}
-
-pid_of()
-{
-	sed -n "s/^$1 //p" "$BATS_FILE_TMPDIR/pids"
-}
-
-# A process with $1 VMs and no guest in them, named $2. Sets pid.
-start_vms()
-{
-	perl -e '
-		my ($nr, $name, $ready) = @ARGV;
-		$0 = $name;
-		open(my $kvm, "+<", "/dev/kvm") or die "/dev/kvm: $!";
-		for (1 .. $nr) {
-			my $fd = ioctl($kvm, 0xae01, 0) or die "KVM_CREATE_VM: $!";
-			push @vms, $fd;
-		}
-		open(my $f, ">", $ready); close($f);
-		sleep 1000;
-	' "$1" "$2" "$BATS_TEST_TMPDIR/ready" 3>&- &
-	pid=$!
-	mine="$mine $pid"
-	wait_for 30 test -e "$BATS_TEST_TMPDIR/ready"
-	rm "$BATS_TEST_TMPDIR/ready"
+	end_guests
 }
 
 # An exporter of this test's own. Sets exporter and own_url.
@@ -127,7 +53,7 @@ scrape()
 }
 
 # The value of metric $1 of the process $2's VM, from the file metrics.
-of_pid()
+metric_of()
 {
 	local vm
 
@@ -139,13 +65,6 @@ of_pid()
 stat_of()
 {
 	cat $debugfs/"$2"-*/gmem_"$1"
-}
-
-one_line_error()
-{
-	[ -z "$output" ]
-	[ "${#stderr_lines[@]}" -eq 1 ]
-	[[ ${stderr_lines[0]} == gmemtop:\ *"$1"* ]]
 }
 
 ### What is said
@@ -228,17 +147,17 @@ one_line_error()
 			invalidations_conversion:gmem_vm_invalidations_conversion_total:1 \
 			conversions_denied:gmem_vm_conversions_denied_total:1; do
 		IFS=: read -r stat metric scale <<<"$name"
-		[ "$(of_pid "$metric" "$pid")" -eq $(($(stat_of "$stat" "$pid") * scale)) ] ||
-			{ echo "$metric: $(of_pid "$metric" "$pid"), $stat: $(stat_of "$stat" "$pid")"; kill -CONT "$pid"; return 1; }
+		[ "$(metric_of "$metric" "$pid")" -eq $(($(stat_of "$stat" "$pid") * scale)) ] ||
+			{ echo "$metric: $(metric_of "$metric" "$pid"), $stat: $(stat_of "$stat" "$pid")"; kill -CONT "$pid"; return 1; }
 	done
 	faults=$(stat_of faults "$pid")
 	rss=$(awk '{ print $2 * 4096 }' "/proc/$pid/statm")
 	kill -CONT "$pid"
 	[ "$faults" -gt 0 ]
-	[ "$(of_pid gmem_vm_faults_vcpu_total "$pid")" -eq "$faults" ]
-	[ "$(of_pid gmem_vm_monitor_resident_bytes "$pid")" -eq "$rss" ]
-	[ "$(of_pid gmem_vm_conversions_total "$pid")" -gt 50 ]
-	[ "$(of_pid gmem_vm_guest_memfd_bytes "$(pid_of idle)")" -eq $((32 << 20)) ]
+	[ "$(metric_of gmem_vm_faults_vcpu_total "$pid")" -eq "$faults" ]
+	[ "$(metric_of gmem_vm_monitor_resident_bytes "$pid")" -eq "$rss" ]
+	[ "$(metric_of gmem_vm_conversions_total "$pid")" -gt 50 ]
+	[ "$(metric_of gmem_vm_guest_memfd_bytes "$(pid_of idle)")" -eq $((32 << 20)) ]
 	[ "$(sed -n 's/^gmem_host_memory_bytes //p' metrics)" -eq \
 		$(($(sed -n 's/^MemTotal: *\([0-9]*\) kB/\1/p' /proc/meminfo) * 1024)) ]
 }
@@ -309,7 +228,7 @@ one_line_error()
 	ns=$(stat_of delayed_ns "$pid")
 	kill -CONT "$pid"
 	[ "$ns" -gt 100000000 ]
-	[ "$(of_pid gmem_vm_delay_seconds_total "$pid")" = \
+	[ "$(metric_of gmem_vm_delay_seconds_total "$pid")" = \
 		"$(printf '%d.%09d' $((ns / 1000000000)) $((ns % 1000000000)))" ]
 }
 
@@ -651,7 +570,7 @@ one_line_error()
 of_dir()
 {
 	cp dir/gmem.prom metrics
-	of_pid "$1" "$(pid_of abuser)"
+	metric_of "$1" "$(pid_of abuser)"
 }
 
 @test "--textfile: a reader never sees half a file" {
@@ -755,7 +674,7 @@ shows()
 	sleep 3
 	kill -STOP "$pid"
 	denied=$(stat_of conversions_denied "$pid")
-	wait_for 20 shows "gmem_vm_conversions_denied_total $name" "$denied"
+	wait_for 60 shows "gmem_vm_conversions_denied_total $name" "$denied"
 	# All of it was denied by this policy, or by those of the tests before.
 	[ "$(value 'sum(gmem_policy_denied_total{errno="EBUSY"})')" -gt 0 ]
 	[ "$(value 'sum(gmem_policy_denied_total{errno="EBUSY"}) == sum(gmem_policy_denied_total)')" -gt 0 ]
@@ -779,7 +698,7 @@ shows()
 
 	# Nothing moves: equal to the last digit.
 	conversions=$(stat_of conversions "$pid")
-	wait_for 20 shows "gmem_vm_conversions_total $name" "$conversions"
+	wait_for 60 shows "gmem_vm_conversions_total $name" "$conversions"
 	shows "gmem_vm_to_private_bytes_total $name" $(($(stat_of pages_to_private "$pid") * 4096))
 	shows "gmem_vm_stale_bytes $name" $(($(stat_of stale_pages "$pid") * 4096))
 	private=$(cat $debugfs/*/gmem_private_pages | jq -s 'add * 4096')
@@ -796,8 +715,8 @@ shows()
 	[ "$refused" -eq "$denied" ]
 
 	# The last guest is gone, and so are the series.
-	wait_for 20 shows 'gmem_vms' 0
-	wait_for 20 shows 'count(gmem_vm_info) or vector(0)' 0
+	wait_for 60 shows 'gmem_vms' 0
+	wait_for 60 shows 'count(gmem_vm_info) or vector(0)' 0
 	# It understood every line of what it scraped.
 	shows 'up{job="gmem"}' 1
 	[ ! -s prometheus.log ] || { cat prometheus.log; return 1; }
