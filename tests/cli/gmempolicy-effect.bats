@@ -10,15 +10,12 @@ load gmempolicy
 
 RATE=200
 
-# One guest that converts now and then is there all the time. The abuser takes
-# a CPU, so only the tests whose name begins with "effect" have it.
+# The calm guest is there all the time. The abuser takes a CPU, so only the tests
+# whose name begins with "effect" have it.
 setup_file()
 {
-	export TOP=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
-	export PATH=$TOP/build:$PATH
-	start_guests calm --guest pingpong,name=calm,rate=20/s
-	watch_vms 0.05
-	export CALM=$(of calm id)
+	use_build
+	start_calm
 }
 
 teardown_file()

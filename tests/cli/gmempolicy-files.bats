@@ -10,8 +10,7 @@ load gmempolicy
 
 setup_file()
 {
-	export TOP=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
-	export PATH=$TOP/build:$PATH
+	use_build
 	prepare_objects
 }
 

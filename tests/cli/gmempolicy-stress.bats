@@ -13,8 +13,7 @@ VMS=500
 
 setup_file()
 {
-	export TOP=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
-	export PATH=$TOP/build:$PATH
+	use_build
 	prepare_objects
 	start_vm web1 web-1
 }

@@ -11,8 +11,7 @@ load gmempolicy
 
 setup_file()
 {
-	export TOP=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
-	export PATH=$TOP/build:$PATH
+	use_build
 	start_vm web1 web-1
 	start_vm web2 web-2
 	start_vm db db-1

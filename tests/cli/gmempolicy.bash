@@ -7,6 +7,13 @@ PINS=/sys/fs/bpf/gmem
 
 bats_require_minimum_version 1.5.0
 
+# Sets TOP, the top directory, and lets the tools built there be called by name.
+use_build()
+{
+	export TOP=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
+	export PATH=$TOP/build:$PATH
+}
+
 # start_guests LABEL ARGUMENT...: returns when all of them run.
 start_guests()
 {
@@ -23,6 +30,14 @@ start_guests()
 	done
 	cat "$label.err" >&2
 	return 1
+}
+
+# A guest for all tests that converts now and then. Sets CALM, the id of its VM.
+start_calm()
+{
+	start_guests calm --guest pingpong,name=calm,rate=20/s
+	watch_vms 0.05
+	export CALM=$(of calm id)
 }
 
 # stop_guests LABEL: does nothing if they do not run.

@@ -10,14 +10,10 @@ load gmempolicy
 
 RATE=200
 
-# One guest that converts now and then is there all the time.
 setup_file()
 {
-	export TOP=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
-	export PATH=$TOP/build:$PATH
-	start_guests calm --guest pingpong,name=calm,rate=20/s
-	watch_vms 0.05
-	export CALM=$(of calm id)
+	use_build
+	start_calm
 }
 
 teardown_file()
