@@ -50,7 +50,7 @@ SELFTESTS_KEY := $(B)/selftests.key
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: help all setup kernel kernel-baseline tools bpf tests unit prometheus demo test test-all \
-	test-debug test-selftests bench shell checkpatch clean distclean FORCE
+	test-debug test-selftests test-patches bench shell checkpatch clean distclean FORCE
 
 help:
 	@echo 'Ordinary use:'
@@ -59,6 +59,7 @@ help:
 	@echo '  make test-all         the tests and those that take longer'
 	@echo '  make test-debug       the same on a kernel with KASAN, lockdep and kmemleak'
 	@echo '  make test-selftests   all KVM selftests, on the kernel without the patches and on ours'
+	@echo '  make test-patches     KVM builds after each patch, built in and as modules'
 	@echo '  make bench            instructions an operation costs; B=NAME runs one bench'
 	@echo '  make shell            a shell in the test VM'
 	@echo
@@ -261,6 +262,9 @@ test-debug: all $(B)/kernel/debug.key
 test-selftests: kernel kernel-baseline
 	@kernel/build-selftests
 	@tests/selftests/run '$(T)'
+
+test-patches: | setup
+	@tests/patches
 
 shell: all
 	@tests/vm/run --interactive -- bash -l
