@@ -184,9 +184,19 @@ two_policies()
 	refuses 1 "cannot read '/etc/gmem/policy.d'" diff
 	refuses 2 "leave 'b' out" apply a b
 	refuses 2 "leave 'b' out" diff a b
+	# Where bats works only root may look.
 	run --separate-stderr setpriv --reuid nobody --clear-groups \
 		gmempolicy apply "$dir"
+	check_refusal 1 "Permission denied; run it as root"
+	two_policies
+	open=$(mktemp -d /tmp/policy.d.XXXXXX)
+	cp "$dir"/* "$open"
+	chmod -R a+rX "$open"
+	run --separate-stderr setpriv --reuid nobody --clear-groups \
+		gmempolicy apply "$open"
+	rm -r "$open"
 	check_refusal 1 "no privilege"
+	nothing_left
 }
 
 @test "too many policies: what was there before stays" {

@@ -449,8 +449,9 @@ int config_read(struct config *config, const char *path)
 
 	if (stat(path, &st)) {
 		err = -errno;
-		gmem_err("cannot read '%s': %s; make it, or give another path",
-			 path, strerror(-err));
+		gmem_err("cannot read '%s': %s; %s", path, strerror(-err),
+			 err == -EACCES ? "run it as root" :
+			 "make it, or give another path");
 		return err;
 	}
 	err = S_ISDIR(st.st_mode) ? read_dir(config, path) :
