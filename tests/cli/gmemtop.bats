@@ -166,7 +166,8 @@ newborn_seen_twice()
 	wait_for 30 test -s frames.json
 	start_vms 3 mayfly
 	first=$pid
-	wait_for 30 grep -q mayfly frames.json
+	# All three: it may have looked while they were being made.
+	wait_for 30 grep -qE '("mayfly".*){3}' frames.json
 	kill "$first"
 	wait_for 20 gone "$first"
 	start_vms 1 newborn
