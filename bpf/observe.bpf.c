@@ -60,11 +60,16 @@ static __always_inline struct gmem_event *next_event(__u64 *nr)
 	return event;
 }
 
+/*
+ * The verifier takes every pointer that a module's tracepoint gives for one
+ * that may be NULL.  None is.
+ */
+
 SEC("tp_btf/kvm_gmem_fault")
 int BPF_PROG(on_fault, struct kvm *kvm, const struct kvm_gmem_fault *fault,
 	     bool present, u64 pfn, u32 order, int result, u64 duration_ns)
 {
-	if (kvm->gmem.id == vm_id)
+	if (kvm && kvm->gmem.id == vm_id)
 		count(fault_hist, duration_ns);
 	return 0;
 }
@@ -77,7 +82,7 @@ int BPF_PROG(on_convert, struct kvm *kvm,
 	struct gmem_event *event;
 	__u64 nr;
 
-	if (kvm->gmem.id != vm_id)
+	if (!kvm || !convert || kvm->gmem.id != vm_id)
 		return 0;
 	count(convert_hist, duration_ns);
 	event = next_event(&nr);
@@ -99,7 +104,7 @@ int BPF_PROG(on_verdict, struct kvm *kvm, const char *policy, u32 hook,
 	struct gmem_event *event;
 	__u64 nr;
 
-	if (kvm->gmem.id != vm_id)
+	if (!kvm || kvm->gmem.id != vm_id)
 		return 0;
 	event = next_event(&nr);
 	event->kind = GMEM_EVENT_VERDICT;

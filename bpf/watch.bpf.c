@@ -26,6 +26,9 @@ static struct gmem_watch_event *reserve(struct kvm *kvm, __u32 type)
 {
 	struct gmem_watch_event *event;
 
+	/* It never is; of a module's tracepoint the verifier does not know. */
+	if (!kvm)
+		return NULL;
 	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 	if (!event) {
 		__sync_fetch_and_add(&lost, 1);
@@ -43,7 +46,7 @@ int BPF_PROG(on_verdict, struct kvm *kvm, const char *policy, u32 hook,
 {
 	struct gmem_watch_event *event;
 
-	if (only_vm && kvm->gmem.id != only_vm)
+	if (!kvm || (only_vm && kvm->gmem.id != only_vm))
 		return 0;
 	event = reserve(kvm, GMEM_WATCH_VERDICT);
 	if (!event)

@@ -169,6 +169,15 @@ setup()
 	unload
 }
 
+@test "the tools watch a module's tracepoints" {
+	start gmemload --guest pingpong,mem=1M,rate=50 --json /dev/null --pidfile guests
+	until_true test -s guests
+	gmempolicy attach deny --all
+	run timeout 60 gmempolicy watch -n 2 --json
+	[ "$status" -eq 0 ]
+	jq -e '.policy == "deny"' <<<"${lines[0]}"
+}
+
 @test "loaded again and again, policies, tracepoints and kfuncs work" {
 	local round conversions
 
