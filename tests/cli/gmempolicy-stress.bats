@@ -1,8 +1,8 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# What must hold however often and at whatever moment: sets under load, the tool
-# killed at each system call of apply, VMs that come and go. Run as root in the
+# What must hold however often and at whatever moment: sets under load, apply
+# killed wherever it changes something, VMs that come and go. Run as root in the
 # VM:
 #	tests/vm/run -- bats tests/cli/gmempolicy-stress.bats
 
@@ -210,7 +210,7 @@ killed_at()
 	illegal=1
 }
 
-@test "kill -9 of apply at each system call: every policy is as it was or as it is to be" {
+@test "kill -9 of apply wherever it changes something: every policy is as it was or as it is to be" {
 	command -v strace >/dev/null || skip "needs strace"
 	dir=$BATS_TEST_TMPDIR
 	id=$(vm_of web-1)
