@@ -4,15 +4,14 @@
  * that a guest can make the kernel spend, and the huge pages that KVM maps
  * where attributes allow it.  The map itself is tested by KUnit.
  */
-#include <sys/syscall.h>
-#include <linux/membarrier.h>
-
 #include "gmem_test.h"
 
 #define BLOCK_SIZE	(2ULL << 20)
 #define BLOCK_PAGES	(BLOCK_SIZE / PAGE_SIZE)
 #define GIB		(1ULL << 30)
 #define TIB		(1ULL << 40)
+/* What slab shrinks by in a second of its own accord. */
+#define SLAB_NOISE_KIB	64
 
 /* A VM without vCPUs and without memory. */
 static struct kvm_vm *new_bare_vm(void)
@@ -113,13 +112,25 @@ static long slab_kib(void)
 	return kib;
 }
 
-/* What the kernel frees later is freed: kfree_rcu() takes up to five seconds. */
+/*
+ * Waits for what the kernel frees late, such as by kfree_rcu(), which collects
+ * for five seconds: until slab has not shrunk for that long.
+ */
 static void settle(void)
 {
-	sleep(6);
-	MUST(!syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0),
-	     "cannot wait for a grace period");
-	usleep(100000);
+	long least = slab_kib();
+	int quiet;
+
+	for (quiet = 0; quiet < 6; quiet++) {
+		long kib;
+
+		sleep(1);
+		kib = slab_kib();
+		if (kib < least - SLAB_NOISE_KIB) {
+			least = kib;
+			quiet = 0;
+		}
+	}
 }
 
 /* Takes a bitmap for each 2 MiB of 128 GiB. */
