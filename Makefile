@@ -252,7 +252,9 @@ test-all:
 bench: kernel kernel-baseline tools $(BENCH_BIN)
 	@bench/run '$(BENCH)'
 
-# Suites of the host and of other kernels say nothing about this one.
+# Suites of the host and of other kernels say nothing about this one. Those that
+# measure (policies) or drive the tools for long (+) take hours on it; T= runs
+# them.
 DEBUG_SUITES = ^(bpf|kunit|kvm|access|load|gmemtop|gmempolicy)$$
 test-debug: all $(B)/kernel/debug.key
 	@GMEM_KERNEL=debug GMEM_TEST_PATIENCE=6 GMEM_SECONDS=$${GMEM_SECONDS:-120} \

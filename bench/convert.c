@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * convert VARIANT...: what it costs to convert memory that nobody has touched,
- * by how much it is (whole, same, large, block, page), what the attributes'
- * lookup adds to a fault (fault), and what memory the kernel keeps for them
- * (uniform, mixed).
+ * by how much it is (whole, same, large, block, page), or all of whose pages
+ * are there (populated), what the attributes' lookup adds to a fault (fault),
+ * and what memory the kernel keeps for them (uniform, mixed).
  *
  * "none" is all of them for the kernel without the patches, but for those
  * where it would take minutes.
@@ -50,6 +50,26 @@ static uint64_t whole_to_private(void)
 
 static uint64_t whole_to_shared(void)
 {
+	return convert_all(DATA_SIZE, false);
+}
+
+static void populate(void)
+{
+	BENCH_MUST(!fallocate(bench_data_fd(vm), FALLOC_FL_KEEP_SIZE, 0,
+			      DATA_SIZE), "populate memory");
+}
+
+static uint64_t populated_to_private(void)
+{
+	populate();
+
+	return convert_all(DATA_SIZE, true);
+}
+
+static uint64_t populated_to_shared(void)
+{
+	populate();
+
 	return convert_all(DATA_SIZE, false);
 }
 
@@ -110,6 +130,8 @@ static const struct operation {
 	{ "whole", "convert 1 GiB to private", "instructions", whole_to_private, DATA_SIZE, 1, 4 },
 	{ "whole", "convert 1 GiB to shared", "instructions", whole_to_shared, DATA_SIZE, 1, 4 },
 	{ "same", "convert 1 GiB, nothing to change", "instructions", whole_again, DATA_SIZE, 1, 5 },
+	{ "populated", "convert 1 GiB of pages to private", "instructions", populated_to_private, DATA_SIZE, 1, 2 },
+	{ "populated", "convert 1 GiB of pages to shared", "instructions", populated_to_shared, DATA_SIZE, 1, 2 },
 	{ "large", "convert 64 GiB to private", "instructions", large_to_private, LARGE_SIZE, 1, 4 },
 	{ "large", "convert 64 GiB to shared", "instructions", large_to_shared, LARGE_SIZE, 1, 4 },
 	{ "block", "toggle 2 MiB", "instructions/conversion", toggle_block, DATA_SIZE, 2, 51 },

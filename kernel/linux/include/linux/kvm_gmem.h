@@ -10,6 +10,7 @@
 
 #include <linux/atomic.h>
 #include <linux/bits.h>
+#include <linux/cache.h>
 #include <linux/errno.h>
 #include <linux/list.h>
 #include <linux/spinlock_types.h>
@@ -135,7 +136,7 @@ struct kvm_gmem_ops {
  * @faults: successful requests for pages by enum kvm_gmem_fault_reason; a
  *	request for a range counts its pages
  * @allocated_pages: pages ever allocated
- * @freed_pages: pages ever freed; @allocated_pages less @populated_pages
+ * @freed_pages: pages ever freed
  * @conversions: attribute changes that changed something
  * @conversions_noop: attribute changes that found nothing to change
  * @pages_to_private: guest frames that became private
@@ -148,7 +149,8 @@ struct kvm_gmem_ops {
  * @delayed_ns: time asked for by those delays, after the cap
  * @attribute_bytes: memory that the VM's attributes take up in the kernel
  *
- * The struct grows at its end only.
+ * The struct grows at its end only: a member that is an array does not, and a
+ * reason that comes later gets a member of its own there.
  */
 struct kvm_gmem_usage {
 	u64 vm_id;
@@ -230,13 +232,17 @@ struct kvm_gmem_vcpu_stat {
 #define KVM_GMEM_VCPU_COUNTER(stat)					\
 	KVM_GMEM_STAT(kvm_vcpu_stat, CUMULATIVE, NONE, 0, stat, #stat)
 
-/* What one policy said of one VM, struct kvm_gmem_vm_verdicts. */
+/*
+ * What one policy said of one VM, struct kvm_gmem_vm_verdicts.  The vCPUs of the
+ * VM share it, as they share the page cache and the counters of what they ask
+ * for; VMs and policies do not share one with each other.
+ */
 struct kvm_gmem_tally {
 	atomic64_t calls;
 	atomic64_t denied;
 	atomic64_t delayed;
 	atomic64_t delayed_ns;
-};
+} ____cacheline_aligned_in_smp;
 
 /* A policy in force on a VM, and its tally there. */
 struct kvm_gmem_chain_entry {
@@ -254,30 +260,31 @@ struct kvm_gmem_chain {
  * struct kvm_gmem_vm - what is kept of a VM, embedded in struct kvm
  * @id: 64 bits, never 0, never used again
  * @pid: process that created the VM, in the initial PID namespace
- * @node: in the list of all VMs
- * @users: BPF programs that hold the VM, plus one while it is in the list
- * @files: its open guest_memfds, struct kvm_gmem_file; read under RCU, written
- *	under @files_lock
- * @files_lock: protects @files
- * @allocated_pages: pages ever allocated in its guest_memfds
  * @hooks: what the policies in force want to be asked or told, by bit of
  *	enum kvm_gmem_hook
  * @chain: policies in force, NULL if there is none; read under SRCU
  * @chains: the buffers @chain alternates between, so that attaching and
  *	detaching need no memory
+ * @node: in the list of all VMs
+ * @files: its open guest_memfds, struct kvm_gmem_file; read under RCU, written
+ *	under @files_lock
+ * @allocated_pages: pages ever allocated in its guest_memfds
+ * @users: BPF programs that hold the VM, plus one while it is in the list
+ * @files_lock: protects @files
  * @tallies: one for each policy in force; @chain tells which is whose
  */
 struct kvm_gmem_vm {
 	u64 id;
 	u32 pid;
-	struct list_head node;
-	atomic_t users;
-	struct list_head files;
-	spinlock_t files_lock;	/* writers of @files */
-	atomic64_t allocated_pages;
 	u32 hooks;
 	struct kvm_gmem_chain __rcu *chain;
 	struct kvm_gmem_chain chains[2];
+	struct list_head node;
+	struct list_head files;
+	/* Above is read at each event, below is written. */
+	atomic64_t allocated_pages ____cacheline_aligned_in_smp;
+	atomic_t users;
+	spinlock_t files_lock;	/* writers of @files */
 	struct kvm_gmem_tally tallies[KVM_GMEM_MAX_POLICIES];
 };
 

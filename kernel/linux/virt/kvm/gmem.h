@@ -23,7 +23,7 @@ enum kvm_gmem_hook {
 /* The errnos a policy may deny with, in the order they are counted in. */
 #define KVM_GMEM_NR_ERRNOS	6
 
-/* Counted per CPU, so that vCPUs under one policy share no cache line. */
+/* Counted per CPU, so that the VMs under one policy share no cache line. */
 struct kvm_gmem_policy_stat {
 	u64 calls;
 	u64 denied[KVM_GMEM_NR_ERRNOS];
@@ -109,7 +109,6 @@ unsigned int kvm_gmem_fill_verdicts(struct kvm *kvm,
 				    struct kvm_gmem_vm_verdicts *verdicts,
 				    unsigned int nr);
 int kvm_gmem_policy_register(void);
-const char *kvm_gmem_policy_name(const struct kvm_gmem_policy *policy);
 
 /* gmem_kfuncs.c */
 int kvm_gmem_kfuncs_register(void);

@@ -111,10 +111,10 @@ void kvm_gmem_mark_stale(struct kvm *kvm, struct address_space *mapping,
 	struct folio *folio;
 	s64 delta = 0;
 
-	/* Marks say by themselves which pages there are to unmark. */
-	if (!stale && !xa_marked(&mapping->i_pages, KVM_GMEM_STALE))
-		return;
-
+	/*
+	 * The lock is taken even if no page is marked: kvm_gmem_classify() may
+	 * be about to mark one by what it found before a conversion.
+	 */
 	xas_lock_irq(&xas);
 	for (folio = stale ? xas_find(&xas, end - 1) :
 			     xas_find_marked(&xas, end - 1, KVM_GMEM_STALE);
@@ -193,6 +193,32 @@ static u64 kvm_gmem_populated(struct kvm *kvm, u64 *size_pages)
 	return populated;
 }
 
+/*
+ * Pages ever freed, which nobody counts.  With the allocations read first, what
+ * comes meanwhile makes this less than it is, never more, so the largest figure
+ * so far is the best one, and the counter never goes back.
+ */
+static u64 kvm_gmem_freed(struct kvm *kvm, u64 *populated, u64 *allocated,
+			  u64 *size_pages)
+{
+	atomic64_t *freed_pages = &kvm->stat.generic.gmem.freed_pages;
+	s64 freed, seen;
+
+	*allocated = atomic64_read(&kvm->gmem.allocated_pages);
+	/* Pairs with the barrier in kvm_gmem_file_grab_folio(). */
+	smp_rmb();
+	*populated = kvm_gmem_populated(kvm, size_pages);
+
+	freed = *allocated - *populated;
+	seen = atomic64_read(freed_pages);
+	while (seen < freed) {
+		if (atomic64_try_cmpxchg(freed_pages, &seen, freed))
+			return freed;
+	}
+
+	return seen;
+}
+
 /**
  * kvm_gmem_fill_usage - report what a VM uses and did
  * @kvm: the VM
@@ -215,7 +241,9 @@ void kvm_gmem_fill_usage(struct kvm *kvm, struct kvm_gmem_usage *usage)
 	usage->vm_id = kvm->gmem.id;
 	usage->pid = kvm->gmem.pid;
 	usage->nr_vcpus = atomic_read(&kvm->online_vcpus);
-	usage->populated_pages = kvm_gmem_populated(kvm, &usage->size_pages);
+	usage->freed_pages = kvm_gmem_freed(kvm, &usage->populated_pages,
+					    &usage->allocated_pages,
+					    &usage->size_pages);
 	usage->private_pages = atomic64_read(&stat->private_pages);
 	usage->stale_pages = atomic64_read(&stat->stale_pages);
 	usage->faults[KVM_GMEM_FAULT_VCPU] = faults;
@@ -224,10 +252,6 @@ void kvm_gmem_fill_usage(struct kvm *kvm, struct kvm_gmem_usage *usage)
 		atomic64_read(&stat->populate_faults);
 	usage->faults[KVM_GMEM_FAULT_FALLOCATE] =
 		atomic64_read(&stat->fallocate_faults);
-	usage->allocated_pages = atomic64_read(&kvm->gmem.allocated_pages);
-	/* A page may be in the page cache before it is counted as allocated. */
-	usage->freed_pages = usage->allocated_pages -
-		min(usage->populated_pages, usage->allocated_pages);
 	usage->conversions = atomic64_read(&stat->conversions);
 	usage->conversions_noop = atomic64_read(&stat->conversions_noop);
 	usage->pages_to_private = atomic64_read(&stat->pages_to_private);
@@ -251,12 +275,10 @@ void kvm_gmem_refresh_stats(struct kvm *kvm)
 	struct kvm_gmem_vm_stat *stat = &kvm->stat.generic.gmem;
 	u64 populated, allocated, size_pages;
 
-	populated = kvm_gmem_populated(kvm, &size_pages);
-	allocated = atomic64_read(&kvm->gmem.allocated_pages);
+	kvm_gmem_freed(kvm, &populated, &allocated, &size_pages);
 	atomic64_set(&stat->populated_pages, populated);
 	atomic64_set(&stat->attribute_bytes,
 		     READ_ONCE(kvm->mem_attr_map.bytes));
-	atomic64_set(&stat->freed_pages, allocated - min(populated, allocated));
 }
 
 /**
@@ -290,6 +312,8 @@ struct folio *kvm_gmem_file_grab_folio(struct kvm_gmem_file *file,
 
 		r = filemap_add_folio(mapping, folio, index, gfp);
 		if (!r) {
+			/* Who counts it as allocated finds it populated. */
+			smp_mb__before_atomic();
 			atomic64_inc(&file->kvm->gmem.allocated_pages);
 			return folio;
 		}

@@ -199,7 +199,8 @@ static void kvm_gmem_trace_fault(struct kvm *kvm,
 				 u32 order, int result)
 {
 	trace_kvm_gmem_fault(kvm, &request->fault, request->present, pfn, order,
-			     result, ktime_get_ns() - request->began_ns);
+			     result, request->began_ns ?
+			     ktime_get_ns() - request->began_ns : 0);
 }
 
 /* Returns 0, an errno to fail with, or KVM_GMEM_FAULT_DELAYED. */
@@ -209,11 +210,10 @@ static __always_inline int kvm_gmem_fault_verdict(struct kvm_vcpu *vcpu,
 	s64 verdict = kvm_gmem_ask(vcpu->kvm, KVM_GMEM_HOOK_FAULT,
 				   &request->fault);
 
-	if (likely(verdict <= 0))
-		return verdict;
+	/* A delay that nobody slept is not for a fault that may go on. */
+	vcpu->gmem_delay_ns = max(verdict, 0);
 
-	vcpu->gmem_delay_ns = verdict;
-	return KVM_GMEM_FAULT_DELAYED;
+	return likely(verdict <= 0) ? verdict : KVM_GMEM_FAULT_DELAYED;
 }
 
 static __always_inline void kvm_gmem_fault_describe(struct kvm_gmem_request *request,
@@ -312,7 +312,6 @@ int kvm_gmem_fault_pfn(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot,
 
 	return 0;
 }
-EXPORT_SYMBOL_GPL(kvm_gmem_fault_pfn);
 
 /**
  * kvm_gmem_delay_vcpu - sleep as long as a policy wants a vCPU's fault delayed
@@ -329,7 +328,6 @@ void kvm_gmem_delay_vcpu(struct kvm_vcpu *vcpu)
 	vcpu->gmem_delay_ns = 0;
 	kvm_gmem_sleep(ns);
 }
-EXPORT_SYMBOL_GPL(kvm_gmem_delay_vcpu);
 
 /* Conversions */
 
@@ -491,46 +489,50 @@ void kvm_gmem_file_created(struct kvm_gmem_file *file, struct kvm *kvm,
 static void kvm_gmem_slot_invalidated(struct kvm_gmem_file *file,
 				      struct kvm_memory_slot *slot,
 				      pgoff_t start, pgoff_t end, bool freed,
-				      u32 reason)
+				      u32 reason, u64 *nr_pages, u64 *pages_freed)
 {
 	u64 first = max_t(u64, start, slot->gmem.pgoff);
 	u64 last = min_t(u64, end, slot->gmem.pgoff + slot->npages);
-	u64 pages_freed = 0;
-
-	/* The count is for those who look; counting costs as much as freeing. */
-	if (freed && (trace_kvm_gmem_invalidate_enabled() ||
-		      kvm_gmem_policed(file->kvm, KVM_GMEM_HOOK_INVALIDATE)))
-		pages_freed = kvm_gmem_count_populated(file->mapping, first, last);
+	u64 nr_freed = freed ? kvm_gmem_count_populated(file->mapping, first,
+							last) : 0;
 
 	kvm_gmem_invalidated(file->kvm, first - slot->gmem.pgoff + slot->base_gfn,
-			     last - slot->gmem.pgoff + slot->base_gfn,
-			     pages_freed, reason);
+			     last - slot->gmem.pgoff + slot->base_gfn, nr_freed,
+			     reason);
+
+	*nr_pages -= last - first;
+	*pages_freed -= nr_freed;
 }
 
 /*
- * Report an invalidation once for each memslot it touches, or once without
- * guest frames if there is none.
+ * Report an invalidation once for each memslot it touches, and once without
+ * guest frames if a part of the range, or all of it, is in no memslot.
  */
 static void kvm_gmem_file_invalidated(struct kvm_gmem_file *file, pgoff_t start,
 				      pgoff_t end, bool freed, u32 reason)
 {
 	struct kvm_memory_slot *slot, *last = NULL;
+	u64 nr_pages = end - start, pages_freed = 0;
 	unsigned long index;
+
+	/* The count is for those who look; counting costs as much as freeing. */
+	freed &= trace_kvm_gmem_invalidate_enabled() ||
+		 kvm_gmem_policed(file->kvm, KVM_GMEM_HOOK_INVALIDATE);
+	if (freed)
+		pages_freed = kvm_gmem_count_populated(file->mapping, start, end);
 
 	xa_for_each_range(file->bindings, index, slot, start, end - 1) {
 		/* One memslot may stand in several entries, side by side. */
 		if (slot == last)
 			continue;
 		last = slot;
-		kvm_gmem_slot_invalidated(file, slot, start, end, freed, reason);
+		kvm_gmem_slot_invalidated(file, slot, start, end, freed, reason,
+					  &nr_pages, &pages_freed);
 	}
 
-	if (!last)
+	if (nr_pages)
 		kvm_gmem_invalidated(file->kvm, KVM_GMEM_NO_GFN,
-				     KVM_GMEM_NO_GFN, freed ?
-				     kvm_gmem_count_populated(file->mapping,
-							      start, end) : 0,
-				     reason);
+				     KVM_GMEM_NO_GFN, pages_freed, reason);
 }
 
 /**
@@ -596,7 +598,8 @@ int kvm_gmem_file_begin(struct kvm_gmem_file *file,
 	if (!policed && !trace_kvm_gmem_fault_enabled())
 		return 0;
 
-	request->began_ns = ktime_get_ns();
+	if (trace_kvm_gmem_fault_enabled())
+		request->began_ns = ktime_get_ns();
 	if (reason == KVM_GMEM_FAULT_POPULATE) {
 		lockdep_assert_held(&kvm->slots_lock);
 		kvm_gmem_file_describe(file, request, end);

@@ -38,17 +38,6 @@ static const int kvm_gmem_errnos[KVM_GMEM_NR_ERRNOS] = {
 	EPERM, EACCES, EBUSY, ENOMEM, ENOSPC, EDQUOT,
 };
 
-/**
- * kvm_gmem_policy_name - name of an attached policy
- * @policy: the policy
- *
- * Context: under kvm_gmem_lock or in a read section of kvm_gmem_srcu.
- */
-const char *kvm_gmem_policy_name(const struct kvm_gmem_policy *policy)
-{
-	return READ_ONCE(policy->ops)->name;
-}
-
 /*
  * Count a verdict that does not simply allow, and make it one that KVM can act
  * on.  An unknown errno must not reach a VMM, which may take it for something
@@ -600,8 +589,9 @@ static int kvm_gmem_copy_name(char *dst, const char *src)
 		return -EINVAL;
 
 	for (i = 0; i < len; i++) {
-		if (!isalnum(src[i]) && src[i] != '_' && src[i] != '.' &&
-		    src[i] != '-')
+		/* isalnum() takes Latin-1 as well. */
+		if (!isascii(src[i]) ||
+		    (!isalnum(src[i]) && !strchr("_.-", src[i])))
 			return -EINVAL;
 	}
 	memcpy(dst, src, len);
