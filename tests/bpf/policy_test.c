@@ -9,16 +9,32 @@
 #include "gmem_test.h"
 #include "refused.skel.h"
 
-/* A delay that no test waits for the end of. */
+/* A delay that no test waits for the end of, where it is not cut. */
 #define LONG_NS		(3600LL * 1000 * 1000 * 1000)
+#define LONG_MS		"3600000"
+
+/* Half of it would do for any test; what hangs for so long hangs for good. */
+#define HANG_SECONDS	120
+
+/* What a test finds; those that fail may leave it at anything else. */
+#define DELAY_MAX	"gmem_delay_max_ms"
+#define DELAY_MAX_MS	"1000"
+#define POLICIES_ON	"gmem_policies"
 
 FIXTURE(policy) {
 	struct kvm_vcpu *vcpu;
 	struct kvm_vm *vm;
 };
 
+static void reset_parameters(void)
+{
+	write_parameter(DELAY_MAX, DELAY_MAX_MS);
+	write_parameter(POLICIES_ON, "Y");
+}
+
 FIXTURE_SETUP(policy)
 {
+	reset_parameters();
 	self->vm = new_vm(&self->vcpu, 1);
 	ASSERT_EQ(convert(self->vm, 0, DATA_PAGES, true), 0);
 }
@@ -26,6 +42,7 @@ FIXTURE_SETUP(policy)
 FIXTURE_TEARDOWN(policy)
 {
 	kvm_vm_free(self->vm);
+	reset_parameters();
 }
 
 static void ignore_signal(int signal)
@@ -77,6 +94,11 @@ static void *run_worker(void *arg)
 	return NULL;
 }
 
+/* All that a delay can be slept in. */
+static void *(*const workers[])(void *) = {
+	convert_worker, populate_worker, prefault_worker, run_worker,
+};
+
 static void start(struct worker *worker, void *(*fn)(void *),
 		  struct kvm_vm *vm, struct kvm_vcpu *vcpu)
 {
@@ -114,6 +136,23 @@ static void await(volatile __u64 *counter, __u64 value)
 {
 	while (__atomic_load_n(counter, __ATOMIC_ACQUIRE) < value)
 		usleep(1000);
+}
+
+/*
+ * Starts a thread that is put to a policy, which delays it for an hour, and
+ * waits until it was.  Whoever waits for its delay to end hangs.
+ */
+static void start_delayed(struct worker *worker, void *(*fn)(void *),
+			  struct kvm_vm *vm, struct kvm_vcpu *vcpu,
+			  struct puppet_bpf *p)
+{
+	write_parameter(DELAY_MAX, LONG_MS);
+	p->bss->convert_verdict = LONG_NS;
+	p->bss->fault_verdict = LONG_NS;
+	p->bss->converts = 0;
+	p->bss->faults = 0;
+	start(worker, fn, vm, vcpu);
+	await(fn == convert_worker ? &p->bss->converts : &p->bss->faults, 1);
 }
 
 /* Memslot updates wait for whoever is in a section of kvm->srcu. */
@@ -269,118 +308,142 @@ TEST_F(policy, delay_is_capped)
 	struct puppet_bpf *p = new_puppet("capped", 0, 0, 0);
 	struct bpf_link *link = attach(p);
 
-	write_parameter("gmem_delay_max_ms", "2");
+	write_parameter(DELAY_MAX, "2");
 	p->bss->convert_verdict = LONG_NS;
 	p->data->convert_times = 1;
 	EXPECT_EQ(convert(self->vm, 0, 1, false), 0);
 	EXPECT_EQ(usage().delayed_ns, 2000000);
 	EXPECT_EQ(policy_info("capped").clamped, 1);
-	write_parameter("gmem_delay_max_ms", "1000");
 
 	bpf_link__destroy(link);
 	puppet_bpf__destroy(p);
 }
 
-TEST_F(policy, signal_ends_a_delay)
+TEST_F_TIMEOUT(policy, signal_ends_a_delay, HANG_SECONDS)
 {
 	struct puppet_bpf *p = new_puppet("signal", 0, 0, 0);
 	struct bpf_link *link = attach(p);
 	struct worker worker;
+	size_t i;
 
-	p->bss->convert_verdict = LONG_NS;
-	start(&worker, convert_worker, self->vm, NULL);
-	await(&p->bss->converts, 1);
-	EXPECT_EQ(interrupt(&worker), EINTR);
-
-	p->bss->fault_verdict = LONG_NS;
-	start(&worker, populate_worker, self->vm, NULL);
-	await(&p->bss->faults, 1);
-	EXPECT_EQ(interrupt(&worker), EINTR);
-
-	p->bss->faults = 0;
-	start(&worker, prefault_worker, self->vm, self->vcpu);
-	await(&p->bss->faults, 1);
-	EXPECT_EQ(interrupt(&worker), EINTR);
-
-	p->bss->faults = 0;
-	start(&worker, run_worker, self->vm, self->vcpu);
-	await(&p->bss->faults, 1);
-	EXPECT_EQ(interrupt(&worker), EINTR);
+	for (i = 0; i < ARRAY_SIZE(workers); i++) {
+		start_delayed(&worker, workers[i], self->vm, self->vcpu, p);
+		EXPECT_EQ(interrupt(&worker), EINTR);
+	}
 	EXPECT_EQ(usage().populated_pages, 0);
+	EXPECT_EQ(usage().private_pages, DATA_PAGES);
+	/* None of them was told that its time was up. */
+	EXPECT_EQ(policy_info("signal").calls, ARRAY_SIZE(workers));
 
 	bpf_link__destroy(link);
 	puppet_bpf__destroy(p);
 }
 
-TEST_F(policy, memslots_change_during_a_delay)
+TEST_F_TIMEOUT(policy, memslots_change_during_a_delay, HANG_SECONDS)
 {
 	struct puppet_bpf *p = new_puppet("memslots", 0, 0, 0);
 	struct bpf_link *link = attach(p);
 	struct worker worker;
+	size_t i;
 
-	p->bss->convert_verdict = LONG_NS;
-	start(&worker, convert_worker, self->vm, NULL);
-	await(&p->bss->converts, 1);
-	update_memslots(self->vm);
-	EXPECT_FALSE(is_done(&worker));
-	EXPECT_EQ(interrupt(&worker), EINTR);
-
-	p->bss->fault_verdict = LONG_NS;
-	start(&worker, populate_worker, self->vm, NULL);
-	await(&p->bss->faults, 1);
-	update_memslots(self->vm);
-	/* Neither do other users of the file wait for it. */
-	EXPECT_EQ(punch(self->vm, 0, DATA_PAGES), 0);
-	EXPECT_FALSE(is_done(&worker));
-	EXPECT_EQ(interrupt(&worker), EINTR);
-
-	p->bss->faults = 0;
-	start(&worker, prefault_worker, self->vm, self->vcpu);
-	await(&p->bss->faults, 1);
-	update_memslots(self->vm);
-	EXPECT_FALSE(is_done(&worker));
-	EXPECT_EQ(interrupt(&worker), EINTR);
-
-	p->bss->faults = 0;
-	start(&worker, run_worker, self->vm, self->vcpu);
-	await(&p->bss->faults, 1);
-	update_memslots(self->vm);
-	EXPECT_FALSE(is_done(&worker));
-	EXPECT_EQ(interrupt(&worker), EINTR);
+	for (i = 0; i < ARRAY_SIZE(workers); i++) {
+		start_delayed(&worker, workers[i], self->vm, self->vcpu, p);
+		update_memslots(self->vm);
+		/* Neither do other users of the file wait for it. */
+		EXPECT_EQ(punch(self->vm, 0, DATA_PAGES), 0);
+		EXPECT_FALSE(is_done(&worker));
+		EXPECT_EQ(interrupt(&worker), EINTR);
+	}
 
 	bpf_link__destroy(link);
 	puppet_bpf__destroy(p);
 }
 
-TEST_F(policy, memslot_goes_during_a_delay)
+/* Destruction of one VM waits for those who are in the policies of any. */
+TEST_F_TIMEOUT(policy, another_vm_dies_during_a_delay, HANG_SECONDS)
+{
+	struct puppet_bpf *p = new_puppet("another", 0, 0, 0);
+	struct bpf_link *link = attach(p);
+	struct kvm_vcpu *vcpu;
+	struct worker worker;
+	struct kvm_vm *other;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(workers); i++) {
+		other = new_vm(&vcpu, 1);
+		start_delayed(&worker, workers[i], self->vm, self->vcpu, p);
+		kvm_vm_free(other);
+		EXPECT_EQ(p->bss->exits, 2 * i + 1);
+		/* One that is born meanwhile, too. */
+		kvm_vm_free(new_vm(&vcpu, 1));
+		EXPECT_EQ(p->bss->exits, 2 * i + 2);
+		EXPECT_FALSE(is_done(&worker));
+		EXPECT_EQ(interrupt(&worker), EINTR);
+	}
+
+	bpf_link__destroy(link);
+	EXPECT_EQ(p->bss->out_of_order, 0);
+	puppet_bpf__destroy(p);
+}
+
+/*
+ * A process gives up a VM, all of its memslots and files, while a thread of its
+ * own is still in there: it need not wait, and the VM dies with that call.
+ */
+TEST_F_TIMEOUT(policy, its_vm_is_closed_during_a_delay, HANG_SECONDS)
+{
+	struct puppet_bpf *p = new_puppet("closed", 0, 0, 0);
+	struct bpf_link *link = attach(p);
+	struct kvm_vcpu *vcpu;
+	struct worker worker;
+	struct kvm_vm *vm;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(workers); i++) {
+		p->bss->convert_verdict = 0;
+		vm = new_vm(&vcpu, 1);
+		ASSERT_EQ(convert(vm, 0, DATA_PAGES, true), 0);
+		start_delayed(&worker, workers[i], vm, vcpu, p);
+		kvm_vm_free(vm);
+		EXPECT_EQ(p->bss->exits, i);
+		EXPECT_FALSE(is_done(&worker));
+		EXPECT_EQ(interrupt(&worker), EINTR);
+		await(&p->bss->exits, i + 1);
+	}
+
+	bpf_link__destroy(link);
+	EXPECT_EQ(p->bss->out_of_order, 0);
+	puppet_bpf__destroy(p);
+}
+
+TEST_F_TIMEOUT(policy, memslot_goes_during_a_delay, HANG_SECONDS)
 {
 	struct puppet_bpf *p = new_puppet("gone", 0, 0, 0);
 	struct bpf_link *link = attach(p);
 	struct worker worker;
 
 	/* The fault is replayed from the start and finds no memslot. */
-	write_parameter("gmem_delay_max_ms", "20");
+	write_parameter(DELAY_MAX, "20");
 	p->bss->fault_verdict = LONG_NS;
 	start(&worker, run_worker, self->vm, self->vcpu);
 	await(&p->bss->faults, 1);
 	vm_mem_region_delete(self->vm, DATA_SLOT);
 	EXPECT_EQ(finish(&worker), EFAULT);
 	EXPECT_EQ(self->vcpu->run->exit_reason, KVM_EXIT_MEMORY_FAULT);
-	write_parameter("gmem_delay_max_ms", "1000");
 
 	bpf_link__destroy(link);
 	puppet_bpf__destroy(p);
 }
 
-TEST_F(policy, kill_ends_a_delayed_vmm)
+TEST_F_TIMEOUT(policy, kill_ends_a_delayed_vmm, HANG_SECONDS)
 {
 	struct puppet_bpf *p = new_puppet("kill", 0, 0, 0);
 	struct bpf_link *link = attach(p);
 	int status;
 	pid_t pid;
 
+	write_parameter(DELAY_MAX, LONG_MS);
 	p->bss->convert_verdict = LONG_NS;
-	p->data->convert_times = 1;
 	pid = fork();
 	ASSERT_GE(pid, 0);
 	if (!pid) {
@@ -401,20 +464,37 @@ TEST_F(policy, kill_ends_a_delayed_vmm)
 	puppet_bpf__destroy(p);
 }
 
-TEST_F(policy, detach_during_a_delay)
+TEST_F_TIMEOUT(policy, detach_during_a_delay, HANG_SECONDS)
+{
+	struct puppet_bpf *p = new_puppet("detach", 0, 0, 0);
+	struct bpf_link *link;
+	struct worker worker;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(workers); i++) {
+		link = attach(p);
+		start_delayed(&worker, workers[i], self->vm, self->vcpu, p);
+		bpf_link__destroy(link);
+		EXPECT_EQ(policy_info("detach").nr_vms, ~0U);
+		EXPECT_FALSE(is_done(&worker));
+		EXPECT_EQ(interrupt(&worker), EINTR);
+	}
+	puppet_bpf__destroy(p);
+}
+
+TEST_F_TIMEOUT(policy, who_was_delayed_passes_after_a_detach, HANG_SECONDS)
 {
 	struct puppet_bpf *p = new_puppet("detach", 0, 0, 0);
 	struct bpf_link *link = attach(p);
 	struct worker worker;
 
-	write_parameter("gmem_delay_max_ms", "20");
+	write_parameter(DELAY_MAX, "20");
 	p->bss->convert_verdict = LONG_NS;
 	start(&worker, convert_worker, self->vm, NULL);
 	await(&p->bss->converts, 1);
 	bpf_link__destroy(link);
 	/* Nobody is left to say no. */
 	EXPECT_EQ(finish(&worker), 0);
-	write_parameter("gmem_delay_max_ms", "1000");
 	puppet_bpf__destroy(p);
 }
 
@@ -739,12 +819,12 @@ TEST_F(policy, switch_turns_all_off)
 	p->bss->convert_verdict = -EBUSY;
 	p->bss->fault_verdict = -EBUSY;
 	EXPECT_EQ(convert(self->vm, 0, 1, false), EBUSY);
-	write_parameter("gmem_policies", "N");
+	write_parameter(POLICIES_ON, "N");
 	EXPECT_EQ(convert(self->vm, 0, 1, false), 0);
 	EXPECT_EQ(prefault(self->vcpu, 1, 1), 0);
 	EXPECT_EQ(p->bss->converts, 1);
 	EXPECT_EQ(p->bss->invalidates, 0);
-	write_parameter("gmem_policies", "Y");
+	write_parameter(POLICIES_ON, "Y");
 	EXPECT_EQ(convert(self->vm, 0, 1, true), EBUSY);
 
 	bpf_link__destroy(link);
@@ -800,6 +880,11 @@ TEST_F(policy, verifier_refuses_what_it_must)
 
 int main(int argc, char **argv)
 {
+	int r;
+
 	libbpf_set_print(NULL);
-	return test_harness_run(argc, argv);
+	r = test_harness_run(argc, argv);
+	/* A test that was killed has not. */
+	reset_parameters();
+	return r;
 }
