@@ -200,17 +200,101 @@ TEST_F(policy, is_asked_with_the_request)
 	puppet_bpf__destroy(p);
 }
 
+/* The report that came as number @nr. */
+#define EXPECT_TOLD(p, nr, reason, start, end, freed)			\
+	do {								\
+		EXPECT_EQ((p)->bss->told_reason[nr], reason);		\
+		EXPECT_EQ((p)->bss->told_start[nr], start);		\
+		EXPECT_EQ((p)->bss->told_end[nr], end);			\
+		EXPECT_EQ((p)->bss->told_freed[nr], freed);		\
+	} while (0)
+
+/*
+ * A guest_memfd of which two memslots map the middle, side by side in the file
+ * and the other way round in the guest, and nobody the first and last 8 pages.
+ */
+TEST_F(policy, is_told_what_went_where)
+{
+	const uint64_t low = 2 * DATA_GPA, high = 3 * DATA_GPA;
+	const uint64_t low_gfn = low / PAGE_SIZE, high_gfn = high / PAGE_SIZE;
+	const uint64_t data_gfn = DATA_GPA / PAGE_SIZE, none = ~0ULL;
+	int fd = vm_create_guest_memfd(self->vm, DATA_SIZE, 0);
+	struct puppet_bpf *p = new_puppet("told", 0, 0, 0);
+	struct bpf_link *link = attach(p);
+
+	vm_mem_add(self->vm, VM_MEM_SRC_ANONYMOUS, high, DATA_SLOT + 1, 24,
+		   KVM_MEM_GUEST_MEMFD, fd, 8 * PAGE_SIZE);
+	vm_mem_add(self->vm, VM_MEM_SRC_ANONYMOUS, low, DATA_SLOT + 2, 24,
+		   KVM_MEM_GUEST_MEMFD, fd, 32 * PAGE_SIZE);
+	/* All but pages 30, 33 and 34. */
+	ASSERT_EQ(fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, 30 * PAGE_SIZE), 0);
+	ASSERT_EQ(fallocate(fd, FALLOC_FL_KEEP_SIZE, 31 * PAGE_SIZE,
+			    2 * PAGE_SIZE), 0);
+	ASSERT_EQ(fallocate(fd, FALLOC_FL_KEEP_SIZE, 35 * PAGE_SIZE,
+			    29 * PAGE_SIZE), 0);
+	ASSERT_EQ(p->bss->invalidates, 0);
+
+	/* A hole across both: one report for each, of its own part. */
+	ASSERT_EQ(fallocate(fd, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE,
+			    27 * PAGE_SIZE, 10 * PAGE_SIZE), 0);
+	ASSERT_EQ(p->bss->invalidates, 2);
+	EXPECT_TOLD(p, 0, GMEM_INVALIDATE_PUNCH_HOLE, high_gfn + 19,
+		    high_gfn + 24, 4);
+	EXPECT_TOLD(p, 1, GMEM_INVALIDATE_PUNCH_HOLE, low_gfn, low_gfn + 5, 3);
+
+	/* What nobody maps has no guest frames. */
+	ASSERT_EQ(fallocate(fd, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, 0,
+			    3 * PAGE_SIZE), 0);
+	ASSERT_EQ(p->bss->invalidates, 3);
+	EXPECT_TOLD(p, 2, GMEM_INVALIDATE_PUNCH_HOLE, none, none, 3);
+
+	/* A memslot that goes frees nothing. */
+	vm_mem_region_delete(self->vm, DATA_SLOT + 2);
+	ASSERT_EQ(p->bss->invalidates, 4);
+	EXPECT_TOLD(p, 3, GMEM_INVALIDATE_UNBIND, low_gfn, low_gfn + 24, 0);
+	vm_mem_region_delete(self->vm, DATA_SLOT + 1);
+	ASSERT_EQ(p->bss->invalidates, 5);
+	EXPECT_TOLD(p, 4, GMEM_INVALIDATE_UNBIND, high_gfn, high_gfn + 24, 0);
+
+	/* The file takes along what is left: 61 pages less 7 and 3. */
+	close(fd);
+	ASSERT_EQ(p->bss->invalidates, 6);
+	EXPECT_TOLD(p, 5, GMEM_INVALIDATE_RELEASE, none, none, 51);
+	EXPECT_EQ(p->bss->freed, 61);
+
+	/* A conversion frees nothing; a file may be closed under its memslot. */
+	ASSERT_EQ(populate(self->vm, 10, 5), 0);
+	ASSERT_EQ(convert(self->vm, 8, 4, false), 0);
+	ASSERT_EQ(p->bss->invalidates, 7);
+	EXPECT_TOLD(p, 6, GMEM_INVALIDATE_CONVERSION, data_gfn + 8,
+		    data_gfn + 12, 0);
+	close(data_fd(self->vm));
+	ASSERT_EQ(p->bss->invalidates, 8);
+	EXPECT_TOLD(p, 7, GMEM_INVALIDATE_RELEASE, data_gfn,
+		    data_gfn + DATA_PAGES, 5);
+	/* The library closes the file once more. */
+	memslot2region(self->vm, DATA_SLOT)->region.guest_memfd = dup(0);
+
+	EXPECT_EQ(usage().freed_pages, p->bss->freed);
+	bpf_link__destroy(link);
+	EXPECT_EQ(p->bss->out_of_order, 0);
+	puppet_bpf__destroy(p);
+}
+
 TEST_F(policy, denial_changes_nothing)
 {
 	static const int errnos[] = { EPERM, EACCES, EBUSY, ENOMEM, ENOSPC, EDQUOT };
 	struct puppet_bpf *p = new_puppet("deny", 0, 0, 0);
 	struct bpf_link *link = attach(p);
 	struct gmem_vm_sample before = usage(), after;
-	size_t i;
+	struct gmem_policy_sample info;
+	size_t i, j;
 
 	for (i = 0; i < ARRAY_SIZE(errnos); i++) {
 		p->bss->convert_verdict = -errnos[i];
-		EXPECT_EQ(convert(self->vm, 0, 1, false), errnos[i]);
+		/* Not equally often, so that each is found where it belongs. */
+		for (j = 0; j <= i; j++)
+			EXPECT_EQ(convert(self->vm, 0, 1, false), errnos[i]);
 		p->bss->fault_verdict = -errnos[i];
 		EXPECT_EQ(prefault(self->vcpu, 0, 1), errnos[i]);
 		EXPECT_EQ(populate(self->vm, 0, 1), errnos[i]);
@@ -219,10 +303,14 @@ TEST_F(policy, denial_changes_nothing)
 	after = usage();
 	EXPECT_EQ(after.private_pages, before.private_pages);
 	EXPECT_EQ(after.populated_pages, before.populated_pages);
-	EXPECT_EQ(after.conversions_denied - before.conversions_denied, 6);
+	EXPECT_EQ(after.conversions_denied - before.conversions_denied, 21);
 	EXPECT_EQ(after.faults_denied - before.faults_denied, 12);
-	EXPECT_EQ(policy_info("deny").denied, 18);
-	EXPECT_EQ(policy_info("deny").clamped, 0);
+	info = policy_info("deny");
+	EXPECT_EQ(info.denied, 21 + 12);
+	EXPECT_EQ(info.clamped, 0);
+	EXPECT_EQ(info.allowed, 0);
+	for (i = 0; i < ARRAY_SIZE(errnos); i++)
+		EXPECT_EQ(info.denied_by_errno[i], i + 1 + 2);
 
 	bpf_link__destroy(link);
 	EXPECT_EQ(convert(self->vm, 0, 1, false), 0);
@@ -240,6 +328,7 @@ TEST_F(policy, unknown_errno_is_clamped)
 	EXPECT_EQ(convert(self->vm, 0, 1, false), EACCES);
 	EXPECT_EQ(policy_info("clamp").clamped, 2);
 	EXPECT_EQ(policy_info("clamp").denied, 2);
+	EXPECT_EQ(policy_info("clamp").denied_by_errno[GMEM_DENIED_EACCES], 2);
 
 	bpf_link__destroy(link);
 	puppet_bpf__destroy(p);
@@ -528,6 +617,51 @@ TEST_F(policy, first_denial_wins)
 	puppet_bpf__destroy(middle);
 }
 
+/* The errno tells who was asked first, for nobody is asked after it. */
+TEST_F(policy, equals_run_as_they_came)
+{
+	struct puppet_bpf *c = new_puppet("c", 0, 5, 0);
+	struct puppet_bpf *b = new_puppet("b", 0, 5, 0);
+	struct puppet_bpf *a = new_puppet("a", 0, 5, 0);
+	struct gmem_vm_verdicts verdicts[GMEM_VM_POLICIES_MAX];
+	struct bpf_link *first, *second, *third;
+	unsigned int ids[3];
+
+	a->bss->convert_verdict = -EPERM;
+	b->bss->convert_verdict = -EBUSY;
+	c->bss->convert_verdict = -ENOSPC;
+	first = attach(b);
+	second = attach(c);
+	third = attach(a);
+	ids[0] = policy_info("b").link_id;
+	ids[1] = policy_info("c").link_id;
+	ids[2] = policy_info("a").link_id;
+	ASSERT_EQ(verdicts_on(usage().vm_id, verdicts), 3);
+	EXPECT_EQ(verdicts[0].link_id, ids[0]);
+	EXPECT_EQ(verdicts[1].link_id, ids[1]);
+	EXPECT_EQ(verdicts[2].link_id, ids[2]);
+	EXPECT_EQ(convert(self->vm, 0, 1, false), EBUSY);
+	EXPECT_EQ(a->bss->converts + c->bss->converts, 0);
+	b->bss->convert_verdict = 0;
+	EXPECT_EQ(convert(self->vm, 0, 1, false), ENOSPC);
+	EXPECT_EQ(a->bss->converts, 0);
+
+	/* Who comes back comes last. */
+	bpf_link__destroy(first);
+	b->bss->convert_verdict = -EBUSY;
+	first = attach(b);
+	EXPECT_EQ(convert(self->vm, 0, 1, false), ENOSPC);
+	bpf_link__destroy(second);
+	EXPECT_EQ(convert(self->vm, 0, 1, false), EPERM);
+	bpf_link__destroy(third);
+	EXPECT_EQ(convert(self->vm, 0, 1, false), EBUSY);
+
+	bpf_link__destroy(first);
+	puppet_bpf__destroy(a);
+	puppet_bpf__destroy(b);
+	puppet_bpf__destroy(c);
+}
+
 TEST_F(policy, longest_delay_holds)
 {
 	struct puppet_bpf *a = new_puppet("short", 0, 0, 0);
@@ -708,6 +842,56 @@ TEST_F(policy, seventeenth_is_refused)
 		puppet_bpf__destroy(p[i]);
 }
 
+TEST_F(policy, limit_is_of_each_vm)
+{
+	uint64_t full = usage().vm_id;
+	struct puppet_bpf *global = new_puppet("global", 0, 0, 0);
+	struct puppet_bpf *late = new_puppet("late", 0, 0, 0);
+	struct puppet_bpf *own[16], *others;
+	struct bpf_link *links[17];
+	struct kvm_vcpu *vcpu;
+	struct kvm_vm *other;
+	int i;
+
+	links[0] = attach(global);
+	for (i = 0; i < 16; i++)
+		own[i] = new_puppet("own", full, 0, 0);
+	for (i = 0; i < 15; i++)
+		links[1 + i] = attach(own[i]);
+	EXPECT_EQ(attach_errno(own[15]), E2BIG);
+	EXPECT_EQ(own[15]->bss->inits, 0);
+	/* Nor is there room for one that is for every VM, this one included. */
+	EXPECT_EQ(attach_errno(late), E2BIG);
+	EXPECT_EQ(late->bss->inits, 0);
+	EXPECT_EQ(convert(self->vm, 0, 1, false), 0);
+	EXPECT_EQ(own[14]->bss->converts, 1);
+
+	/* Others have as much room as they had. */
+	other = new_vm(&vcpu, 1);
+	EXPECT_EQ(global->bss->inits, 2);
+	others = new_puppet("others", usage().vm_id, 0, 0);
+	links[16] = attach(others);
+	EXPECT_EQ(convert(other, 0, 1, true), 0);
+	EXPECT_EQ(others->bss->converts, 1);
+	EXPECT_EQ(global->bss->converts, 2);
+	EXPECT_EQ(own[14]->bss->converts, 1);
+
+	/* The one that goes makes room for the one that was refused. */
+	bpf_link__destroy(links[15]);
+	links[15] = attach(late);
+	EXPECT_EQ(late->bss->inits, 2);
+	EXPECT_EQ(attach_errno(own[15]), E2BIG);
+
+	for (i = 0; i < 17; i++)
+		bpf_link__destroy(links[i]);
+	kvm_vm_free(other);
+	for (i = 0; i < 16; i++)
+		puppet_bpf__destroy(own[i]);
+	puppet_bpf__destroy(others);
+	puppet_bpf__destroy(global);
+	puppet_bpf__destroy(late);
+}
+
 TEST_F(policy, meets_each_vm_once)
 {
 	struct puppet_bpf *p = new_puppet("life", 0, 0, 0);
@@ -781,6 +965,86 @@ TEST_F(policy, update_swaps_it)
 	puppet_bpf__destroy(old);
 	puppet_bpf__destroy(new);
 	puppet_bpf__destroy(other);
+}
+
+/* Asks over and over, and counts what came of it. */
+struct storm {
+	pthread_t thread;
+	struct kvm_vm *vm;
+	bool faults;
+	bool stop;
+	uint64_t by_old;
+	uint64_t by_new;
+	uint64_t by_nobody;
+};
+
+static void *storm(void *arg)
+{
+	struct storm *storm = arg;
+
+	while (!__atomic_load_n(&storm->stop, __ATOMIC_RELAXED)) {
+		switch (storm->faults ? populate(storm->vm, 0, 1) :
+					convert(storm->vm, 0, 1, false)) {
+		case EPERM:
+			storm->by_old++;
+			break;
+		case EBUSY:
+			storm->by_new++;
+			break;
+		default:
+			storm->by_nobody++;
+		}
+	}
+	return NULL;
+}
+
+TEST_F(policy, update_leaves_no_gap)
+{
+	struct puppet_bpf *p[] = {
+		new_puppet("old", 0, 0, 0), new_puppet("new", 0, 0, 0),
+		/* Another place among the policies is another way to get there. */
+		new_puppet("old-last", 0, 5, 0), new_puppet("new-first", 0, -5, 0),
+	};
+	struct storm storms[2] = {
+		{ .vm = self->vm }, { .vm = self->vm, .faults = true },
+	};
+	struct puppet_bpf *audit = new_puppet("audit", 0, 0, GMEM_POLICY_AUDIT);
+	struct bpf_link *link = attach(p[0]), *other = attach(audit);
+	size_t i, next;
+
+	for (i = 0; i < ARRAY_SIZE(p); i++) {
+		p[i]->bss->convert_verdict = i % 2 ? -EBUSY : -EPERM;
+		p[i]->bss->fault_verdict = i % 2 ? -EBUSY : -EPERM;
+	}
+	for (i = 0; i < ARRAY_SIZE(storms); i++)
+		ASSERT_EQ(pthread_create(&storms[i].thread, NULL, storm,
+					 &storms[i]), 0);
+	for (i = 1; i <= 80; i++) {
+		next = i % ARRAY_SIZE(p);
+		ASSERT_EQ(bpf_link__update_map(link, p[next]->maps.puppet), 0);
+		/* Those that come now are not put to the old one any more. */
+		EXPECT_EQ(convert(self->vm, 0, 1, false), next % 2 ? EBUSY : EPERM);
+	}
+	for (i = 0; i < ARRAY_SIZE(storms); i++) {
+		__atomic_store_n(&storms[i].stop, true, __ATOMIC_RELAXED);
+		ASSERT_EQ(pthread_join(storms[i].thread, NULL), 0);
+		EXPECT_EQ(storms[i].by_nobody, 0);
+		EXPECT_GT(storms[i].by_old, 0);
+		EXPECT_GT(storms[i].by_new, 0);
+		printf("# %lu by the one, %lu by the other\n", storms[i].by_old,
+		       storms[i].by_new);
+	}
+	EXPECT_EQ(usage().private_pages, DATA_PAGES);
+	EXPECT_EQ(usage().populated_pages, 0);
+
+	bpf_link__destroy(link);
+	bpf_link__destroy(other);
+	for (i = 0; i < ARRAY_SIZE(p); i++) {
+		EXPECT_EQ(p[i]->bss->out_of_order, 0);
+		EXPECT_EQ(p[i]->bss->inits, p[i]->bss->exits);
+		puppet_bpf__destroy(p[i]);
+	}
+	puppet_bpf__destroy(audit);
 }
 
 TEST_F(policy, dies_with_its_loader)

@@ -39,6 +39,12 @@ __u64 invalidated[5] = {};
 __u64 freed = 0;
 __u64 last_vm = 0;
 
+/* The first invalidations, whole, in the order in which they were told. */
+__u64 told_start[8] = {};
+__u64 told_end[8] = {};
+__u64 told_freed[8] = {};
+__u64 told_reason[8] = {};
+
 /* The VMs between their vm_init and their vm_exit. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -130,6 +136,7 @@ void BPF_PROG(puppet_invalidate, struct kvm *kvm,
 	      const struct kvm_gmem_invalidate *invalidate)
 {
 	__u32 reason = invalidate->reason;
+	__u64 nr;
 
 	check_known(kvm);
 	/* Keep the compiler from reading it anew after the check. */
@@ -137,7 +144,14 @@ void BPF_PROG(puppet_invalidate, struct kvm *kvm,
 	if (reason < 5)
 		__sync_fetch_and_add(&invalidated[reason], 1);
 	__sync_fetch_and_add(&freed, invalidate->pages_freed);
-	__sync_fetch_and_add(&invalidates, 1);
+	nr = __sync_fetch_and_add(&invalidates, 1);
+	barrier_var(nr);
+	if (nr < 8) {
+		told_start[nr] = invalidate->start;
+		told_end[nr] = invalidate->end;
+		told_freed[nr] = invalidate->pages_freed;
+		told_reason[nr] = reason;
+	}
 }
 
 SEC(".struct_ops.link")
