@@ -7,7 +7,14 @@
 #include <sys/resource.h>
 
 #include "gmem_test.h"
+#include "layout.skel.h"
+#include "lengths.skel.h"
 #include "../kvm/frames.h"
+
+/* struct kvm_gmem_usage; what follows in our struct is our own. */
+#define USAGE_SIZE	offsetof(struct gmem_vm_sample, rss_pages)
+/* The part of it that a program must have room for. */
+#define USAGE_MIN	offsetof(struct gmem_vm_sample, size_pages)
 
 FIXTURE(account) {
 	struct kvm_vcpu *vcpu;
@@ -45,6 +52,62 @@ TEST_F(account, names_the_vm)
 	vm = new_vm(&vcpu, 1);
 	EXPECT_GT(usage().vm_id, second.vm_id);
 	kvm_vm_free(vm);
+}
+
+/*
+ * A program that knows fewer counters than the kernel, or more: whatever there
+ * is of both, zeroes for the rest, and nothing beyond its end.
+ */
+TEST_F(account, struct_of_another_length)
+{
+	static const size_t lengths[] = {
+		USAGE_MIN, USAGE_MIN + 1, USAGE_MIN + sizeof(__u64),
+		USAGE_SIZE - sizeof(__u64), USAGE_SIZE - 1, USAGE_SIZE,
+		USAGE_SIZE + 1, USAGE_SIZE + sizeof(__u64), USAGE_SIZE + 99,
+	};
+	static const size_t too_short[] = { 0, 1, sizeof(__u64), USAGE_MIN - 1 };
+	struct lengths_bpf *skel = lengths_bpf__open_and_load();
+	LIBBPF_OPTS(bpf_test_run_opts, opts);
+	struct gmem_vm_sample u;
+	size_t i, j, common;
+	char *answer;
+	int prog;
+
+	ASSERT_NE(skel, NULL);
+	ASSERT_LT(USAGE_SIZE + 99, sizeof(skel->bss->answer));
+	answer = skel->bss->answer;
+	prog = bpf_program__fd(skel->progs.read_usage);
+	/* Something in the first and the last of the counters. */
+	ASSERT_EQ(convert(self->vm, 0, 64, true), 0);
+	ASSERT_EQ(convert(self->vm, 3, 1, false), 0);
+	u = usage();
+	ASSERT_NE(u.attribute_bytes, 0);
+	skel->bss->vm_id = u.vm_id;
+
+	for (i = 0; i < ARRAY_SIZE(lengths); i++) {
+		memset(answer, 0xa5, sizeof(skel->bss->answer));
+		skel->bss->length = lengths[i];
+		ASSERT_EQ(bpf_prog_test_run_opts(prog, &opts), 0);
+		common = min(lengths[i], USAGE_SIZE);
+		EXPECT_EQ(skel->bss->result, common);
+		EXPECT_EQ(memcmp(answer, &u, common), 0)
+			TH_LOG("%lu bytes", lengths[i]);
+		for (j = common; j < sizeof(skel->bss->answer); j++)
+			MUST(answer[j] == (char)(j < lengths[i] ? 0 : 0xa5),
+			     "%lu bytes: byte %lu is %#x", lengths[i], j,
+			     answer[j]);
+	}
+
+	for (i = 0; i < ARRAY_SIZE(too_short); i++) {
+		memset(answer, 0xa5, sizeof(skel->bss->answer));
+		skel->bss->length = too_short[i];
+		ASSERT_EQ(bpf_prog_test_run_opts(prog, &opts), 0);
+		EXPECT_EQ(skel->bss->result, -EINVAL);
+		for (j = 0; j < sizeof(skel->bss->answer); j++)
+			MUST(answer[j] == (char)0xa5, "%lu bytes: byte %lu is %#x",
+			     too_short[i], j, answer[j]);
+	}
+	lengths_bpf__destroy(skel);
 }
 
 TEST_F(account, conversions)
@@ -487,9 +550,39 @@ TEST_F(account, memory_failure)
 	puppet_bpf__destroy(p);
 }
 
-/* Converts and frees at random beside a running vCPU. */
 static volatile bool stop;
 
+/*
+ * What the frames are by the test's own record.  Its conversions come one at a
+ * time, as they do in the kernel, so that the record has their order.
+ */
+static struct {
+	pthread_mutex_t lock;
+	bool private[DATA_PAGES];
+	uint64_t to_private;
+	uint64_t to_shared;
+} record = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+static void convert_and_record(struct kvm_vm *vm, uint64_t page, uint64_t nr,
+			       bool private)
+{
+	uint64_t i;
+
+	pthread_mutex_lock(&record.lock);
+	MUST(!convert(vm, page, nr, private), "cannot convert");
+	for (i = page; i < page + nr; i++) {
+		if (record.private[i] == private)
+			continue;
+		record.private[i] = private;
+		if (private)
+			record.to_private++;
+		else
+			record.to_shared++;
+	}
+	pthread_mutex_unlock(&record.lock);
+}
+
+/* Converts and frees at random beside a running vCPU. */
 static void *punisher(void *arg)
 {
 	unsigned int seed = 1;
@@ -506,58 +599,86 @@ static void *punisher(void *arg)
 			populate(vm, page, 1);
 			break;
 		default:
-			convert(vm, page, 1 + rand_r(&seed) % 4, rand_r(&seed) % 2);
+			convert_and_record(vm, page, 1 + rand_r(&seed) % 4,
+					   rand_r(&seed) % 2);
 		}
 	}
 	return NULL;
 }
 
+/* The pages of the guest one by one, as the kernel's map of them has it. */
+static struct layout_bpf *read_layout(void)
+{
+	struct layout_bpf *skel = layout_bpf__open_and_load();
+	LIBBPF_OPTS(bpf_test_run_opts, opts);
+
+	MUST(skel, "cannot load the programs that read the layout");
+	skel->bss->vm_id = usage().vm_id;
+	skel->bss->start = DATA_GPA / PAGE_SIZE;
+	skel->bss->bucket_pages = 1;
+	skel->bss->nr_buckets = DATA_PAGES;
+	MUST(!bpf_prog_test_run_opts(bpf_program__fd(skel->progs.read_map),
+				     &opts) &&
+	     skel->bss->result == DATA_PAGES, "cannot read the layout");
+
+	return skel;
+}
+
 /*
  * Whatever the order in which faults, conversions and holes met, at rest the
- * counters are those of the pages: the record of what is private is made by
- * this test, the pages are counted by punching them one by one.
+ * counters are those of the pages: the test has recorded which are private, and
+ * the kernel's map, which counts nothing in advance, knows which are there.
  */
 TEST_F(account, exact_after_a_race)
 {
-	uint64_t i, private = 0, stale = 0, populated = 0, freed;
+	uint64_t i, private = 0, stale = 0, populated = 0;
+	struct layout_bpf *layout;
 	pthread_t threads[2];
 	struct gmem_vm_sample u;
 	int rounds;
 
-	ASSERT_EQ(convert(self->vm, 0, 64, true), 0);
+	convert_and_record(self->vm, 0, 64, true);
 	for (i = 0; i < 2; i++)
 		ASSERT_EQ(pthread_create(&threads[i], NULL, punisher, self->vm), 0);
 	for (rounds = 0; rounds < 2000; rounds++) {
 		if (__vcpu_run(self->vcpu) && errno == EFAULT)
 			/* The page is shared just now: make it private again. */
-			convert(self->vm, (self->vcpu->run->memory_fault.gpa -
-					   DATA_GPA) / PAGE_SIZE, 1, true);
+			convert_and_record(self->vm,
+					   (self->vcpu->run->memory_fault.gpa -
+					    DATA_GPA) / PAGE_SIZE, 1, true);
 	}
 	stop = true;
 	for (i = 0; i < 2; i++)
 		pthread_join(threads[i], NULL);
 
 	u = usage();
-	/* Making each page shared tells by the counter whether it was private. */
+	layout = read_layout();
 	for (i = 0; i < DATA_PAGES; i++) {
-		uint64_t to_shared = usage().pages_to_shared;
-		bool was_private, was_populated;
+		const struct gmem_bucket *page = &layout->bss->buckets[i];
 
-		ASSERT_EQ(convert(self->vm, i, 1, false), 0);
-		was_private = usage().pages_to_shared != to_shared;
-		freed = usage().freed_pages;
-		ASSERT_EQ(punch(self->vm, i, 1), 0);
-		was_populated = usage().freed_pages != freed;
-		private += was_private;
-		populated += was_populated;
-		stale += was_populated && !was_private;
+		EXPECT_EQ(page->private_pages, record.private[i]);
+		EXPECT_EQ(page->stale_pages,
+			  page->populated_pages && !record.private[i]);
+		private += record.private[i];
+		populated += page->populated_pages;
+		stale += page->populated_pages && !record.private[i];
 	}
+	layout_bpf__destroy(layout);
 	EXPECT_EQ(u.private_pages, private);
+	EXPECT_EQ(u.pages_to_private, record.to_private);
+	EXPECT_EQ(u.pages_to_shared, record.to_shared);
 	EXPECT_EQ(u.populated_pages, populated);
 	EXPECT_EQ(u.stale_pages, stale);
+	EXPECT_EQ(u.allocated_pages - u.freed_pages, populated);
+
+	/* Each page is freed once, and what is shared is stale. */
+	ASSERT_EQ(convert(self->vm, 0, DATA_PAGES, false), 0);
+	EXPECT_EQ(usage().private_pages, 0);
+	EXPECT_EQ(usage().stale_pages, populated);
+	ASSERT_EQ(punch(self->vm, 0, DATA_PAGES), 0);
 	EXPECT_EQ(usage().populated_pages, 0);
 	EXPECT_EQ(usage().stale_pages, 0);
-	EXPECT_EQ(usage().private_pages, 0);
+	EXPECT_EQ(usage().freed_pages, u.freed_pages + populated);
 	printf("# %llu conversions, %llu pages allocated\n", u.conversions,
 	       u.allocated_pages);
 }
