@@ -424,8 +424,9 @@ static __always_inline u64 gmem_bucket_take_turn(struct gmem_bucket *b,
 		gmem_queue_leave(q, &turn);
 		return 0;
 	}
+	/* Not 0, whatever is there: nothing was taken. */
 	if (!gmem_queue_stay(q, &turn, &want, wait, now))
-		return gmem_bucket_wait(b, limit, turn.tokens / 2, tokens);
+		return wait / 2 + 1;
 	return wait;
 }
 

@@ -398,6 +398,32 @@ TEST(more_callers_than_places_all_get_served)
 	}
 }
 
+/* So many that the tokens for half of the queue are there when it is full. */
+TEST(callers_without_a_place_get_nothing_for_nothing)
+{
+	static const int callers[] = { 17, 24, 32, MAX_CALLERS };
+	static const u64 rate[] = { 2000, 50000, 65536 };
+	struct gmem_limit limit;
+	u64 served[MAX_CALLERS], longest, taken;
+	size_t c, r;
+	int i;
+
+	for (c = 0; c < ARRAY_SIZE(callers); c++) {
+		for (r = 0; r < ARRAY_SIZE(rate); r++) {
+			limit = gmem_limit(rate[r], rate[r] / 4);
+			taken = simulate(&limit, callers[c], 200000, NSEC,
+					 served, &longest);
+			EXPECT_LE(taken, allowance(&limit, NSEC)) {
+				TH_LOG("%d callers at %ju/s: %ju taken",
+				       callers[c], (uintmax_t)rate[r],
+				       (uintmax_t)taken);
+			}
+			for (i = 0; i < callers[c]; i++)
+				EXPECT_GE(served[i], taken / callers[c] / 2);
+		}
+	}
+}
+
 TEST(rate_of_one_with_burst_of_one_in_a_queue)
 {
 	struct gmem_limit limit = gmem_limit(1, 1);
