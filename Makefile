@@ -186,10 +186,12 @@ $(B)/gmemload: $(LOAD_OBJ)
 	$(call step,LINK)
 	$(Q)$(CC) -pthread -no-pie $(LOAD_OBJ) $$(find -L $(B)/selftests/kvm/lib -name '*.o') -ldl -o $@
 
-$(B)/tests/unit/%: tests/unit/%.c $(SELFTESTS_KEY)
+# The policies among them see a kernel that tests/unit/fake has.
+$(B)/tests/unit/%: tests/unit/%.c $(SELFTESTS_KEY) $(LIBBPF_KEY)
 	@mkdir -p $(@D)
 	$(call step,CC)
-	$(Q)$(CC) $(CFLAGS) -Wno-sign-compare $(CPPFLAGS) -I$(SELFTESTS) -MMD -MP $< -o $@ $(UNIT_LIBS)
+	$(Q)$(CC) $(CFLAGS) -Wno-sign-compare -Itests/unit/fake $(CPPFLAGS) -I$(SELFTESTS) \
+		-MMD -MP $< -o $@ $(UNIT_LIBS)
 
 # It reads what anyone may have written.
 $(B)/tests/unit/store_test: UNIT_LIBS = -fsanitize=address,undefined -Wno-clobbered -lzstd -lz

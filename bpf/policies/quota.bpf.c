@@ -16,11 +16,12 @@
  * It cannot make a VM give memory back.  It does not refuse conversions: memory
  * that is populated can become stale at any time, so there can be more of it
  * than the ceiling, though never more than was populated.  What is on its way
- * when room runs out may go beyond the ceiling: a page for each vCPU, 64 pages
- * for stale memory.  A request for a range, as by fallocate, counts in full,
- * even if some of its pages are there.  The memory that AMD's SEV code takes
- * for itself is not asked for.  VMs beyond the first 16,384 share one state, so
- * they may be refused or let pass by what another one has.
+ * when room runs out may go beyond the ceiling: one request for each vCPU, 64
+ * pages for stale memory.  A ceiling that is set anew while the policy is in
+ * force bites after 64 pages at most.  A request for a range, as by fallocate,
+ * counts in full, even if some of its pages are there.  The memory that AMD's
+ * SEV code takes for itself is not asked for.  VMs beyond the first 16,384
+ * share one state, so they may be refused or let pass by what another one has.
  */
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>

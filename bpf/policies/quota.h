@@ -21,8 +21,11 @@ struct quota_params {
 			  "errno of a fault that is refused");
 };
 
-/* Pages that may go by, at most, before stale memory is looked at again. */
-#define QUOTA_STALE_PAGES	64
+/*
+ * Pages that may go by, at most, before the counters are read again: other
+ * memory may have become stale, and the ceilings may have been set anew.
+ */
+#define QUOTA_ROOM_PAGES	64
 /* How often a fault that waits for room looks whether there is some. */
 #define QUOTA_RETRY_NS		(10 * NSEC_PER_MSEC)
 
@@ -30,12 +33,19 @@ struct quota_params {
  * struct quota_state - a VM's room
  * @room: pages that may be populated before the counters are read again; so
  *	they are read seldom, and what other CPUs let through counts at once
+ * @looks: how often they were read and found room
  * @over_since: when it ran out of room, in ns, 0 if it has not
  */
 struct quota_state {
 	GMEM_STATUS(u64, room, "room until it looks again", "pages", 1);
+	u64 looks;
 	u64 over_since;
 };
+
+static __always_inline bool quota_has_ceiling(const struct quota_params *p)
+{
+	return p->populated || p->stale || p->stale_percent < 100;
+}
 
 /* Takes room for @pages, if there is. */
 static __always_inline bool quota_take(struct quota_state *s, u64 pages)
@@ -58,7 +68,7 @@ static __always_inline bool quota_fits(struct kvm *kvm,
 	u64 stale = p->stale * PAGES_PER_MIB;
 	struct kvm_gmem_usage usage;
 
-	*room = ~0ULL >> 1;
+	*room = gmem_max(pages, QUOTA_ROOM_PAGES);
 	/* What it can't read it can't bound. */
 	if (bpf_kvm_gmem_usage(kvm, &usage, sizeof(usage)) < 0)
 		return true;
@@ -66,7 +76,7 @@ static __always_inline bool quota_fits(struct kvm *kvm,
 	if (populated) {
 		if (usage.populated_pages + pages > populated)
 			return false;
-		*room = populated - usage.populated_pages;
+		*room = gmem_min(*room, populated - usage.populated_pages);
 	}
 	if (!stale && p->stale_percent < 100)
 		stale = usage.size_pages / 100 * p->stale_percent + 1;
@@ -74,7 +84,7 @@ static __always_inline bool quota_fits(struct kvm *kvm,
 		if (usage.stale_pages >= stale)
 			return false;
 		/* The closer the ceiling, the sooner the next look. */
-		stale = gmem_min(stale - usage.stale_pages, QUOTA_STALE_PAGES);
+		stale -= usage.stale_pages;
 		*room = gmem_min(*room, gmem_max(pages, stale));
 	}
 	return true;
@@ -110,12 +120,19 @@ quota_fault(struct kvm *kvm, const struct kvm_gmem_fault *fault,
 	    const struct quota_params *p, struct bpf_spin_lock *lock,
 	    struct quota_state *s, u64 now)
 {
-	u64 pages = fault->nr_pages, room;
+	u64 pages = fault->nr_pages, room, looks;
 	bool fits;
 	s64 verdict;
 
+	if (!quota_has_ceiling(p))
+		return gmem_allow();
+
 	bpf_spin_lock(lock);
 	fits = quota_take(s, pages);
+	/* What is left now must not be used up unseen while this one looks. */
+	if (!fits)
+		s->room = 0;
+	looks = s->looks;
 	bpf_spin_unlock(lock);
 	if (fits)
 		return gmem_allow();
@@ -127,7 +144,12 @@ quota_fault(struct kvm *kvm, const struct kvm_gmem_fault *fault,
 
 	bpf_spin_lock(lock);
 	if (fits) {
-		s->room = room - pages;
+		/* Another CPU may have looked meanwhile, and its room be used. */
+		if (s->looks == looks)
+			s->room = room - pages;
+		else
+			quota_take(s, pages);
+		s->looks++;
 		s->over_since = 0;
 		verdict = gmem_allow();
 	} else {
