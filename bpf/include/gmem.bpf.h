@@ -98,6 +98,11 @@ static __always_inline u64 gmem_caller(void)
  * @value: type of the state, all zero at first
  *
  * Bounded, and filled as VMs come: GMEM_MAX_VMS entries at most.
+ *
+ * A VM for which vm_init finds no room gets an entry of its own with a later
+ * event, once another VM has left one.  So all zero has to mean "nothing is
+ * known yet" wherever the state is used, and what vm_init puts there has to be
+ * made up for.
  */
 #define GMEM_VM_STATE(states, value_type)				\
 	struct {							\

@@ -11,9 +11,9 @@
 
 #include "gmem_bucket.h"
 
-/* Edges that one struct gmem_ranges has room for: 2^10 - 1. */
-#define GMEM_RANGES_STEPS	10
-#define GMEM_RANGES_MAX		1023ULL
+/* Edges that one struct gmem_ranges has room for: 2^11 - 1. */
+#define GMEM_RANGES_STEPS	11
+#define GMEM_RANGES_MAX		2047ULL
 /* No guest frame is beyond that. */
 #define GMEM_RANGES_TOP		(1ULL << 52)
 

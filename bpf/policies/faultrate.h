@@ -38,21 +38,19 @@ struct faultrate_state {
 	struct gmem_queue queue;
 };
 
-/* Pages of the VM's memory that were never populated, as far as can be told. */
-static __always_inline u64 faultrate_untouched(struct kvm *kvm,
-					       const struct faultrate_state *s,
-					       u64 *size)
+/*
+ * Free of charge is what was never populated, as far as can be told.  Under the
+ * lock: what another CPU has granted meanwhile is not granted again.
+ */
+static __always_inline void faultrate_grant(struct faultrate_state *s, u64 size,
+					    u64 allocated, u64 now)
 {
-	struct kvm_gmem_usage usage;
-	u64 used;
+	u64 used = gmem_max(allocated, s->granted);
 
-	*size = 0;
-	if (bpf_kvm_gmem_usage(kvm, &usage, sizeof(usage)) < 0)
-		return 0;
-	*size = usage.size_pages;
-	used = gmem_max(usage.allocated_pages, s->granted);
-
-	return usage.size_pages > used ? usage.size_pages - used : 0;
+	if (size > used)
+		s->free += size - used;
+	s->granted = gmem_max(s->granted, size);
+	s->looked = now;
 }
 
 /**
@@ -73,7 +71,8 @@ faultrate_fault(struct kvm *kvm, const struct kvm_gmem_fault *fault,
 							p->rate / 4);
 	bool delay = p->action == GMEM_ACTION_DELAY;
 	u64 task = delay ? gmem_caller() : 0;
-	u64 pages = fault->nr_pages, untouched = 0, size = 0, wait;
+	u64 pages = fault->nr_pages, size = 0, allocated = 0, wait;
+	struct kvm_gmem_usage usage;
 	bool look;
 
 	if (!p->present && pages == 1 && bpf_kvm_gmem_fault_present(fault))
@@ -81,15 +80,14 @@ faultrate_fault(struct kvm *kvm, const struct kvm_gmem_fault *fault,
 
 	look = p->first_touch && s->free < pages &&
 	       (!s->looked || now - s->looked > FAULTRATE_LOOK_NS);
-	if (look)
-		untouched = faultrate_untouched(kvm, s, &size);
+	if (look && bpf_kvm_gmem_usage(kvm, &usage, sizeof(usage)) >= 0) {
+		size = usage.size_pages;
+		allocated = usage.allocated_pages;
+	}
 
 	bpf_spin_lock(lock);
-	if (look) {
-		s->looked = now;
-		s->free = untouched;
-		s->granted = gmem_max(s->granted, size);
-	}
+	if (look)
+		faultrate_grant(s, size, allocated, now);
 	if (p->first_touch && s->free >= pages) {
 		s->free -= pages;
 		wait = 0;

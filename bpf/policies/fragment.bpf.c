@@ -20,10 +20,13 @@
  * private memory by then it takes all else to be private too, as VMMs make it
  * at the start: ranges that are there already are not counted, but nothing that
  * the guest does from then on is missed.  It begins anew in that way when
- * policies were switched off for a while.  Conversions that are on their way at
+ * policies were switched off for a while, and with a VM that gets a state of
+ * its own later than others.  It does not know how many ranges a guest needs:
+ * Linux guests with SEV-SNP share up to two pages for each vCPU, which is up to
+ * 4 ranges; leave room for them.  Conversions that are on their way at
  * the same moment may go beyond the limit, each by two.  In audit mode, where
- * nothing holds a guest, it counts up to 1,023.  VMs beyond the first 16,384
- * are not bounded.
+ * nothing holds a guest, it counts up to 2,047.  VMs beyond the first 16,384
+ * are not bounded as long as there are so many.
  */
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
@@ -51,7 +54,7 @@ void BPF_PROG(fragment_vm_init, struct kvm *kvm)
 	struct vm_state *vm = gmem_vm_state(vms, kvm);
 
 	if (vm)
-		fragment_init(&vm->fragment, kvm);
+		fragment_init(&vm->fragment, &vm->lock, kvm);
 }
 
 SEC("struct_ops.s/vm_exit")
@@ -68,8 +71,14 @@ s64 BPF_PROG(fragment_convert, struct kvm *kvm,
 	struct vm_state *vm = gmem_vm_state_own(vms, kvm);
 	bool allows, more;
 
-	if (!vm)
-		return gmem_allow();
+	if (!vm) {
+		/* There may be room now that there was none in vm_init. */
+		gmem_vm_state(vms, kvm);
+		vm = gmem_vm_state_own(vms, kvm);
+		if (!vm)
+			return gmem_allow();
+	}
+	fragment_init(&vm->fragment, &vm->lock, kvm);
 
 	bpf_spin_lock(&vm->lock);
 	allows = fragment_allows(&vm->fragment, params, convert, &more);

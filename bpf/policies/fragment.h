@@ -9,8 +9,11 @@
 #include "gmem.bpf.h"
 #include "gmem_ranges.h"
 
+/* Most ranges: less than GMEM_RANGES_MAX by what goes beyond the limit. */
+#define FRAGMENT_MAX	2000ULL
+
 struct fragment_params {
-	GMEM_PARAM(u64, ranges, "ranges", 2, 1000,
+	GMEM_PARAM(u64, ranges, "ranges", 2, 2000,
 		   "ranges of private and shared memory that a VM may be cut into");
 	GMEM_PARAM(u64, metadata, "KiB", 0, 1073741824,
 		   "host memory for its attributes at which it gets no more ranges; 0: no bound");
@@ -39,8 +42,18 @@ static __always_inline u64 fragment_rest(const struct kvm_gmem_usage *usage)
 	return usage->private_pages ? 1 : 0;
 }
 
-/* For vm_init. */
+static __always_inline void
+fragment_begin(struct fragment_state *s, const struct kvm_gmem_usage *usage)
+{
+	s->known = 1;
+	s->to_private = usage->pages_to_private;
+	s->to_shared = usage->pages_to_shared;
+	s->ranges.outside = fragment_rest(usage);
+}
+
+/* For vm_init, and for a VM whose state was made later. */
 static __always_inline void fragment_init(struct fragment_state *s,
+					  struct bpf_spin_lock *lock,
 					  struct kvm *kvm)
 {
 	struct kvm_gmem_usage usage;
@@ -48,10 +61,10 @@ static __always_inline void fragment_init(struct fragment_state *s,
 	if (s->known ||
 	    bpf_kvm_gmem_usage(kvm, &usage, sizeof(usage)) < 0)
 		return;
-	s->known = 1;
-	s->to_private = usage.pages_to_private;
-	s->to_shared = usage.pages_to_shared;
-	s->ranges.outside = fragment_rest(&usage);
+	bpf_spin_lock(lock);
+	if (!s->known)
+		fragment_begin(s, &usage);
+	bpf_spin_unlock(lock);
 }
 
 /**
@@ -103,6 +116,13 @@ fragment_note(struct fragment_state *s, struct bpf_spin_lock *lock,
 	if (invalidate->reason != KVM_GMEM_INVALIDATE_CONVERSION ||
 	    bpf_kvm_gmem_usage(kvm, &usage, sizeof(usage)) < 0)
 		return;
+
+	if (!s->known) {
+		bpf_spin_lock(lock);
+		fragment_begin(s, &usage);
+		bpf_spin_unlock(lock);
+		return;
+	}
 
 	to_private = usage.pages_to_private - s->to_private;
 	to_shared = usage.pages_to_shared - s->to_shared;

@@ -13,13 +13,20 @@
  * any while "stale_percent" of its memory is stale, for longer than a second
  * (EDQUOT).
  *
+ * However large a VM is, it may start: making its memory private for the first
+ * time costs none of "page_rate", and each vCPU may have 4 ranges beside
+ * "ranges", for the pages that it shares with the host, up to 2,000 in all.
+ *
  * It is fair between VMs: each has its own limits, buckets and tables.  Within
  * a VM threads that have to wait are served in the order in which they came.
  *
  * It cannot stop what its parts cannot: see their files.  Its limits are wide;
  * a guest that stays below all of them at the same time still costs the host
- * some 1,000 conversions a second.  VMs beyond the first 16,384 share one
- * state, and what they cut their memory into is not bounded.
+ * some 1,000 conversions a second.  A VM with more than 372 vCPUs whose kernel
+ * shares two pages for each of them may need more than 2,000 ranges, and there
+ * are no more.  VMs beyond the first 16,384 share one state, and what they cut
+ * their memory into is not bounded; a VM that gets a state of its own later
+ * begins then.
  */
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
@@ -46,8 +53,8 @@ struct guard_params {
 		   "turns back and forth of the same 2 MiB, each within a second, that cost nothing");
 	GMEM_PARAM(u64, turn_delay, "ms", 1, 3600000,
 		   "longest delay of such a turn");
-	GMEM_PARAM(u64, ranges, "ranges", 2, 1000,
-		   "ranges of private and shared memory that a VM may be cut into");
+	GMEM_PARAM(u64, ranges, "ranges", 2, 2000,
+		   "ranges of private and shared memory that a VM may be cut into, beside 4 for each vCPU");
 	GMEM_PARAM(u64, fault_rate, "pages/s", 1, 1000000000,
 		   "private pages that a VM may allocate per second, once it has had all of its memory");
 	GMEM_PARAM(u64, fault_burst, "pages", 0, 1000000000,
@@ -79,9 +86,24 @@ GMEM_PARAMS(struct guard_params,
 	.shared_grace = 120,
 };
 
+/* Ranges for the pages that the kernels of guests share for each vCPU. */
+#define GUARD_VCPU_RANGES	4
+/*
+ * Conversions of fewer pages are not looked at as memory that is private for
+ * the first time: they reach the limit on conversions first.
+ */
+#define GUARD_LARGE_PAGES	512
+
+/**
+ * struct vm_state - what is known of a VM
+ * @lock: protects the rest
+ * @born: when it came under the policy, in ns, 0 before
+ * @granted: pages that became private free of charge, or that were by then
+ */
 struct vm_state {
 	struct bpf_spin_lock lock;
 	u64 born;
+	u64 granted;
 	struct quota_state quota;
 	struct faultrate_state faults;
 	struct ratelimit_buckets limits;
@@ -91,19 +113,50 @@ struct vm_state {
 
 GMEM_VM_STATE(vms, struct vm_state);
 
-SEC("struct_ops.s/vm_init")
-void BPF_PROG(guard_vm_init, struct kvm *kvm)
+static __always_inline void guard_begin(struct vm_state *vm, struct kvm *kvm,
+					u64 now)
 {
-	struct vm_state *vm = gmem_vm_state(vms, kvm);
-
-	if (!vm || vm->born)
-		return;
-	vm->born = bpf_ktime_get_ns();
+	vm->born = now;
 	pingpong_init(&vm->toggles);
 	/* What VMs share cannot say which memory is whose. */
 	vm = gmem_vm_state_own(vms, kvm);
 	if (vm)
-		fragment_init(&vm->fragment, kvm);
+		fragment_init(&vm->fragment, &vm->lock, kvm);
+}
+
+/* The state of a VM; it may be made later than in vm_init, and begins then. */
+static __always_inline struct vm_state *guard_state(struct kvm *kvm, u64 now)
+{
+	struct vm_state *vm = gmem_vm_state(vms, kvm);
+
+	if (vm && !vm->born)
+		guard_begin(vm, kvm, now);
+	return vm;
+}
+
+/*
+ * Reads how much memory a VM has and how much of it was private, if this
+ * conversion may be that of a VMM which makes memory private at the start.
+ */
+static __always_inline void
+guard_look(struct kvm *kvm, const struct kvm_gmem_convert *convert, u64 *size,
+	   u64 *was_private)
+{
+	struct kvm_gmem_usage usage;
+
+	*size = *was_private = 0;
+	if (!gmem_is_private(convert) ||
+	    convert->end - convert->start < GUARD_LARGE_PAGES ||
+	    bpf_kvm_gmem_usage(kvm, &usage, sizeof(usage)) < 0)
+		return;
+	*size = usage.size_pages;
+	*was_private = usage.pages_to_private;
+}
+
+SEC("struct_ops.s/vm_init")
+void BPF_PROG(guard_vm_init, struct kvm *kvm)
+{
+	guard_state(kvm, bpf_ktime_get_ns());
 }
 
 SEC("struct_ops.s/vm_exit")
@@ -135,13 +188,17 @@ s64 BPF_PROG(guard_convert, struct kvm *kvm,
 		.first = NSEC_PER_MSEC,
 		.most = params->turn_delay * NSEC_PER_MSEC,
 	};
-	struct fragment_params cut = { .ranges = params->ranges };
+	struct fragment_params cut = {
+		.ranges = gmem_min(params->ranges + GUARD_VCPU_RANGES *
+						    (u64)kvm->created_vcpus,
+				   FRAGMENT_MAX),
+	};
 	u64 private = gmem_is_private(convert), gfn = convert->start;
-	struct vm_state *vm = gmem_vm_state(vms, kvm);
 	u64 now = bpf_ktime_get_ns(), task = gmem_caller();
+	struct vm_state *vm = guard_state(kvm, now);
+	u64 wait, turn, size, was_private, granted;
 	struct gmem_toggle *toggle;
 	struct ratelimit_ask ask;
-	u64 wait, turn;
 	s64 verdict;
 	bool more;
 
@@ -151,9 +208,23 @@ s64 BPF_PROG(guard_convert, struct kvm *kvm,
 	verdict = sharedcap_convert(kvm, convert, &cap, vm->born, now);
 	if (verdict)
 		return verdict;
+	guard_look(kvm, convert, &size, &was_private);
 
 	bpf_spin_lock(&vm->lock);
 	ratelimit_begin(&ask, &vm->limits, &rates, convert, task, now);
+	granted = gmem_max(vm->granted, was_private) + ask.pages;
+	if (granted <= size)
+		ask.pages = 0;
+	else
+		granted = vm->granted;
+	/*
+	 * A VMM may also make frames private that no memory is behind.  It is
+	 * not to leave a debt which the guest has to work off.
+	 */
+	if (private)
+		ask.pages = gmem_min(ask.pages, rates.page_burst ?:
+						rates.page_rate / 4);
+	ask.pages = gmem_forget(ask.pages, &vm->born);
 	if (vm->fragment.known &&
 	    !fragment_allows(&vm->fragment, &cut, convert, &more)) {
 		bpf_spin_unlock(&vm->lock);
@@ -166,6 +237,7 @@ s64 BPF_PROG(guard_convert, struct kvm *kvm,
 		wait = ratelimit_queue(&ask, &vm->limits, task, wait, now);
 	} else if (!turn) {
 		ratelimit_spend(&ask, &vm->limits, &rates);
+		vm->granted = granted;
 		gmem_toggle_note(toggle, &turns, gfn, private, now);
 	}
 	bpf_spin_unlock(&vm->lock);
@@ -190,8 +262,8 @@ s64 BPF_PROG(guard_fault, struct kvm *kvm, const struct kvm_gmem_fault *fault)
 		.first_touch = 1,
 		.action = GMEM_ACTION_DELAY,
 	};
-	struct vm_state *vm = gmem_vm_state(vms, kvm);
 	u64 now = bpf_ktime_get_ns();
+	struct vm_state *vm = guard_state(kvm, now);
 	s64 verdict;
 
 	if (!vm)

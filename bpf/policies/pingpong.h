@@ -33,7 +33,7 @@ pingpong_limit(const struct pingpong_params *p)
 	return limit;
 }
 
-/* For vm_init, once. */
+/* Does something once, in vm_init or when the table was made later. */
 static __always_inline void pingpong_init(struct gmem_toggles *t)
 {
 	if (!t->seed)

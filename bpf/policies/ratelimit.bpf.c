@@ -20,8 +20,10 @@
  * they came, as long as no more than 16 wait; beyond that it is chance who is
  * among the 16.  Under "deny" the thread that asks most often gets most.
  *
- * It cannot stop a guest that converts seldom but much at a time, unless
- * page_rate is set.  It does not look at page faults or hole punching.  VMs
+ * It cannot tell the VMM's conversions from the guest's.  A VMM makes all memory
+ * private when a guest starts; what that is beyond the burst of pages is a debt,
+ * and the guest's first conversions wait for it, or are refused.  It cannot stop
+ * a guest that converts seldom but much at a time, unless page_rate is set.  It does not look at page faults or hole punching.  VMs
  * beyond the first 16,384 share one set of buckets.  It cannot know what a
  * policy that is asked after it says: if that one denies or delays, the token
  * is spent all the same.

@@ -15,7 +15,9 @@
  * It cannot take back what was shared in the grace period.  A conversion counts
  * in full, even if some of it is shared already.  What is on its way at the
  * same moment may go beyond the cap.  A VM that lived before the policy came
- * has its grace period from then on.  If the VMM makes frames private that no
+ * has its grace period from then on, and so has one for which there was no room
+ * among the first 16,384, when it gets a state of its own; until then it shares
+ * the grace period of the first such VM.  If the VMM makes frames private that no
  * memory is behind, as much may be shared beyond the cap.
  */
 #include "vmlinux.h"
@@ -39,13 +41,20 @@ struct vm_state {
 
 GMEM_VM_STATE(vms, struct vm_state);
 
-SEC("struct_ops.s/vm_init")
-void BPF_PROG(sharedcap_vm_init, struct kvm *kvm)
+/* The grace period of a VM that got its state later begins then. */
+static __always_inline struct vm_state *sharedcap_state(struct kvm *kvm, u64 now)
 {
 	struct vm_state *vm = gmem_vm_state(vms, kvm);
 
 	if (vm && !vm->born)
-		vm->born = bpf_ktime_get_ns();
+		vm->born = now;
+	return vm;
+}
+
+SEC("struct_ops.s/vm_init")
+void BPF_PROG(sharedcap_vm_init, struct kvm *kvm)
+{
+	sharedcap_state(kvm, bpf_ktime_get_ns());
 }
 
 SEC("struct_ops.s/vm_exit")
@@ -59,12 +68,12 @@ s64 BPF_PROG(sharedcap_convert_hook, struct kvm *kvm,
 	     const struct kvm_gmem_convert *convert)
 {
 	const struct sharedcap_params *params = gmem_params();
-	struct vm_state *vm = gmem_vm_state(vms, kvm);
+	u64 now = bpf_ktime_get_ns();
+	struct vm_state *vm = sharedcap_state(kvm, now);
 
 	if (!vm)
 		return gmem_allow();
-	return sharedcap_convert(kvm, convert, params, vm->born,
-				 bpf_ktime_get_ns());
+	return sharedcap_convert(kvm, convert, params, vm->born, now);
 }
 
 SEC(".struct_ops.link")

@@ -38,7 +38,7 @@ sharedcap_convert(struct kvm *kvm, const struct kvm_gmem_convert *convert,
 	u64 pages = convert->end - convert->start, cap = ~0ULL, shared;
 	struct kvm_gmem_usage usage;
 
-	if (gmem_is_private(convert) || now - born < p->grace * NSEC_PER_SEC)
+	if (gmem_is_private(convert) || now < born + p->grace * NSEC_PER_SEC)
 		return gmem_allow();
 	if (convert->start < p->first_gfn || convert->end - 1 > p->last_gfn)
 		return gmem_deny(EACCES);
