@@ -168,6 +168,16 @@ teardown()
 	[ "$(param "ratelimit-vm$(vm_of web-2)" rate)" = 3 ]
 }
 
+@test "--name: the name is the one that gmemtop shows, QEMU's -name too" {
+	start_vm late 'qemu-system-x86_64|-name|guest=mail-7,debug-threads=on'
+	id=$(vm_of mail-7)
+	run gmempolicy attach ratelimit --name 'mail-*'
+	[ "$output" = "attached ratelimit-vm$id" ]
+	[ "$(gmempolicy status --json |
+		jq -r ".vms[] | select(.vm_id == $id).name")" = mail-7 ]
+	stop_vm late
+}
+
 @test "--name: a glob that matches nothing" {
 	refuses 1 "no VM has a name that matches 'mail-*'" \
 		attach ratelimit --name 'mail-*'

@@ -7,7 +7,8 @@
 #
 #	vm.pl NAME [RATE [COUNT [PAGES]]]
 #
-# NAME is the name of its process. RATE is conversions per second, 0 for none
+# NAME is the name of its process; with | in it, words of its command line, the
+# program's first. RATE is conversions per second, 0 for none
 # (the default) and -1 for as many as go; COUNT ends it after so many, 0 never.
 # PAGES is how many a conversion is for, by default 1. Prints "ready" and, when
 # it ends or on SIGTERM, what came of its requests as JSON.
@@ -31,7 +32,13 @@ $pages //= 1;
 my ($done, $stop) = (0, 0);
 my %outcome = (ok => 0, busy => 0, perm => 0, other => 0);
 
-$0 = $name;
+# Perl would cut its name at a NUL, so words are given to a new start of it.
+if ($name =~ /\|/) {
+	my ($program, @words) = split(/\|/, $name);
+
+	exec { $^X } $program, $0, '', $rate, $count, $pages, @words;
+}
+$0 = $name if $name ne '';
 $| = 1;
 open(my $kvm, '+<', '/dev/kvm') or die "vm.pl: /dev/kvm: $!\n";
 my $fd = ioctl($kvm, KVM_CREATE_VM, KVM_X86_SW_PROTECTED_VM)

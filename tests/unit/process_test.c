@@ -6,7 +6,7 @@
 
 #include "kselftest_harness.h"
 
-#include "../../tools/gmemtop/process.c"
+#include "../../tools/lib/gmem_process.c"
 #include "../../tools/lib/gmem_common.c"
 
 /* Words with a '|' between them; a NUL ends each, as in /proc/PID/cmdline. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A VM goes by the name of the process that made it, as in gmemtop, and is in
- * that process's cgroup.
+ * A VM goes by the name that gmemtop shows, and is in the cgroup of the process
+ * that made it.
  */
 #include <errno.h>
 #include <fnmatch.h>
@@ -12,41 +12,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "gmem_process.h"
 #include "scope.h"
 
 #define CGROUP_ROOT	"/sys/fs/cgroup"
 
 /* ---------------------------------------------------------------- VMs */
-
-/* The first line that begins with @prefix, without it; "" if there is none. */
-static void read_line(uint32_t pid, const char *file, const char *prefix,
-		      char *dst, size_t size)
-{
-	char path[64], line[1024];
-	FILE *f;
-
-	dst[0] = '\0';
-	snprintf(path, sizeof(path), "/proc/%u/%s", pid, file);
-	f = fopen(path, "re");
-	if (!f)
-		return;
-	while (fgets(line, sizeof(line), f)) {
-		line[strcspn(line, "\n")] = '\0';
-		if (strncmp(line, prefix, strlen(prefix)))
-			continue;
-		snprintf(dst, size, "%s", line + strlen(prefix));
-		break;
-	}
-	fclose(f);
-}
-
-char *vm_name(uint32_t pid, char *dst, size_t size)
-{
-	read_line(pid, "comm", "", dst, size);
-	if (!dst[0])
-		snprintf(dst, size, "-");
-	return dst;
-}
 
 static int by_id(const void *a, const void *b)
 {
@@ -80,9 +51,8 @@ int vms_read(struct vms *vms, struct gmem_sampler *sampler)
 		vm->denied = from->faults_denied + from->conversions_denied;
 		vm->delayed = from->faults_delayed + from->conversions_delayed;
 		vm->delayed_ns = from->delayed_ns;
-		vm_name(vm->pid, vm->name, sizeof(vm->name));
-		read_line(vm->pid, "cgroup", "0::", vm->cgroup,
-			  sizeof(vm->cgroup));
+		process_name(vm->pid, vm->name, sizeof(vm->name));
+		process_cgroup(vm->pid, vm->cgroup, sizeof(vm->cgroup));
 	}
 	gmem_sample_free(&sample);
 	qsort(vms->vms, vms->nr, sizeof(*vms->vms), by_id);

@@ -25,7 +25,7 @@ enum scope_type {
  * struct scope - which VMs
  * @type: what the other member means
  * @number: id of the VM or of its process
- * @text: pattern of the process's name, or path of its cgroup from the root of
+ * @text: pattern of the VM's name, or path of its cgroup from the root of
  *	the hierarchy, beginning with a slash
  */
 struct scope {
@@ -38,7 +38,7 @@ struct scope {
  * struct vm - a VM on this host
  * @id: its id
  * @pid: the process that made it
- * @name: name of that process, "-" if it is gone
+ * @name: its name, as process_name() finds it
  * @cgroup: its cgroup, empty if not known
  * @denied: requests of it that policies denied
  * @delayed: requests of it that policies delayed
@@ -51,7 +51,7 @@ struct vm {
 	uint64_t delayed;
 	uint64_t delayed_ns;
 	char name[64];
-	char cgroup[512];
+	char cgroup[4096];
 };
 
 /**
@@ -74,16 +74,6 @@ struct vms {
  * Return: 0, or -errno after one line of error.
  */
 int vms_read(struct vms *vms, struct gmem_sampler *sampler);
-
-/**
- * vm_name() - name of a VM
- * @pid: the process that made it
- * @dst: where to
- * @size: bytes at @dst
- *
- * Return: @dst, "-" if the process is gone.
- */
-char *vm_name(uint32_t pid, char *dst, size_t size);
 
 /**
  * vms_free() - give the memory back

@@ -11,8 +11,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "gmem_process.h"
 #include "gmem_watch.h"
-#include "scope.h"
 #include "table.h"
 #include "verbs.h"
 #include "watch.skel.h"
@@ -170,7 +170,7 @@ static int on_event(void *ctx, void *data, size_t size)
 	if (row.event->type != GMEM_WATCH_VERDICT)
 		return 0;
 	fill_time(&row, row.event->time_ns);
-	vm_name(row.event->vm_pid, row.name, sizeof(row.name));
+	process_name(row.event->vm_pid, row.name, sizeof(row.name));
 	if (verdict < 0)
 		snprintf(row.verdict, sizeof(row.verdict), "deny %s",
 			 errno_name(-verdict));

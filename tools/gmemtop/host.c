@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "frame.h"
-#include "process.h"
+#include "gmem_process.h"
 
 #define NSEC_PER_SEC	1000000000ULL
 /* Names hardly ever change, and reading one costs more than all counters. */

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "gmem_common.h"
-#include "process.h"
+#include "gmem_process.h"
 
 #define ARGS_MAX	16384
 
@@ -130,7 +130,7 @@ char *process_vm_name(const char *args, size_t len, char *dst, size_t size)
 }
 
 /* The unified hierarchy's line, or that of the memory controller before it. */
-static void cgroup_path(char *text, char *dst, size_t size)
+static const char *cgroup_path(char *text)
 {
 	const char *found = NULL;
 	char *line, *save;
@@ -142,18 +142,15 @@ static void cgroup_path(char *text, char *dst, size_t size)
 		else if (strstr(line, ":memory:"))
 			found = strstr(line, ":memory:") + 8;
 	}
-	gmem_printable(dst, size, found ?: "-");
+	return found ?: "";
 }
 
-void process_describe(uint32_t pid, char *name, size_t name_size, char *cgroup,
-		      size_t cgroup_size)
+char *process_name(uint32_t pid, char *dst, size_t size)
 {
-	char *text = malloc(ARGS_MAX);
+	char *text = malloc(ARGS_MAX), found[256] = "";
 	size_t len = 0;
 
 	if (text) {
-		char found[256] = "";
-
 		len = read_file(pid, "cmdline", text, ARGS_MAX);
 		process_vm_name(text, len, found, sizeof(found));
 		len = read_file(pid, "comm", text, ARGS_MAX);
@@ -161,16 +158,35 @@ void process_describe(uint32_t pid, char *name, size_t name_size, char *cgroup,
 		if (len && text[len - 1] == '\n')
 			text[len - 1] = '\0';
 		if (found[0] || text[0])
-			gmem_printable(name, name_size,
-				       found[0] ? found : text);
-		len = read_file(pid, "cgroup", text, ARGS_MAX);
-		if (len)
-			cgroup_path(text, cgroup, cgroup_size);
+			gmem_printable(dst, size, found[0] ? found : text);
 		free(text);
 	}
 	/* The process may be gone while somebody else keeps the VM. */
-	if (!name[0])
-		snprintf(name, name_size, "-");
+	if (!dst[0])
+		snprintf(dst, size, "-");
+	return dst;
+}
+
+char *process_cgroup(uint32_t pid, char *dst, size_t size)
+{
+	char *text = malloc(ARGS_MAX);
+
+	dst[0] = '\0';
+	if (text && read_file(pid, "cgroup", text, ARGS_MAX))
+		snprintf(dst, size, "%s", cgroup_path(text));
+	free(text);
+	return dst;
+}
+
+void process_describe(uint32_t pid, char *name, size_t name_size, char *cgroup,
+		      size_t cgroup_size)
+{
+	char path[4096];
+
+	process_name(pid, name, name_size);
+	process_cgroup(pid, path, sizeof(path));
+	if (path[0])
+		gmem_printable(cgroup, cgroup_size, path);
 	if (!cgroup[0])
 		snprintf(cgroup, cgroup_size, "-");
 }
