@@ -48,7 +48,11 @@ TEST(seconds)
 	for (i = 0; i < ARRAY_LEN(bad); i++)
 		EXPECT_EQ(-EINVAL, gmem_parse_seconds(bad[i], &ns));
 	EXPECT_EQ(-ERANGE, gmem_parse_seconds("99999999999999999999", &ns));
+	EXPECT_EQ(-ERANGE, gmem_parse_seconds("18446744073.8", &ns));
+	EXPECT_EQ(-ERANGE, gmem_parse_seconds("18446744073.709551616", &ns));
 	EXPECT_EQ(42U, ns);
+	EXPECT_EQ(0, gmem_parse_seconds("18446744073.709551615", &ns));
+	EXPECT_EQ(UINT64_MAX, ns);
 	for (i = 0; i < ARRAY_LEN(good); i++) {
 		EXPECT_EQ(0, gmem_parse_seconds(good[i].text, &ns));
 		EXPECT_EQ(good[i].ns, ns);

@@ -92,7 +92,8 @@ int gmem_parse_seconds(const char *text, uint64_t *ns)
 		digits = true;
 		if (point) {
 			unit /= 10;
-			v += (*text - '0') * unit;
+			if (__builtin_add_overflow(v, (*text - '0') * unit, &v))
+				return -ERANGE;
 		} else if (__builtin_mul_overflow(v, 10, &v) ||
 			   __builtin_add_overflow(v, (*text - '0') * unit, &v)) {
 			return -ERANGE;
