@@ -154,6 +154,12 @@ two_policies()
 	END
 	[ "$(gmempolicy apply "$dir" --json | changes)" = \
 		"attach data@vm$(vm_of db-1)" ]
+	# The root of the hierarchy, however it is written.
+	for root in / /sys/fs/cgroup /sys/fs/cgroup/; do
+		sed -i "s,^cgroup = .*,cgroup = \"$root\"," "$dir/x.toml"
+		[ "$(gmempolicy diff "$dir" --json | changes)" = \
+			"attach data@vm$(vm_of web-1)" ]
+	done
 }
 
 @test "a file with one mistake changes nothing" {

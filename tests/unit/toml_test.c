@@ -47,7 +47,9 @@ TEST(values)
 		"[a.b.c]\n"
 		"d.e = 5\n"
 		"[a.b]\n"
-		"f = 6";
+		"f = 6\n"
+		"[g]\nh.i = 7\nh.j = 8\n"
+		"[g.h.k]\nl = '\xe2\x82\xac\xf0\x9f\x98\x80'";
 	struct toml_error error;
 	struct toml *root = parse(text, &error);
 
@@ -70,6 +72,8 @@ TEST(values)
 	EXPECT_EQ(0U, at(root, "a.t.u")->nr);
 	EXPECT_EQ(5, at(root, "a.b.c.d.e")->number);
 	EXPECT_EQ(6, at(root, "a.b.f")->number);
+	EXPECT_EQ(8, at(root, "g.h.j")->number);
+	EXPECT_STREQ("\xe2\x82\xac\xf0\x9f\x98\x80", at(root, "g.h.k.l")->text);
 	/* Places, too: of the key and of the value. */
 	EXPECT_EQ(4U, at(root, "a.n")->at.line);
 	EXPECT_EQ(1U, at(root, "a.n")->at.column);
@@ -109,6 +113,18 @@ TEST(mistakes)
 		{ "a = \"\\u0000\"", 1, 12, "no character" },
 		{ "a = \"\x01\"", 1, 6, "control character" },
 		{ "# \x01", 1, 3, "control character" },
+		{ "# a\rb", 1, 4, "control character" },
+		{ "# a\r", 1, 4, "control character" },
+		{ "# \xc3", 1, 3, "no UTF-8" },
+		{ "# \xff", 1, 3, "no UTF-8" },
+		{ "a = 'q\xff\xfe'", 1, 7, "no UTF-8" },
+		{ "a = \"\xc0\x80\"", 1, 6, "no UTF-8" },
+		{ "a = \"\xed\xa0\x80\"", 1, 6, "no UTF-8" },
+		{ "a = \"\xf4\x90\x80\x80\"", 1, 6, "no UTF-8" },
+		{ "\"\xe4\" = 1", 1, 2, "no UTF-8" },
+		{ "[a.b]\n[a]\nb.c = 1", 3, 1, "already, in line 1" },
+		{ "[a]\nb.c = 1\n[a.b]\nd = 1", 3, 4, "already, in line 2" },
+		{ "a.b = 1\n[a]", 2, 2, "already, in line 1" },
 		{ "a = [1 2]", 1, 8, "','" },
 		{ "a = [1,,2]", 1, 8, "no value" },
 		{ "a = [", 1, 6, "missing" },
@@ -177,6 +193,30 @@ TEST(depth)
 	memset(text, '[', 100000);
 	memcpy(text, "a=", 2);
 	text[100000] = '\0';
+	EXPECT_EQ(NULL, parse(text, &error));
+	EXPECT_NE(NULL, strstr(error.text, "too deep"));
+	free(text);
+}
+
+/* Parts of a key and of a header, whose tables are inside each other, too. */
+TEST(depth_of_a_path)
+{
+	enum { PARTS = 500000 };
+	struct toml_error error;
+	char *text = malloc(2 * PARTS + 8);
+	int i;
+
+	ASSERT_NE(NULL, text);
+	for (i = 0; i < PARTS; i++)
+		memcpy(text + 2 * i, "a.", 2);
+	strcpy(text + 2 * PARTS, "a=1");
+	EXPECT_EQ(NULL, parse(text, &error));
+	EXPECT_NE(NULL, strstr(error.text, "too deep"));
+	EXPECT_EQ(1U, error.at.line);
+	EXPECT_EQ(65U, error.at.column);
+	text[0] = '[';
+	text[1] = 'a';
+	memcpy(text + 2 * PARTS - 1, "a]", 3);
 	EXPECT_EQ(NULL, parse(text, &error));
 	EXPECT_NE(NULL, strstr(error.text, "too deep"));
 	free(text);

@@ -6,12 +6,14 @@
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "config.h"
 #include "gmem_common.h"
@@ -94,8 +96,8 @@ static int set_scope(const struct reader *r, struct wish *wish,
 			       "a cgroup is a path that begins with '/'" :
 			       "an empty name matches no VM; give a pattern");
 	/* It may not be there yet: guests that start later are meant, too. */
-	if (type == SCOPE_CGROUP && !strncmp(text, "/sys/fs/cgroup/", 15))
-		text += 14;
+	if (type == SCOPE_CGROUP)
+		text = scope_cgroup_path(text);
 	wish->scope_text = strdup(text);
 	wish->scope.text = wish->scope_text;
 	return wish->scope_text ? 0 : no_memory();
@@ -324,38 +326,54 @@ int config_load(struct config *config)
 
 /* ---------------------------------------------------------------------- files */
 
+static void *cannot_read(const char *path, int err)
+{
+	gmem_err("cannot read '%s': %s; check the path", path, strerror(err));
+	errno = err;
+	return NULL;
+}
+
 static char *read_whole(const char *path, size_t *size)
 {
-	FILE *f = fopen(path, "re");
+	/* Opening a FIFO would wait for somebody to write. */
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), err;
 	struct stat st;
 	char *text;
-	int err;
+	ssize_t r;
 
-	if (!f) {
-		err = errno;
-		gmem_err("cannot read '%s': %s; check the path", path,
-			 strerror(err));
-		errno = err;
-		return NULL;
-	}
-	if (fstat(fileno(f), &st) || !S_ISREG(st.st_mode) ||
-	    st.st_size > FILE_MAX) {
+	if (fd < 0)
+		return cannot_read(path, errno);
+	if (fstat(fd, &st) || !S_ISREG(st.st_mode) || st.st_size > FILE_MAX) {
 		gmem_err("'%s' is no file of up to %u KiB; give a .toml file or a directory of those",
 			 path, FILE_MAX >> 10);
-		fclose(f);
+		close(fd);
 		errno = EINVAL;
 		return NULL;
 	}
 	text = malloc(st.st_size + 1);
 	if (!text) {
 		no_memory();
-		fclose(f);
+		close(fd);
 		errno = ENOMEM;
 		return NULL;
 	}
-	*size = fread(text, 1, st.st_size, f);
+	*size = 0;
+	while (*size < (size_t)st.st_size) {
+		r = read(fd, text + *size, st.st_size - *size);
+		if (r < 0 && errno == EINTR)
+			continue;
+		if (r < 0) {
+			err = errno;
+			close(fd);
+			free(text);
+			return cannot_read(path, err);
+		}
+		if (!r)
+			break;
+		*size += r;
+	}
 	text[*size] = '\0';
-	fclose(f);
+	close(fd);
 	return text;
 }
 

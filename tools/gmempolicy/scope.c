@@ -83,16 +83,22 @@ int scope_no_vm(uint64_t id)
 	return -ESRCH;
 }
 
-const char *scope_cgroup(const char *path)
+const char *scope_cgroup_path(const char *path)
 {
 	size_t len = strlen(CGROUP_ROOT);
-	char full[1024];
 
 	if (!strncmp(path, CGROUP_ROOT, len) &&
 	    (path[len] == '/' || !path[len]))
 		path += len;
-	if (!*path)
-		path = "/";
+	return *path ? path : "/";
+}
+
+const char *scope_cgroup(const char *path)
+{
+	char full[1024];
+
+	if (*path)
+		path = scope_cgroup_path(path);
 	snprintf(full, sizeof(full), "%s%s", CGROUP_ROOT, path);
 	if (*path == '/' && !access(full, F_OK))
 		return path;

@@ -91,7 +91,15 @@ void vms_free(struct vms *vms);
 const struct vm *vms_find(const struct vms *vms, uint64_t id);
 
 /**
- * scope_cgroup() - the path of a cgroup as processes have it
+ * scope_cgroup_path() - the path of a cgroup as processes have it
+ * @path: a path in the hierarchy or in /sys/fs/cgroup, not empty
+ *
+ * Return: the part of @path behind /sys/fs/cgroup.
+ */
+const char *scope_cgroup_path(const char *path);
+
+/**
+ * scope_cgroup() - scope_cgroup_path() of a cgroup that is there
  * @path: a path in the hierarchy or in /sys/fs/cgroup
  *
  * Return: the part of @path behind /sys/fs/cgroup, or NULL after one line of

@@ -64,6 +64,46 @@ static void newline(struct parser *p)
 	p->line_start = p->at;
 }
 
+/*
+ * Bytes of the character here: 1 to 4, or 0 if it is none in UTF-8, which has
+ * no longer form than needed, no surrogates and nothing above U+10FFFF.
+ */
+static size_t char_length(const struct parser *p)
+{
+	const unsigned char *c = (const unsigned char *)p->at;
+	size_t left = p->end - p->at, len, i;
+	unsigned int least = 0x80, most = 0xbf;
+
+	if (c[0] < 0x80)
+		return 1;
+	if (c[0] < 0xc2 || c[0] > 0xf4)
+		return 0;
+	len = c[0] < 0xe0 ? 2 : c[0] < 0xf0 ? 3 : 4;
+	if (c[0] == 0xe0)
+		least = 0xa0;
+	else if (c[0] == 0xed)
+		most = 0x9f;
+	else if (c[0] == 0xf0)
+		least = 0x90;
+	else if (c[0] == 0xf4)
+		most = 0x8f;
+	if (left < len || c[1] < least || c[1] > most)
+		return 0;
+	for (i = 2; i < len; i++) {
+		if ((c[i] & 0xc0) != 0x80)
+			return 0;
+	}
+	return len;
+}
+
+static bool check_char(struct parser *p)
+{
+	if (char_length(p))
+		return true;
+	fail(p, "a byte that is no UTF-8; save the file as UTF-8");
+	return false;
+}
+
 static bool skip_comment(struct parser *p)
 {
 	int c;
@@ -71,11 +111,16 @@ static bool skip_comment(struct parser *p)
 	if (peek(p) != '#')
 		return true;
 	while ((c = peek(p)) >= 0 && c != '\n') {
-		if ((c < ' ' && c != '\t' && c != '\r') || c == 0x7f) {
+		/* The end of a line may be of two characters. */
+		if (c == '\r' && p->at + 1 < p->end && p->at[1] == '\n')
+			break;
+		if ((c < ' ' && c != '\t') || c == 0x7f) {
 			fail(p, "a control character in a comment; remove it");
 			return false;
 		}
-		p->at++;
+		if (!check_char(p))
+			return false;
+		p->at += char_length(p);
 	}
 	return true;
 }
@@ -246,6 +291,7 @@ static char *parse_string(struct parser *p)
 {
 	struct toml_place begin = place(p);
 	char quote = *p->at++, *text, *dst;
+	size_t len;
 	int c;
 
 	if (p->end - p->at >= 2 && p->at[0] == quote && p->at[1] == quote)
@@ -264,13 +310,18 @@ static char *parse_string(struct parser *p)
 			fail(p, "a control character in a text; write it as an escape");
 			goto fail;
 		}
-		p->at++;
+		if (!check_char(p))
+			goto fail;
+		len = char_length(p);
 		if (c == '\\' && quote == '"') {
+			p->at++;
 			dst = parse_escape(p, dst);
 			if (!dst)
 				goto fail;
 		} else {
-			*dst++ = c;
+			memcpy(dst, p->at, len);
+			dst += len;
+			p->at += len;
 		}
 	}
 	p->at++;
@@ -473,15 +524,20 @@ static char *parse_key(struct parser *p)
 	return key ?: fail(p, "no memory; free some");
 }
 
-/* A table on the way to another: made if it is not there. */
+/*
+ * A table on the way to another: made if it is not there.  One that has a
+ * header is not to be added to by dotted keys from elsewhere, and one that has
+ * dotted keys is not to get a header.
+ */
 static struct toml *step_into(struct parser *p, struct toml *table, char *key,
-			      struct toml_place at)
+			      struct toml_place at, bool from_header)
 {
 	struct toml *next = find_member(table, key);
 
 	if (next) {
 		free(key);
-		if (next->type == TOML_TABLE && !next->closed)
+		if (next->type == TOML_TABLE && !next->closed &&
+		    (from_header || !next->defined))
 			return next;
 		return fail_at(p, at, "'%s' is given already, in line %u; give it once",
 			       next->key, next->at.line);
@@ -493,18 +549,22 @@ static struct toml *step_into(struct parser *p, struct toml *table, char *key,
 	}
 	next->key = key;
 	next->at = at;
+	next->dotted = !from_header;
 	return add_member(p, table, next) ? next : NULL;
 }
 
 /* Reads "a.b.c" up to its last part, which is the caller's to free. */
 static char *parse_path(struct parser *p, struct toml **table,
-			struct toml_place *at)
+			struct toml_place *at, bool is_header)
 {
+	unsigned int parts = 0;
 	char *key;
 
 	for (;;) {
 		skip_blanks(p);
 		*at = place(p);
+		if (++parts > MAX_DEPTH)
+			return fail(p, "too deep; write it flatter");
 		key = parse_key(p);
 		if (!key)
 			return NULL;
@@ -512,7 +572,7 @@ static char *parse_path(struct parser *p, struct toml **table,
 		if (peek(p) != '.')
 			return key;
 		p->at++;
-		*table = step_into(p, *table, key, *at);
+		*table = step_into(p, *table, key, *at, is_header);
 		if (!*table)
 			return NULL;
 	}
@@ -524,7 +584,7 @@ static bool parse_pair(struct parser *p, struct toml *table)
 	struct toml *node, *other;
 	char *key;
 
-	key = parse_path(p, &table, &at);
+	key = parse_path(p, &table, &at, false);
 	if (!key)
 		return false;
 	if (peek(p) != '=') {
@@ -560,7 +620,7 @@ static struct toml *parse_header(struct parser *p, struct toml *root)
 	p->at++;
 	if (peek(p) == '[')
 		return fail(p, "arrays of tables are not used here; give the table a name, [policy.NAME]");
-	key = parse_path(p, &table, &at);
+	key = parse_path(p, &table, &at, true);
 	if (!key)
 		return NULL;
 	if (peek(p) != ']') {
@@ -569,12 +629,12 @@ static struct toml *parse_header(struct parser *p, struct toml *root)
 	}
 	p->at++;
 	other = find_member(table, key);
-	if (other && other->defined) {
+	if (other && (other->defined || other->dotted)) {
 		free(key);
 		return fail_at(p, at, "the table '%s' is there already, in line %u; give it once",
 			       other->key, other->at.line);
 	}
-	table = step_into(p, table, key, at);
+	table = step_into(p, table, key, at, true);
 	if (!table)
 		return NULL;
 	table->defined = true;

@@ -43,6 +43,7 @@ struct toml_place {
  * @members: those, in the order of the file
  * @closed: a table that nothing may be added to
  * @defined: a table that has a header of its own
+ * @dotted: a table that a dotted key made
  */
 struct toml {
 	enum toml_type type;
@@ -56,6 +57,7 @@ struct toml {
 	struct toml **members;
 	bool closed;
 	bool defined;
+	bool dotted;
 };
 
 /**
