@@ -215,6 +215,21 @@ teardown()
 	[ "$(ls -A $PINS)" = x-all ]
 }
 
+@test "new: names that mean something in C or in the headers build, too" {
+	cd "$BATS_TEST_TMPDIR"
+	for name in int if bool true params vms vm gmem struct gmem_deny vm_state \
+		kvm convert policy; do
+		gmempolicy new $name
+		mkdir -p "$name/include"
+		ln -s "$TOP/build/include/vmlinux.h" "$name/include/vmlinux.h"
+		touch -h -d tomorrow "$name/include/vmlinux.h"
+		run make -C $name CLANG="$CLANG" BTF=/dev/null $name.bpf.o
+		echo "$output"
+		[ "$status" -eq 0 ]
+		[ "$(gmempolicy show $name/$name.bpf.o --json | jq -r .policy.name)" = $name ]
+	done
+}
+
 @test "new: what it writes builds, attaches and passes its own test" {
 	cd "$BATS_TEST_TMPDIR"
 	run gmempolicy new mine

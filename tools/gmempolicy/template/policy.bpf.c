@@ -26,12 +26,12 @@ char _license[] SEC("license") = "GPL";
  *	gmempolicy set @NAME@-all max_pages=1024
  * gmempolicy finds names, units and ranges in the object file.
  */
-struct @NAME@_params {
+struct policy_params {
 	GMEM_PARAM(u64, max_pages, "pages", 1, 1000000000,
 		   "largest conversion that passes");
 };
 
-GMEM_PARAMS(struct @NAME@_params, "refuse conversions of too many pages at once",
+GMEM_PARAMS(struct policy_params, "refuse conversions of too many pages at once",
 	    "the conversion fails with EPERM") = {
 	.max_pages = 262144,
 };
@@ -72,7 +72,7 @@ s64 BPF_PROG(@NAME@_convert, struct kvm *kvm,
 	     const struct kvm_gmem_convert *convert)
 {
 	/* Ask once for each event: that is one set of values from end to end. */
-	const struct @NAME@_params *params = gmem_params();
+	const struct policy_params *params = gmem_params();
 	u64 pages = convert->end - convert->start;
 	struct vm_state *vm;
 
@@ -87,7 +87,7 @@ s64 BPF_PROG(@NAME@_convert, struct kvm *kvm,
 
 /* This makes it a policy.  Leave members out that it has no program for. */
 SEC(".struct_ops.link")
-struct kvm_gmem_ops @NAME@ = {
+struct kvm_gmem_ops @NAME@_policy = {
 	.vm_init = (void *)@NAME@_vm_init,
 	.vm_exit = (void *)@NAME@_vm_exit,
 	.convert = (void *)@NAME@_convert,
