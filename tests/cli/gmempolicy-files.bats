@@ -47,6 +47,22 @@ bare 18446744073709551615 0 to 18446744073709551615 null
 way right left, right null" ]
 }
 
+@test "show: an object with very many parameters" {
+	object many <<-END
+	struct p { $(seq -f 'u64 p%.0f;' 4000) } params SEC(".data.params") = {};
+	SEC("struct_ops.s/convert")
+	s64 BPF_PROG(c, struct kvm *kvm, const struct kvm_gmem_convert *convert)
+	{
+		return *(volatile char *)&params;
+	}
+	SEC(".struct_ops.link")
+	struct kvm_gmem_ops ops = { .convert = (void *)c, .name = "many" };
+	END
+	# A stack that would not hold a row of each.
+	run bash -c "ulimit -s 512; gmempolicy show '$obj' --json | jq '.parameters | length'"
+	[ "$output" = 4000 ]
+}
+
 @test "show: wrong usage" {
 	refuses 2 "no policy given" show
 	refuses 2 "leave 'b' out" show a b
@@ -130,6 +146,42 @@ way right left, right null" ]
 	done
 }
 
+@test "tags whose values their members cannot hold" {
+	for member in 'GMEM_PARAM(u8, x, "", 0, 1000, "h")' \
+		'GMEM_PARAM(s8, x, "", -129, 5, "h")' \
+		'GMEM_PARAM(s8, x, "", -5, 128, "h")' \
+		'GMEM_PARAM(u32, x, "", 4294967296, 4294967297, "h")' \
+		'GMEM_PARAM_CHOICE(u8, x, "a=0,b=256", "h")'; do
+		object x <<-END
+		struct p { $member; } params SEC(".data.params") = {};
+		SEC("struct_ops.s/convert")
+		s64 BPF_PROG(c, struct kvm *kvm, const struct kvm_gmem_convert *convert)
+		{
+			return *(volatile char *)&params;
+		}
+		SEC(".struct_ops.link")
+		struct kvm_gmem_ops ops = { .convert = (void *)c, .name = "x" };
+		END
+		refuses 2 "the tag of the parameter 'x' of the policy x has a value that its" show "$obj"
+	done
+}
+
+@test "a default outside of its range" {
+	object x <<-'END'
+	struct p { GMEM_PARAM(u8, x, "", 1, 9, "h"); };
+	struct p params SEC(".data.params") = { 10 };
+	SEC("struct_ops.s/convert")
+	s64 BPF_PROG(c, struct kvm *kvm, const struct kvm_gmem_convert *convert)
+	{
+		return *(volatile char *)&params;
+	}
+	SEC(".struct_ops.link")
+	struct kvm_gmem_ops ops = { .convert = (void *)c, .name = "x" };
+	END
+	refuses 2 "the default of the parameter 'x' of the policy x is 10, which is not in its range, 1 to 9" \
+		show "$obj"
+}
+
 @test "new: JSON, and wrong usage" {
 	cd "$BATS_TEST_TMPDIR"
 	[ "$(gmempolicy new sub_1 --json | jq -r '.created[0].path')" = sub_1 ]
@@ -190,6 +242,16 @@ wrong()
 	wrong 2:7 "texts of several lines" <<<$'[policy.x]\nuse = """a"""'
 	wrong 2:17 "a table in braces goes on with ','" <<<$'[policy.x]\nset = { rate = 1'
 	wrong 2:5 "'=' is missing" <<<$'[policy.x]\nuse "a"'
+}
+
+@test "a file of policies that is none, or cannot be read" {
+	dir=$BATS_TEST_TMPDIR
+	mkfifo "$dir/x.toml"
+	run --separate-stderr timeout 10 gmempolicy diff "$dir"
+	check_refusal 1 "'$dir/x.toml' is no file of up to 1024 KiB"
+	rm "$dir/x.toml"
+	mkdir "$dir/x.toml"
+	refuses 1 "'$dir/x.toml' is no file" diff "$dir"
 }
 
 @test "mistakes in what is asked for are named by line and column" {

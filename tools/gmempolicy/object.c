@@ -148,6 +148,26 @@ bad:
 	return -EINVAL;
 }
 
+static int check_defaults(const struct object *object)
+{
+	char range[256], text[PARAM_TEXT_SIZE];
+	size_t i;
+
+	for (i = 0; i < object->params.nr; i++) {
+		const struct param *param = &object->params.params[i];
+		uint64_t value = param_load(param, object->values);
+
+		if (param_takes(param, value))
+			continue;
+		gmem_err("the default of the parameter '%s' of the policy %s is %s, which is not in its range, %s; mend the one or the other",
+			 param->name, object->name,
+			 param_format(param, value, text),
+			 param_range(param, range, sizeof(range)));
+		return -EINVAL;
+	}
+	return 0;
+}
+
 static int find_params(struct object *object)
 {
 	struct bpf_map *map;
@@ -169,7 +189,7 @@ static int find_params(struct object *object)
 		return -EINVAL;
 	}
 	object->values = at + object->params.offset;
-	return 0;
+	return check_defaults(object);
 }
 
 /* ------------------------------------------------------------------- open */

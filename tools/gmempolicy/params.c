@@ -275,6 +275,26 @@ static int read_members(struct params *params, const struct btf *btf, int id,
 	return 0;
 }
 
+/* A value of the tag has to fit the member, or another one would be stored. */
+static bool fits(const struct param *param, uint64_t value)
+{
+	if (param->is_signed)
+		return (int64_t)value >= (int64_t)least_of(param) &&
+		       (int64_t)value <= (int64_t)most_of(param);
+	return value <= most_of(param);
+}
+
+static bool tag_fits(const struct param *param)
+{
+	size_t i;
+
+	for (i = 0; i < param->nr_choices; i++) {
+		if (!fits(param, param->choices[i].value))
+			return false;
+	}
+	return fits(param, param->min) && fits(param, param->max);
+}
+
 static int fill_gaps(struct params *params, const char *who)
 {
 	size_t i;
@@ -288,6 +308,12 @@ static int fill_gaps(struct params *params, const char *who)
 			param->help = strdup("");
 		if (!param->unit || !param->help)
 			return no_memory();
+		if (!tag_fits(param)) {
+			gmem_err("the tag of the parameter '%s' of the policy %s has a value that its %u byte%s cannot hold; give it a larger type, or mend the tag",
+				 param->name, who, param->size,
+				 param->size > 1 ? "s" : "");
+			return -ERANGE;
+		}
 		if (!in_range(param, param->max)) {
 			gmem_err("the parameter '%s' of the policy %s has no value that it may take; mend its tag",
 				 param->name, who);
@@ -414,6 +440,17 @@ int param_parse(const struct param *param, const char *text, uint64_t *value)
 		 *param->unit ? " of " : "", param->unit,
 		 param_range(param, range, sizeof(range)), text);
 	return -ERANGE;
+}
+
+bool param_takes(const struct param *param, uint64_t value)
+{
+	size_t i;
+
+	for (i = 0; i < param->nr_choices; i++) {
+		if (param->choices[i].value == value)
+			return true;
+	}
+	return !param->nr_choices && in_range(param, value);
 }
 
 char *param_format(const struct param *param, uint64_t value, char *dst)

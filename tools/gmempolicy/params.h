@@ -111,6 +111,13 @@ const struct param *params_find(const struct params *params, const char *name,
 int param_parse(const struct param *param, const char *text, uint64_t *value);
 
 /**
+ * param_takes() - is this a value that it may have?
+ * @param: the parameter
+ * @value: the value
+ */
+bool param_takes(const struct param *param, uint64_t value);
+
+/**
  * param_format() - write a value for people
  * @param: the parameter
  * @value: its value

@@ -3,6 +3,7 @@
  * gmempolicy set: tunes a policy that is in force.  All assignments of one call,
  * or of one line of input, come into force at once; running.h says how.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,7 +46,7 @@ static const struct column columns[] = {
 static int print_values(const struct running *running)
 {
 	const struct params *params = running_params(running);
-	struct row rows[params->nr + 1];
+	struct row *rows = calloc(params->nr + 1, sizeof(*rows));
 	const struct table table = {
 		.key = "parameters",
 		.none = "It has no parameters.",
@@ -55,14 +56,21 @@ static int print_values(const struct running *running)
 		.nr_rows = params->nr,
 	};
 	size_t i;
+	int err;
 
+	if (!rows) {
+		gmem_err("no memory for %zu parameters; free some", params->nr);
+		return -ENOMEM;
+	}
 	for (i = 0; i < params->nr; i++) {
 		rows[i].param = &params->params[i];
 		param_format(rows[i].param,
 			     param_load(rows[i].param, running_values(running)),
 			     rows[i].value);
 	}
-	return tables_print(&table, 1, json);
+	err = tables_print(&table, 1, json);
+	free(rows);
+	return err;
 }
 
 /* Another instance of the tool may have set others since. */

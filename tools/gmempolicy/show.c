@@ -3,7 +3,9 @@
  * gmempolicy show: what an object says of itself.  Asks nothing of the kernel,
  * so it works anywhere and without privilege.
  */
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "object.h"
 #include "table.h"
@@ -84,7 +86,7 @@ static struct value text_or_none(const char *text)
 static int show(const struct object *object)
 {
 	const struct params *params = object_params(object);
-	struct row rows[params->nr + 1];
+	struct row *rows = calloc(params->nr + 1, sizeof(*rows));
 	char text[128];
 	const struct fact facts[] = {
 		{ "name", TEXT_VALUE(object_name(object)) },
@@ -104,7 +106,12 @@ static int show(const struct object *object)
 		},
 	};
 	size_t i;
+	int err;
 
+	if (!rows) {
+		gmem_err("no memory for %zu parameters; free some", params->nr);
+		return -ENOMEM;
+	}
 	for (i = 0; i < params->nr; i++) {
 		const struct param *param = &params->params[i];
 
@@ -113,7 +120,9 @@ static int show(const struct object *object)
 			     rows[i].value);
 		param_range(param, rows[i].range, sizeof(rows[i].range));
 	}
-	return tables_print(tables, ARRAY_LEN(tables), json);
+	err = tables_print(tables, ARRAY_LEN(tables), json);
+	free(rows);
+	return err;
 }
 
 int run_show(int argc, char **argv)
