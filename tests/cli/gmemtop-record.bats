@@ -131,6 +131,29 @@ counters_of()
 	[ "$status" -eq 1 ]
 	one_line_error "precious exists and is not a recording; name another file"
 	[ "$(cat precious)" = "my thesis" ]
+	# Compressed as a recording is, and somebody else's.
+	printf '\x28\xb5\x2f\xfd\x20\x05\x29\x00\x00hello' >backup.zst
+	cp backup.zst before.zst
+	run --separate-stderr "$gmemtop" record backup.zst -n 1
+	[ "$status" -eq 1 ]
+	one_line_error "backup.zst exists and is not a recording; name another file"
+	cmp before.zst backup.zst
+	# Nor is what the rotation would replace.
+	"$gmemtop" record d -n 1
+	"$gmemtop" record d -n 1
+	cp d d.before
+	echo "dear diary" >d.2
+	run --separate-stderr "$gmemtop" record d -n 1
+	[ "$status" -eq 1 ]
+	one_line_error "d.2 exists and is not a recording; name another file, or move it away"
+	[ "$(cat d.2)" = "dear diary" ]
+	cmp d d.before
+	# Known before the first file is full.
+	echo mine >e.1
+	run --separate-stderr "$gmemtop" record e -n 1
+	[ "$status" -eq 1 ]
+	one_line_error "e.1 exists and is not a recording"
+	[ ! -e e ]
 	: >empty
 	head -c 4096 /dev/urandom >noise
 	for file in precious empty noise . /dev/null; do
@@ -184,6 +207,27 @@ counters_of()
 	[ -z "$stderr" ]
 	[ "${#lines[@]}" -gt 20 ]
 	umount full
+}
+
+@test "record: after a full disk it starts again" {
+	mkdir full
+	mount -t tmpfs -o size=64k none full
+	"$gmemtop" record full/rec -n 1
+	dd if=/dev/zero of=full/filler bs=4k 2>/dev/null || :
+	run --separate-stderr "$gmemtop" record full/rec -n 1
+	[ "$status" -eq 1 ]
+	one_line_error "cannot write full/rec: No space left on device"
+	[ ! -e full/rec ]
+	[ "$("$gmemtop" replay full/rec.1 --json | wc -l)" -eq 1 ]
+	rm full/filler
+	"$gmemtop" record full/rec -n 2 -d 0.1
+	[ "$("$gmemtop" replay full/rec --json | wc -l)" -eq 2 ]
+	umount full
+	# As a machine that went down leaves it. It is no FILE.1 either.
+	: >rec
+	"$gmemtop" record rec -n 1
+	[ "$("$gmemtop" replay rec --json | wc -l)" -eq 1 ]
+	[ ! -e rec.1 ]
 }
 
 @test "record: a place that cannot be written to is one line" {

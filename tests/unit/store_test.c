@@ -5,7 +5,9 @@
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -27,6 +29,13 @@ void gmem_sample_free(struct gmem_sample *sample)
 {
 	free(sample->vms);
 	*sample = (struct gmem_sample) {};
+}
+
+void frame_free(struct frame *frame)
+{
+	gmem_sample_free(&frame->vms);
+	free(frame->policies.policies);
+	*frame = (struct frame) {};
 }
 
 /* Frame @nr of a host on which VMs come, go and count. */
@@ -261,6 +270,186 @@ TEST_F(store, noise_is_no_recording)
 TEST_F(store, does_not_overwrite)
 {
 	EXPECT_EQ(NULL, store_create(path));
+}
+
+TEST_F(store, knows_a_recording_from_other_files)
+{
+	char text[] = "somebody's archive, which is longer than our magic";
+	size_t len;
+
+	EXPECT_EQ(STORE_RECORDING, store_look(path));
+	unlink(copy);
+	EXPECT_EQ(STORE_MISSING, store_look(copy));
+	write_copy(self->data, 0, 0, 0);
+	EXPECT_EQ(STORE_EMPTY, store_look(copy));
+	/* Damaged or cut later on it is still ours. */
+	write_copy(self->data, self->len / 2, self->len / 4, 0x55);
+	EXPECT_EQ(STORE_RECORDING, store_look(copy));
+	/* zstd, and not ours: of text, of nothing, of noise. */
+	len = ZSTD_compress(self->data, self->len, text, sizeof(text), 3);
+	write_copy(self->data, len, len, 0);
+	EXPECT_EQ(STORE_FOREIGN, store_look(copy));
+	len = ZSTD_compress(self->data, self->len, text, 0, 3);
+	write_copy(self->data, len, len, 0);
+	EXPECT_EQ(STORE_FOREIGN, store_look(copy));
+	memset(self->data + 4, 0xa5, 1000);
+	write_copy(self->data, 1000, 1000, 0);
+	EXPECT_EQ(STORE_FOREIGN, store_look(copy));
+	write_copy(text, sizeof(text), sizeof(text), 0);
+	EXPECT_EQ(STORE_FOREIGN, store_look(copy));
+	EXPECT_EQ(STORE_FOREIGN, store_look("/tmp"));
+	EXPECT_EQ(STORE_FOREIGN, store_look("/dev/null"));
+	unlink(copy);
+	ASSERT_EQ(0, mkfifo(copy, 0600));
+	EXPECT_EQ(STORE_FOREIGN, store_look(copy));
+}
+
+TEST_F(store, leaves_no_empty_file_on_a_full_disk)
+{
+	const struct rlimit none = { 16, RLIM_INFINITY };
+	const struct rlimit all = { RLIM_INFINITY, RLIM_INFINITY };
+	struct store_writer *writer;
+	struct facts facts = {};
+	struct frame frame;
+
+	unlink(copy);
+	signal(SIGXFSZ, SIG_IGN);
+	writer = store_create(copy);
+	ASSERT_NE(NULL, writer);
+	make(4, &frame, &facts);
+	setrlimit(RLIMIT_FSIZE, &none);
+	EXPECT_EQ(-EFBIG, store_write(writer, &frame, &facts));
+	setrlimit(RLIMIT_FSIZE, &all);
+	store_finish(writer);
+	EXPECT_EQ(STORE_MISSING, store_look(copy));
+	facts_free(&facts);
+}
+
+TEST_F(store, survives_a_file_that_is_cut_while_it_is_read)
+{
+	struct store_reader *reader;
+	struct facts facts = {};
+	struct frame frame = {};
+
+	write_copy(self->data, self->len, self->len, 0);
+	reader = store_open(copy);
+	ASSERT_NE(NULL, reader);
+	EXPECT_EQ(0, store_read(reader, 0, &frame, &facts));
+	ASSERT_EQ(0, truncate(copy, 100));
+	EXPECT_EQ(-EINVAL, store_read(reader, NR_FRAMES - 1, &frame, &facts));
+	EXPECT_EQ(-EINVAL, store_read(reader, 5, &frame, &facts));
+	/* Replaced by what was written later, its frames are not those. */
+	write_copy(self->data, self->len, self->len, 0);
+	EXPECT_EQ(0, store_read(reader, NR_FRAMES - 1, &frame, &facts));
+	write_copy(self->data + self->len / 2, self->len / 2, self->len, 0);
+	EXPECT_EQ(-EINVAL, store_read(reader, 5, &frame, &facts));
+	store_close(reader);
+	frame_free(&frame);
+	facts_free(&facts);
+}
+
+/*
+ * Anybody can write a checksum that is right.  What a frame may hold is put
+ * together here: numbers of VMs and policies, size of a policy, and the VMs.
+ */
+struct forged {
+	uint64_t nr_vms;
+	uint64_t nr_policies;
+	uint64_t policy_size;
+	uint64_t ids[2];
+	uint32_t name_len;
+	const char *name;
+};
+
+static int read_forged(const struct forged *forged, struct frame *frame,
+		       struct facts *facts)
+{
+	struct store_writer *writer;
+	struct store_reader *reader;
+	struct buffer *b;
+	int i, c, err;
+
+	unlink(copy);
+	writer = store_create(copy);
+	if (!writer)
+		abort();
+	b = &writer->record;
+	begin_record(writer);
+	make_header(b);
+	pack(writer, ZSTD_e_flush);
+	begin_record(writer);
+	for (i = 0; i < 4; i++)
+		append_u64(b, 1);
+	append_u64(b, forged->nr_vms);
+	append_u64(b, forged->nr_policies);
+	append_u64(b, forged->policy_size);
+	for (i = 0; i < 2; i++) {
+		append_u64(b, 1ULL << 32 | 1);
+		for (c = 0; c < NR_COLUMNS; c++)
+			if (column_is_stored(&columns[c]))
+				append_u64(b, c == COLUMN_ID ? forged->ids[i] :
+							       ~0ULL);
+		append(b, &forged->name_len, sizeof(forged->name_len));
+		append(b, forged->name, strlen(forged->name));
+		append_text(b, "/\x1b]0;evil\a");
+	}
+	pack(writer, ZSTD_e_end);
+	if (flush(writer))
+		abort();
+	store_finish(writer);
+	reader = store_open(copy);
+	if (!reader || store_damage(reader) || store_nr_frames(reader) != 1)
+		abort();
+	err = store_read(reader, 0, frame, facts);
+	store_close(reader);
+	return err;
+}
+
+TEST_F(store, believes_nothing_for_its_checksum)
+{
+	static const char evil[] = "\x1b[2Jevil\n\xff";
+	const struct forged good = {
+		.nr_vms = 2, .policy_size = sizeof(struct gmem_policy_sample),
+		.ids = { 3, 4 }, .name_len = sizeof(evil) - 1, .name = evil,
+	};
+	struct facts facts = {};
+	struct frame frame = {};
+	struct forged bad;
+
+	EXPECT_EQ(0, read_forged(&good, &frame, &facts));
+	ASSERT_EQ(2, frame.vms.nr_vms);
+	EXPECT_EQ(4, frame.vms.vms[1].vm_id);
+	EXPECT_STREQ("?[2Jevil??", facts.vm[1].name);
+	EXPECT_STREQ("/?]0;evil?", facts.vm[1].cgroup);
+
+	bad = good;
+	bad.nr_vms = 3;
+	EXPECT_EQ(-EINVAL, read_forged(&bad, &frame, &facts));
+	bad.nr_vms = ~0ULL;
+	EXPECT_EQ(-EINVAL, read_forged(&bad, &frame, &facts));
+	EXPECT_EQ(0, frame.vms.nr_vms);
+	bad = good;
+	bad.ids[0] = 5;
+	EXPECT_EQ(-EINVAL, read_forged(&bad, &frame, &facts));
+	bad.ids[0] = 4;
+	EXPECT_EQ(-EINVAL, read_forged(&bad, &frame, &facts));
+	bad = good;
+	bad.name_len = 1000000;
+	EXPECT_EQ(-EINVAL, read_forged(&bad, &frame, &facts));
+	bad.name_len = ~0U;
+	EXPECT_EQ(-EINVAL, read_forged(&bad, &frame, &facts));
+	bad = good;
+	bad.nr_policies = 1;
+	EXPECT_EQ(-EINVAL, read_forged(&bad, &frame, &facts));
+	bad.nr_policies = ~0ULL;
+	EXPECT_EQ(-EINVAL, read_forged(&bad, &frame, &facts));
+	/* Of another version: none rather than wrong ones. */
+	bad.nr_policies = 1;
+	bad.policy_size = 8;
+	EXPECT_EQ(0, read_forged(&bad, &frame, &facts));
+	EXPECT_EQ(0, frame.policies.nr);
+	frame_free(&frame);
+	facts_free(&facts);
 }
 
 TEST_HARNESS_MAIN

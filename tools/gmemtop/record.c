@@ -9,7 +9,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -33,13 +32,6 @@ struct recorder {
 	struct store_writer *writer;
 	uint64_t began_ns;
 };
-
-static volatile sig_atomic_t caught;
-
-static void on_signal(int sig)
-{
-	caught = sig;
-}
 
 /* A number with K, M or G behind it. */
 static int parse_size(const char *name, const char *value, void *target)
@@ -117,6 +109,32 @@ static int parse(struct recorder *recorder, int argc, char **argv)
 	return 0;
 }
 
+/* FILE, FILE.1 and so on. */
+static void name_file(const struct recorder *recorder, uint64_t i, char *dst)
+{
+	if (i)
+		snprintf(dst, PATH_MAX, "%s.%ju", recorder->path, (uintmax_t)i);
+	else
+		snprintf(dst, PATH_MAX, "%s", recorder->path);
+}
+
+/* What is not a recording belongs to somebody, whatever it is called. */
+static int check_files(const struct recorder *recorder)
+{
+	char path[PATH_MAX];
+	uint64_t i;
+
+	for (i = 0; i <= recorder->keep; i++) {
+		name_file(recorder, i, path);
+		if (store_look(path) != STORE_FOREIGN)
+			continue;
+		gmem_err("%s exists and is not a recording; name another file%s",
+			 path, i ? ", or move it away" : "");
+		return -EEXIST;
+	}
+	return 0;
+}
+
 /* FILE.1 becomes FILE.2 and so on, FILE becomes FILE.1. */
 static int rotate(const struct recorder *recorder)
 {
@@ -124,12 +142,8 @@ static int rotate(const struct recorder *recorder)
 	uint64_t i;
 
 	for (i = recorder->keep; i; i--) {
-		snprintf(to, sizeof(to), "%s.%ju", recorder->path, (uintmax_t)i);
-		if (i > 1)
-			snprintf(from, sizeof(from), "%s.%ju", recorder->path,
-				 (uintmax_t)i - 1);
-		else
-			snprintf(from, sizeof(from), "%s", recorder->path);
+		name_file(recorder, i, to);
+		name_file(recorder, i - 1, from);
 		if (rename(from, to) && errno != ENOENT) {
 			gmem_err("cannot rename %s to %s: %s", from, to,
 				 strerror(errno));
@@ -141,14 +155,16 @@ static int rotate(const struct recorder *recorder)
 
 static int begin_file(struct recorder *recorder)
 {
-	struct stat st;
-
-	if (!lstat(recorder->path, &st)) {
-		if (!store_is_recording(recorder->path)) {
-			gmem_err("%s exists and is not a recording; name another file",
-				 recorder->path);
-			return -EEXIST;
-		}
+	/* At the start, too, not only when the first file is full. */
+	if (check_files(recorder))
+		return -EEXIST;
+	switch (store_look(recorder->path)) {
+	case STORE_EMPTY:
+		unlink(recorder->path);
+		break;
+	case STORE_MISSING:
+		break;
+	default:
 		if (rotate(recorder))
 			return -EIO;
 	}
@@ -179,28 +195,50 @@ static int write_frame(struct recorder *recorder, struct source *source,
 	return err ? err : store_write(recorder->writer, frame, facts);
 }
 
+static void signals_to_end(sigset_t *set)
+{
+	sigemptyset(set);
+	sigaddset(set, SIGINT);
+	sigaddset(set, SIGTERM);
+	sigaddset(set, SIGHUP);
+}
+
+/* Waits until @ns; false if a signal to end came first. */
+static bool sleep_until(uint64_t ns)
+{
+	sigset_t set;
+	int sig;
+
+	signals_to_end(&set);
+	do {
+		uint64_t now = monotonic_ns(), left = ns > now ? ns - now : 0;
+		const struct timespec ts = {
+			.tv_sec = left / NSEC_PER_SEC,
+			.tv_nsec = left % NSEC_PER_SEC,
+		};
+
+		sig = sigtimedwait(&set, NULL, &ts);
+	} while (sig < 0 && errno == EINTR);
+	return sig < 0;
+}
+
 static int record(struct recorder *recorder, struct source *source)
 {
 	uint64_t next = monotonic_ns(), written = 0;
 	struct frame frame = {};
 	struct facts facts = {};
-	struct timespec ts;
-	int err = 0;
+	int err;
 
-	while (!caught && !err) {
+	for (;;) {
 		err = write_frame(recorder, source, &frame, &facts);
-		if (++written == recorder->frames)
+		if (err || ++written == recorder->frames)
 			break;
 		/* After a stop, go on from now instead of catching up. */
 		next += recorder->interval_ns;
 		if (next < monotonic_ns())
 			next = monotonic_ns();
-		ts.tv_sec = next / NSEC_PER_SEC;
-		ts.tv_nsec = next % NSEC_PER_SEC;
-		while (!err && !caught &&
-		       clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts,
-				       NULL) == EINTR)
-			;
+		if (!sleep_until(next))
+			break;
 	}
 	/* A disk that is full has been told of already. */
 	if (err)
@@ -212,14 +250,13 @@ static int record(struct recorder *recorder, struct source *source)
 	return err ? GMEM_EXIT_FAIL : GMEM_EXIT_OK;
 }
 
-static void catch_signals(void)
+/* Blocked, they wait until somebody asks for them, and interrupt nothing. */
+static void block_signals(void)
 {
-	static const int ends[] = { SIGINT, SIGTERM, SIGHUP };
-	struct sigaction action = { .sa_handler = on_signal };
-	size_t i;
+	sigset_t set;
 
-	for (i = 0; i < ARRAY_LEN(ends); i++)
-		sigaction(ends[i], &action, NULL);
+	signals_to_end(&set);
+	sigprocmask(SIG_BLOCK, &set, NULL);
 	/* A limit of the file's size is a full disk. */
 	signal(SIGXFSZ, SIG_IGN);
 }
@@ -243,7 +280,7 @@ int record_main(int argc, char **argv)
 	source = host_open();
 	if (!source)
 		return GMEM_EXIT_FAIL;
-	catch_signals();
+	block_signals();
 	/* The file is its user's own, so it is made without any capability. */
 	if (!privilege_drop() && !begin_file(&recorder))
 		status = record(&recorder, source);

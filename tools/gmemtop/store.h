@@ -38,7 +38,7 @@ struct store_writer *store_create(const char *path);
  * @frame: the frame
  * @facts: the names of its VMs
  *
- * If it cannot be written as a whole, the file is as it was before.
+ * If it cannot be written as a whole, the file has the frames before.
  *
  * Return: 0, or -errno after one line of error.
  */
@@ -54,6 +54,8 @@ uint64_t store_size(const struct store_writer *writer);
 /**
  * store_finish() - end a recording
  * @writer: from store_create(), or NULL
+ *
+ * A file without a frame is removed: it would be no recording.
  *
  * Return: 0, or -errno after one line of error.
  */
@@ -71,10 +73,24 @@ int store_finish(struct store_writer *writer);
 struct store_reader *store_open(const char *path);
 
 /**
- * store_is_recording() - does a file begin like a recording?
- * @path: the file
+ * enum store_kind - what is at a path
+ * @STORE_MISSING: nothing
+ * @STORE_EMPTY: a file with nothing in it, which nobody misses
+ * @STORE_RECORDING: a file that begins like a recording
+ * @STORE_FOREIGN: anything else, or what cannot be read
  */
-bool store_is_recording(const char *path);
+enum store_kind {
+	STORE_MISSING,
+	STORE_EMPTY,
+	STORE_RECORDING,
+	STORE_FOREIGN,
+};
+
+/**
+ * store_look() - find out what is at a path, before it is renamed or replaced
+ * @path: the path
+ */
+enum store_kind store_look(const char *path);
 
 /**
  * store_nr_frames() - how many frames a recording has, at least 1

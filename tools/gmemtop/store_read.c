@@ -8,7 +8,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
@@ -17,6 +16,10 @@
 #include "columns.h"
 #include "store.h"
 
+/* Bytes that are read at once. */
+#define CHUNK		65536
+/* A recording tells that it is one long before this. */
+#define LOOK_MAX	(4 * CHUNK)
 /* A part that unpacks to more is not ours. */
 #define PART_MAX	(1ULL << 30)
 #define POLICIES_MAX	GMEM_POLICIES_MAX
@@ -31,8 +34,9 @@ struct place {
 
 struct store_reader {
 	char *path;
-	const char *file;
+	int fd;
 	size_t file_len;
+	char *chunk;
 	ZSTD_DCtx *zstd;
 	size_t *parts;
 	size_t nr_parts;
@@ -141,6 +145,19 @@ static bool make_room(struct store_reader *reader)
 	return true;
 }
 
+/* Up to a chunk of what the file had when it was opened; 0 at its end. */
+static size_t read_chunk(const struct store_reader *reader, size_t offset)
+{
+	size_t want = reader->file_len - offset;
+	ssize_t r;
+
+	do {
+		r = pread(reader->fd, reader->chunk,
+			  want < CHUNK ? want : CHUNK, offset);
+	} while (r < 0 && errno == EINTR);
+	return r < 0 ? 0 : r;
+}
+
 /*
  * Unpacks the part at @offset as far as it goes, from @step bytes at a time.
  * Returns where it ends in the file; 0 if it is damaged.  A part that is cut
@@ -148,8 +165,8 @@ static bool make_room(struct store_reader *reader)
  */
 static size_t unpack_by(struct store_reader *reader, size_t offset, size_t step)
 {
-	ZSTD_inBuffer in = { reader->file, offset, offset };
-	size_t left = 1, before;
+	ZSTD_inBuffer in = { reader->chunk, 0, 0 };
+	size_t left = 1, have = 0, before;
 
 	reader->len = 0;
 	ZSTD_DCtx_reset(reader->zstd, ZSTD_reset_session_only);
@@ -160,20 +177,24 @@ static size_t unpack_by(struct store_reader *reader, size_t offset, size_t step)
 			return 0;
 		out = (ZSTD_outBuffer) { reader->data, reader->room,
 					 reader->len };
+		if (in.pos == have) {
+			offset += have;
+			have = read_chunk(reader, offset);
+			in.pos = in.size = 0;
+		}
 		before = in.pos;
 		if (in.pos == in.size)
-			in.size += step < reader->file_len - in.size ?
-				   step : reader->file_len - in.size;
+			in.size += step < have - in.size ? step :
+							   have - in.size;
 		left = ZSTD_decompressStream(reader->zstd, &out, &in);
 		if (ZSTD_isError(left))
 			return 0;
 		/* No more to read, and nothing that comes out either. */
-		if (in.pos == before && out.pos == reader->len &&
-		    in.pos == reader->file_len)
+		if (!have && in.pos == before && out.pos == reader->len)
 			break;
 		reader->len = out.pos;
 	}
-	return in.pos;
+	return offset + in.pos;
 }
 
 static size_t unpack(struct store_reader *reader, size_t offset)
@@ -267,43 +288,44 @@ static int index_file(struct store_reader *reader)
 	return reader->nr_frames ? 0 : -EINVAL;
 }
 
-static int map_file(struct store_reader *reader)
+/* Read and not mapped: who cuts a mapped file kills those who look at it. */
+static int open_file(struct store_reader *reader)
 {
 	struct stat st;
-	void *file;
-	int fd, err = 0;
 
-	fd = open(reader->path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
+	/* A pipe without a writer would be waited for. */
+	reader->fd = open(reader->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (reader->fd < 0 || fstat(reader->fd, &st))
 		return -errno;
-	if (fstat(fd, &st)) {
-		err = -errno;
-	} else if (!S_ISREG(st.st_mode) || !st.st_size) {
-		err = -EINVAL;
-	} else {
-		file = mmap(NULL, st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-		if (file == MAP_FAILED) {
-			err = -errno;
-		} else {
-			reader->file = file;
-			reader->file_len = st.st_size;
-		}
-	}
-	close(fd);
-	return err;
+	if (!S_ISREG(st.st_mode) || !st.st_size)
+		return -EINVAL;
+	reader->file_len = st.st_size;
+	return 0;
+}
+
+static struct store_reader *make_reader(const char *path)
+{
+	struct store_reader *reader = calloc(1, sizeof(*reader));
+
+	if (!reader)
+		return NULL;
+	reader->fd = -1;
+	reader->path = strdup(path);
+	reader->chunk = malloc(CHUNK);
+	reader->zstd = ZSTD_createDCtx();
+	if (reader->path && reader->chunk && reader->zstd)
+		return reader;
+	store_close(reader);
+	return NULL;
 }
 
 struct store_reader *store_open(const char *path)
 {
-	struct store_reader *reader = calloc(1, sizeof(*reader));
+	struct store_reader *reader = make_reader(path);
 	int err = -ENOMEM;
 
 	if (reader) {
-		reader->path = strdup(path);
-		reader->zstd = ZSTD_createDCtx();
-	}
-	if (reader && reader->path && reader->zstd) {
-		err = map_file(reader);
+		err = open_file(reader);
 		if (!err)
 			err = index_file(reader);
 	}
@@ -319,19 +341,46 @@ struct store_reader *store_open(const char *path)
 	return NULL;
 }
 
-bool store_is_recording(const char *path)
+/* Does the first record, behind its head, begin with our magic? */
+static bool begins_with_magic(const struct store_reader *reader)
 {
-	static const unsigned char zstd_magic[4] = { 0x28, 0xb5, 0x2f, 0xfd };
-	unsigned char magic[4];
-	bool is = false;
-	FILE *f = fopen(path, "re");
+	const size_t head = 2 * sizeof(uint32_t), len = strlen(STORE_MAGIC);
+	char text[64];
+	ZSTD_outBuffer out = { text, head + len, 0 };
+	ZSTD_inBuffer in = { reader->chunk, 0, 0 };
+	size_t offset = 0, left = 1;
 
-	if (f) {
-		is = fread(magic, sizeof(magic), 1, f) == 1 &&
-		     !memcmp(magic, zstd_magic, sizeof(magic));
-		fclose(f);
+	while (left && out.pos < out.size) {
+		if (in.pos == in.size) {
+			in.pos = 0;
+			in.size = offset < LOOK_MAX ?
+				  read_chunk(reader, offset) : 0;
+			if (!in.size)
+				return false;
+			offset += in.size;
+		}
+		left = ZSTD_decompressStream(reader->zstd, &out, &in);
+		if (ZSTD_isError(left))
+			return false;
 	}
-	return is;
+	return out.pos == out.size && !memcmp(text + head, STORE_MAGIC, len);
+}
+
+enum store_kind store_look(const char *path)
+{
+	enum store_kind kind = STORE_FOREIGN;
+	struct store_reader *reader;
+	struct stat st;
+
+	if (lstat(path, &st))
+		return errno == ENOENT ? STORE_MISSING : STORE_FOREIGN;
+	if (S_ISREG(st.st_mode) && !st.st_size)
+		return STORE_EMPTY;
+	reader = make_reader(path);
+	if (reader && !open_file(reader) && begins_with_magic(reader))
+		kind = STORE_RECORDING;
+	store_close(reader);
+	return kind;
 }
 
 size_t store_nr_frames(const struct store_reader *reader)
@@ -465,8 +514,8 @@ int store_read(struct store_reader *reader, size_t nr, struct frame *frame,
 {
 	const struct place *place = &reader->frames[nr];
 	struct cursor header, c;
+	bool ok = true, changed;
 	size_t at = 0;
-	bool ok = true;
 
 	if (reader->unpacked != (ssize_t)place->part) {
 		unpack(reader, reader->parts[place->part]);
@@ -474,15 +523,20 @@ int store_read(struct store_reader *reader, size_t nr, struct frame *frame,
 		     read_header(reader, header);
 		reader->unpacked = ok ? (ssize_t)place->part : -1;
 	}
-	if (ok && place->at + place->len <= reader->len) {
-		c.at = reader->data + place->at;
-		c.end = c.at + place->len;
-		if (parse_frame(reader, &c, frame, facts))
-			return 0;
-	}
-	/* Its checksum was right, so somebody wrote it that way, or just now. */
-	gmem_err("frame %zu of %s makes no sense; record it again", nr + 1,
-		 reader->path);
+	/* The file may be another by now. */
+	at = place->at - 2 * sizeof(uint32_t);
+	changed = !ok || place->at > reader->len ||
+		  !next_record(reader, &at, &c) ||
+		  c.end - c.at != (ssize_t)place->len;
+	if (!changed && parse_frame(reader, &c, frame, facts))
+		return 0;
+	if (changed)
+		gmem_err("frame %zu of %s is gone: the file was changed meanwhile; open it again",
+			 nr + 1, reader->path);
+	else
+		/* Its checksum is right, so somebody wrote it that way. */
+		gmem_err("frame %zu of %s makes no sense; record it again",
+			 nr + 1, reader->path);
 	frame->vms.nr_vms = 0;
 	frame->policies.nr = 0;
 	return -EINVAL;
@@ -492,8 +546,9 @@ void store_close(struct store_reader *reader)
 {
 	if (!reader)
 		return;
-	if (reader->file)
-		munmap((void *)reader->file, reader->file_len);
+	if (reader->fd >= 0)
+		close(reader->fd);
+	free(reader->chunk);
 	ZSTD_freeDCtx(reader->zstd);
 	free(reader->parts);
 	free(reader->frames);

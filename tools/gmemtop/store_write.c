@@ -169,8 +169,9 @@ static int flush(struct store_writer *writer)
 		if (ftruncate(writer->fd, writer->size))
 			gmem_err("cannot cut %s back: %s", writer->path,
 				 strerror(errno));
-		gmem_err("cannot write %s: %s; the frames before are kept",
-			 writer->path, strerror(-err));
+		gmem_err("cannot write %s: %s; %s", writer->path,
+			 strerror(-err), writer->size ?
+			 "the frames before are kept" : "it is removed");
 		return err;
 	}
 	writer->size += writer->packed.len;
@@ -245,8 +246,12 @@ int store_finish(struct store_writer *writer)
 		writer->packed.len = 0;
 		err = pack(writer, ZSTD_e_end) ? no_memory() : flush(writer);
 	}
-	if (writer->fd >= 0)
+	if (writer->fd >= 0) {
+		/* The next recorder would not know it for a recording. */
+		if (!writer->size)
+			unlink(writer->path);
 		close(writer->fd);
+	}
 	ZSTD_freeCCtx(writer->zstd);
 	free(writer->record.data);
 	free(writer->packed.data);
