@@ -248,29 +248,36 @@ TEST_F(policy, is_told_what_went_where)
 	ASSERT_EQ(p->bss->invalidates, 3);
 	EXPECT_TOLD(p, 2, GMEM_INVALIDATE_PUNCH_HOLE, none, none, 3);
 
+	/* A hole that is partly mapped: the part that is not comes last. */
+	ASSERT_EQ(fallocate(fd, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE,
+			    3 * PAGE_SIZE, 7 * PAGE_SIZE), 0);
+	ASSERT_EQ(p->bss->invalidates, 5);
+	EXPECT_TOLD(p, 3, GMEM_INVALIDATE_PUNCH_HOLE, high_gfn, high_gfn + 2, 2);
+	EXPECT_TOLD(p, 4, GMEM_INVALIDATE_PUNCH_HOLE, none, none, 5);
+
 	/* A memslot that goes frees nothing. */
 	vm_mem_region_delete(self->vm, DATA_SLOT + 2);
-	ASSERT_EQ(p->bss->invalidates, 4);
-	EXPECT_TOLD(p, 3, GMEM_INVALIDATE_UNBIND, low_gfn, low_gfn + 24, 0);
-	vm_mem_region_delete(self->vm, DATA_SLOT + 1);
-	ASSERT_EQ(p->bss->invalidates, 5);
-	EXPECT_TOLD(p, 4, GMEM_INVALIDATE_UNBIND, high_gfn, high_gfn + 24, 0);
-
-	/* The file takes along what is left: 61 pages less 7 and 3. */
-	close(fd);
 	ASSERT_EQ(p->bss->invalidates, 6);
-	EXPECT_TOLD(p, 5, GMEM_INVALIDATE_RELEASE, none, none, 51);
+	EXPECT_TOLD(p, 5, GMEM_INVALIDATE_UNBIND, low_gfn, low_gfn + 24, 0);
+	vm_mem_region_delete(self->vm, DATA_SLOT + 1);
+	ASSERT_EQ(p->bss->invalidates, 7);
+	EXPECT_TOLD(p, 6, GMEM_INVALIDATE_UNBIND, high_gfn, high_gfn + 24, 0);
+
+	/* The file takes along what is left: 61 pages less 7, 3 and 7. */
+	close(fd);
+	ASSERT_EQ(p->bss->invalidates, 8);
+	EXPECT_TOLD(p, 7, GMEM_INVALIDATE_RELEASE, none, none, 44);
 	EXPECT_EQ(p->bss->freed, 61);
 
 	/* A conversion frees nothing; a file may be closed under its memslot. */
 	ASSERT_EQ(populate(self->vm, 10, 5), 0);
 	ASSERT_EQ(convert(self->vm, 8, 4, false), 0);
-	ASSERT_EQ(p->bss->invalidates, 7);
-	EXPECT_TOLD(p, 6, GMEM_INVALIDATE_CONVERSION, data_gfn + 8,
+	ASSERT_EQ(p->bss->invalidates, 9);
+	EXPECT_TOLD(p, 8, GMEM_INVALIDATE_CONVERSION, data_gfn + 8,
 		    data_gfn + 12, 0);
 	close(data_fd(self->vm));
-	ASSERT_EQ(p->bss->invalidates, 8);
-	EXPECT_TOLD(p, 7, GMEM_INVALIDATE_RELEASE, data_gfn,
+	ASSERT_EQ(p->bss->invalidates, 10);
+	EXPECT_TOLD(p, 9, GMEM_INVALIDATE_RELEASE, data_gfn,
 		    data_gfn + DATA_PAGES, 5);
 	/* The library closes the file once more. */
 	memslot2region(self->vm, DATA_SLOT)->region.guest_memfd = dup(0);

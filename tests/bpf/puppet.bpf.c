@@ -40,10 +40,10 @@ __u64 freed = 0;
 __u64 last_vm = 0;
 
 /* The first invalidations, whole, in the order in which they were told. */
-__u64 told_start[8] = {};
-__u64 told_end[8] = {};
-__u64 told_freed[8] = {};
-__u64 told_reason[8] = {};
+__u64 told_start[10] = {};
+__u64 told_end[10] = {};
+__u64 told_freed[10] = {};
+__u64 told_reason[10] = {};
 
 /* The VMs between their vm_init and their vm_exit. */
 struct {
@@ -146,7 +146,7 @@ void BPF_PROG(puppet_invalidate, struct kvm *kvm,
 	__sync_fetch_and_add(&freed, invalidate->pages_freed);
 	nr = __sync_fetch_and_add(&invalidates, 1);
 	barrier_var(nr);
-	if (nr < 8) {
+	if (nr < 10) {
 		told_start[nr] = invalidate->start;
 		told_end[nr] = invalidate->end;
 		told_freed[nr] = invalidate->pages_freed;
