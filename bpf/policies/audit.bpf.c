@@ -10,11 +10,11 @@
  * The map "audit_log" is a ring: it holds the last 4,096 records, oldest
  * overwritten first; record N, counting from 0, is at N % 4096 and carries N in
  * "number".  "audit_head" in the map ".bss" is how many there were.  The map
- * "vms" holds for each VM what it did and its worst second.  All can be read at
- * any time, without taking anything away:
+ * "audit_vms" holds for each VM what it did and its worst second.  All can be
+ * read at any time, without taking anything away:
  *
  *	bpftool map dump name audit_log
- *	bpftool map dump name vms
+ *	bpftool map dump name audit_vms
  *
  * It is fair to everyone.  It cannot record what policies that are asked before
  * it deny, nor tell whether one after it does; a conversion that is delayed by
@@ -123,7 +123,8 @@ struct vm_state {
 	struct audit_count faults;
 };
 
-GMEM_VM_STATE(vms, struct vm_state);
+/* Of a name of its own, by which bpftool finds it among those of others. */
+GMEM_VM_STATE(audit_vms, struct vm_state);
 
 /* Counts an event, which is worth @weight.  Returns enum audit_cause or 0. */
 static __always_inline u32 audit_count(struct audit_count *c, u64 weight,
@@ -170,13 +171,13 @@ static __always_inline void audit_write(struct kvm *kvm, struct audit_record *r)
 SEC("struct_ops.s/vm_init")
 void BPF_PROG(audit_vm_init, struct kvm *kvm)
 {
-	gmem_vm_state(vms, kvm);
+	gmem_vm_state(audit_vms, kvm);
 }
 
 SEC("struct_ops.s/vm_exit")
 void BPF_PROG(audit_vm_exit, struct kvm *kvm)
 {
-	gmem_vm_state_forget(vms, kvm);
+	gmem_vm_state_forget(audit_vms, kvm);
 }
 
 SEC("struct_ops.s/convert")
@@ -185,7 +186,7 @@ s64 BPF_PROG(audit_convert, struct kvm *kvm,
 {
 	const struct audit_params *params = gmem_params();
 	u64 limit = params->pages, rate = params->rate;
-	struct vm_state *vm = gmem_vm_state(vms, kvm);
+	struct vm_state *vm = gmem_vm_state(audit_vms, kvm);
 	struct audit_record r = {
 		.time_ns = bpf_ktime_get_ns(),
 		.event = gmem_is_private(convert) ? AUDIT_TO_PRIVATE :
@@ -212,7 +213,7 @@ s64 BPF_PROG(audit_fault, struct kvm *kvm, const struct kvm_gmem_fault *fault)
 {
 	const struct audit_params *params = gmem_params();
 	u64 limit = params->fault_pages, rate = params->fault_rate;
-	struct vm_state *vm = gmem_vm_state(vms, kvm);
+	struct vm_state *vm = gmem_vm_state(audit_vms, kvm);
 	struct audit_record r = {
 		.time_ns = bpf_ktime_get_ns(),
 		.event = AUDIT_FAULT,

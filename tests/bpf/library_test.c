@@ -325,20 +325,22 @@ TEST_F(library, state_goes_with_the_vm)
 		"sharedcap", "guard", "audit",
 	};
 	struct kvm_vcpu *vcpu;
+	const char *map;
 	struct kvm_vm *vm;
 	uint64_t before;
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(names); i++) {
 		self->policy = policy_attach(names[i], "", 0);
-		before = entries(&self->policy, "vms");
+		map = strcmp(names[i], "audit") ? "vms" : "audit_vms";
+		before = entries(&self->policy, map);
 		EXPECT_GE(before, 1);
 		vm = new_vm(&vcpu, 1);
 		EXPECT_EQ(convert(vm, 0, DATA_PAGES, true), 0);
 		EXPECT_EQ(populate(vm, 0, 1), 0);
-		EXPECT_EQ(entries(&self->policy, "vms"), before + 1);
+		EXPECT_EQ(entries(&self->policy, map), before + 1);
 		kvm_vm_free(vm);
-		EXPECT_EQ(entries(&self->policy, "vms"), before) {
+		EXPECT_EQ(entries(&self->policy, map), before) {
 			TH_LOG("%s", names[i]);
 		}
 		policy_detach(&self->policy);
