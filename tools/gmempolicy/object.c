@@ -225,6 +225,7 @@ static struct object *open_object(const char *shown, const void *elf,
 	LIBBPF_OPTS(bpf_object_open_opts, opts);
 	struct object *object = calloc(1, sizeof(*object));
 
+	gmem_libbpf_forget();
 	if (!object)
 		goto no_memory;
 	object->shown = strdup(shown);

@@ -247,11 +247,11 @@ int ops_progs(int map, uint32_t *ids)
 }
 
 /* The kernel holds the programs by the map once it is filled. */
-static int open_progs(char *value, int *fds)
+static int open_progs(char *value, int *fds, int *opened)
 {
 	struct member member;
-	int i, nr = 0;
 	uint64_t id;
+	int i, nr = 0;
 
 	for (i = 0; i < btf_vlen(layout.ops) && nr < OPS_MAX_PROGS; i++) {
 		if (member_at(i, &member) || !member.is_hook)
@@ -261,11 +261,12 @@ static int open_progs(char *value, int *fds)
 			continue;
 		fds[nr] = bpf_prog_get_fd_by_id(id);
 		if (fds[nr] < 0)
-			return nr;
+			return fds[nr];
 		id = fds[nr++];
+		*opened = nr;
 		memcpy(value + member.offset, &id, sizeof(id));
 	}
-	return nr;
+	return 0;
 }
 
 static void apply_change(char *value, const struct ops_change *change)
@@ -330,7 +331,7 @@ int ops_copy(int map, const struct ops_change *change)
 {
 	struct bpf_map_info info = {};
 	uint32_t len = sizeof(info);
-	int fds[OPS_MAX_PROGS], nr, new, err;
+	int fds[OPS_MAX_PROGS], nr = 0, new, err;
 	char *value;
 
 	err = read_layout();
@@ -343,9 +344,9 @@ int ops_copy(int map, const struct ops_change *change)
 	value = read_value(map);
 	if (!value)
 		return -errno;
-	nr = open_progs(value, fds);
+	err = open_progs(value, fds, &nr);
 	apply_change(value, change);
-	new = make_map(&info);
+	new = err ? err : make_map(&info);
 	if (new >= 0) {
 		err = write_map(new, value);
 		if (err) {
@@ -359,13 +360,82 @@ int ops_copy(int map, const struct ops_change *change)
 	return new;
 }
 
+/* ------------------------------------------------------------------ tags */
+
+/* FNV-1a: nobody gains by a collision, who can write the files. */
+static void fold(uint64_t *tags, const void *data, size_t size)
+{
+	const unsigned char *c = data;
+
+	while (size--)
+		*tags = (*tags ^ *c++) * 0x100000001b3ULL;
+}
+
+static int fold_contents(int map, const struct bpf_map_info *info,
+			 uint64_t *tags)
+{
+	uint32_t key;
+	char *value;
+	int err = 0;
+
+	value = malloc(info->value_size);
+	if (!value)
+		return -ENOMEM;
+	for (key = 0; key < info->max_entries && !err; key++) {
+		err = bpf_map_lookup_elem(map, &key, value);
+		if (!err)
+			fold(tags, value, info->value_size);
+	}
+	free(value);
+	return err;
+}
+
+static int add_map(uint32_t id, uint64_t *tags)
+{
+	struct bpf_map_info info = {};
+	uint32_t len = sizeof(info);
+	int map, err;
+
+	map = bpf_map_get_fd_by_id(id);
+	if (map < 0)
+		return map;
+	err = bpf_map_get_info_by_fd(map, &info, &len);
+	if (!err) {
+		const uint32_t made_as[] = {
+			info.type, info.key_size, info.value_size,
+			info.max_entries, info.map_flags,
+		};
+
+		fold(tags, made_as, sizeof(made_as));
+		if (info.type == BPF_MAP_TYPE_ARRAY &&
+		    info.map_flags & BPF_F_RDONLY_PROG)
+			err = fold_contents(map, &info, tags);
+	}
+	close(map);
+	return err;
+}
+
+int ops_add_prog(int prog, uint64_t *tags, struct bpf_prog_info *info)
+{
+	const uint32_t *ids = (const uint32_t *)(uintptr_t)info->map_ids;
+	uint32_t room = info->nr_map_ids, len = sizeof(*info), i;
+	int err;
+
+	err = bpf_prog_get_info_by_fd(prog, info, &len);
+	if (err)
+		return err;
+	fold(tags, info->tag, sizeof(info->tag));
+	for (i = 0; i < info->nr_map_ids && i < room && !err; i++)
+		err = add_map(ids[i], tags);
+	return err;
+}
+
 int ops_object_tags(const struct object *object, uint64_t *tags)
 {
+	uint32_t ids[OPS_MAX_MAPS];
 	const struct bpf_program *prog;
 	struct bpf_prog_info info;
 	struct member member;
-	uint32_t len;
-	uint64_t tag;
 	int i, err;
 
 	err = read_layout();
@@ -377,11 +447,9 @@ int ops_object_tags(const struct object *object, uint64_t *tags)
 		if (!prog)
 			continue;
 		memset(&info, 0, sizeof(info));
-		len = sizeof(info);
-		err = bpf_prog_get_info_by_fd(bpf_program__fd(prog), &info,
-					      &len);
-		memcpy(&tag, info.tag, sizeof(tag));
-		*tags = *tags * OPS_TAGS_FACTOR + tag;
+		info.nr_map_ids = OPS_MAX_MAPS;
+		info.map_ids = (uintptr_t)ids;
+		err = ops_add_prog(bpf_program__fd(prog), tags, &info);
 	}
 	return err;
 }

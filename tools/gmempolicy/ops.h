@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct bpf_prog_info;
 struct object;
 
 /**
@@ -44,8 +45,21 @@ struct ops_change {
  */
 int ops_copy(int map, const struct ops_change *change);
 
-/* Makes one number of the tags of several programs; their order counts. */
-#define OPS_TAGS_FACTOR	1000003
+/**
+ * ops_add_prog() - add a program to a number that stands for several
+ * @prog: descriptor of the program
+ * @tags: the number, 0 at first; the order of the programs counts
+ * @info: filled in; its map_ids may point to room for nr_map_ids
+ *
+ * Besides the program's instructions, the number stands for what its maps are
+ * made as, and for the contents of those that nobody can write: constants.
+ *
+ * Return: 0, or -errno without a message.
+ */
+int ops_add_prog(int prog, uint64_t *tags, struct bpf_prog_info *info);
+
+/* Map ids of a program at most. */
+#define OPS_MAX_MAPS	64
 
 /* Programs of a policy at most: one for each hook. */
 #define OPS_MAX_PROGS	16

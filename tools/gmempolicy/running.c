@@ -18,6 +18,8 @@
 
 struct running {
 	char *who;
+	uint32_t link_id;
+	uint32_t ops_id;
 	int link;
 	int ops;
 	int nr_progs;
@@ -41,27 +43,24 @@ static int failed(const struct running *running, int err, const char *what)
 
 static int read_prog(struct running *running, uint32_t id, uint64_t *tags)
 {
-	uint32_t ids[RUNNING_MAX_MAPS];
+	uint32_t ids[OPS_MAX_MAPS], len, i;
 	struct bpf_prog_info info = {
-		.nr_map_ids = RUNNING_MAX_MAPS,
+		.nr_map_ids = OPS_MAX_MAPS,
 		.map_ids = (uintptr_t)ids,
 	};
-	uint32_t len = sizeof(info), i;
-	uint64_t tag;
 	size_t k;
 	int fd, err;
 
 	fd = bpf_prog_get_fd_by_id(id);
 	if (fd < 0)
 		return fd;
-	err = bpf_prog_get_info_by_fd(fd, &info, &len);
+	len = sizeof(info);
+	err = tags ? ops_add_prog(fd, tags, &info) :
+		     bpf_prog_get_info_by_fd(fd, &info, &len);
 	close(fd);
 	if (err)
 		return err;
-	memcpy(&tag, info.tag, sizeof(tag));
-	if (tags)
-		*tags = *tags * OPS_TAGS_FACTOR + tag;
-	for (i = 0; i < info.nr_map_ids && i < RUNNING_MAX_MAPS; i++) {
+	for (i = 0; i < info.nr_map_ids && i < OPS_MAX_MAPS; i++) {
 		for (k = 0; k < running->nr_maps && running->maps[k] != ids[i];
 		     k++)
 			;
@@ -241,6 +240,36 @@ int running_commit(struct running *running)
 	return err ? failed(running, err, "set the parameters") : 0;
 }
 
+/* -------------------------------------------------------------------- link */
+
+/* The system's headers may lack what the kernel tells of a struct_ops link. */
+struct struct_ops_link_info {
+	uint32_t type;
+	uint32_t id;
+	uint32_t prog_id;
+	uint32_t pad;
+	uint32_t map_id;
+};
+
+/* -ENOLINK if it is attached to nothing any more. */
+static int read_link(int link, uint32_t *map_id)
+{
+	union {
+		struct bpf_link_info any;
+		struct struct_ops_link_info struct_ops;
+	} info = {};
+	uint32_t len = sizeof(info);
+	int err;
+
+	err = bpf_link_get_info_by_fd(link, &info.any, &len);
+	if (err)
+		return err;
+	if (info.any.type != BPF_LINK_TYPE_STRUCT_OPS)
+		return -EINVAL;
+	*map_id = info.struct_ops.map_id;
+	return *map_id ? 0 : -ENOLINK;
+}
+
 /* ------------------------------------------------------------------- flags */
 
 int running_priority(const struct running *running, int32_t *priority)
@@ -286,41 +315,29 @@ int running_change(struct running *running, const struct ops_change *change)
 	}
 	close(running->ops);
 	running->ops = map;
-	return 0;
+	return read_link(running->link, &running->ops_id);
 }
 
 /* -------------------------------------------------------------------- open */
 
-/* The system's headers may lack what the kernel tells of a struct_ops link. */
-struct struct_ops_link_info {
-	uint32_t type;
-	uint32_t id;
-	uint32_t prog_id;
-	uint32_t pad;
-	uint32_t map_id;
-};
-
-static int open_link(struct running *running, uint32_t link_id)
+static int open_link(struct running *running)
 {
-	union {
-		struct bpf_link_info any;
-		struct struct_ops_link_info struct_ops;
-	} info = {};
-	uint32_t len = sizeof(info);
 	int err;
 
-	running->link = bpf_link_get_fd_by_id(link_id);
+	running->link = bpf_link_get_fd_by_id(running->link_id);
 	if (running->link < 0)
 		return running->link;
-	err = bpf_link_get_info_by_fd(running->link, &info.any, &len);
+	err = read_link(running->link, &running->ops_id);
 	if (err)
 		return err;
-	if (info.any.type != BPF_LINK_TYPE_STRUCT_OPS)
-		return -EINVAL;
-	if (!info.struct_ops.map_id)
-		return -ENOLINK;
-	running->ops = bpf_map_get_fd_by_id(info.struct_ops.map_id);
+	running->ops = bpf_map_get_fd_by_id(running->ops_id);
 	return running->ops < 0 ? running->ops : ops_check(running->ops);
+}
+
+static void has_ended(const char *who)
+{
+	gmem_err("the policy %s has ended and only its pin is left; remove it: gmempolicy detach %s",
+		 who, who);
 }
 
 struct running *running_open(uint32_t link_id, const char *who)
@@ -334,15 +351,17 @@ struct running *running_open(uint32_t link_id, const char *who)
 	running->ops = -1;
 	running->live = -1;
 	running->data = -1;
+	running->link_id = link_id;
 	running->who = strdup(who);
 	if (!running->who)
 		goto no_memory;
-	err = open_link(running, link_id);
-	if (err == -ENOENT || err == -ENOLINK || err == -EINVAL) {
-		gmem_err(err == -EINVAL ?
-			 "%s is no policy; see gmempolicy list" :
-			 "the policy %s has ended and only its pin is left; remove it: gmempolicy detach %s",
-			 who, who);
+	err = open_link(running);
+	if (err == -ENOENT || err == -ENOLINK) {
+		has_ended(who);
+		goto fail;
+	}
+	if (err == -EINVAL) {
+		gmem_err("%s is no policy; see gmempolicy list", who);
 		goto fail;
 	}
 	if (err) {
@@ -367,13 +386,37 @@ fail:
 	return NULL;
 }
 
+int running_renew(struct running **running)
+{
+	struct running *old = *running, *new;
+	uint32_t ops_id;
+	int err;
+
+	err = read_link(old->link, &ops_id);
+	if (err == -ENOLINK) {
+		gmem_err("the policy %s has ended meanwhile; see gmempolicy list for those in force",
+			 old->who);
+		return err;
+	}
+	if (err)
+		return failed(old, err, "look at the link");
+	if (ops_id == old->ops_id)
+		return running_refresh(old);
+	new = running_open(old->link_id, old->who);
+	if (!new)
+		return -ENOENT;
+	running_close(old);
+	*running = new;
+	return 0;
+}
+
 struct running *running_find(const char *what)
 {
 	struct pin pin;
 	uint64_t id;
 	int err;
 
-	if (gmem_check_privilege())
+	if (gmem_check_ids())
 		return NULL;
 	err = pins_find(what, &pin);
 	if (!err && pin.is_link)

@@ -33,6 +33,18 @@ struct running *running_open(uint32_t link_id, const char *who);
 struct running *running_find(const char *what);
 
 /**
+ * running_renew() - look again at a policy that others may have changed
+ * @running: the policy; another one afterwards if its link has got other
+ *	programs since
+ *
+ * Call it with the lock of pins_lock(): until that is given back, nobody else
+ * changes the link.
+ *
+ * Return: 0, or -errno after one line of error, also if the policy has ended.
+ */
+int running_renew(struct running **running);
+
+/**
  * running_close() - let go of it
  * @running: may be NULL
  */
@@ -148,8 +160,7 @@ const struct btf *running_btf(const struct running *running);
 /**
  * running_tags() - what its programs are
  * @running: the policy
- * @tags: where to; one number for all of its programs, the same for programs
- *	of the same instructions
+ * @tags: where to; the number that ops_object_tags() gives of its object
  *
  * Return: 0, or -errno after one line of error.
  */

@@ -73,8 +73,8 @@ static int print_values(const struct running *running)
 	return err;
 }
 
-/* Another instance of the tool may have set others since. */
-static int set_all(struct running *running, const char *who, int argc,
+/* Another instance of the tool may have set, replaced or ended it since. */
+static int set_all(struct running **running, const char *who, int argc,
 		   char **argv)
 {
 	int i, err, lock;
@@ -82,20 +82,20 @@ static int set_all(struct running *running, const char *who, int argc,
 	lock = pins_lock();
 	if (lock < 0)
 		return GMEM_EXIT_FAIL;
-	err = running_refresh(running) ? GMEM_EXIT_FAIL : GMEM_EXIT_OK;
+	err = running_renew(running) ? GMEM_EXIT_FAIL : GMEM_EXIT_OK;
 	for (i = 0; i < argc && !err; i++) {
-		if (params_assign(running_params(running),
-				  running_values(running), argv[i], who))
+		if (params_assign(running_params(*running),
+				  running_values(*running), argv[i], who))
 			err = GMEM_EXIT_USAGE;
 	}
-	if (!err && argc && running_commit(running))
+	if (!err && argc && running_commit(*running))
 		err = GMEM_EXIT_FAIL;
 	close(lock);
 	return err;
 }
 
 /* Each line is a set of its own, so that a program can steer a policy. */
-static int set_from_input(struct running *running, const char *who)
+static int set_from_input(struct running **running, const char *who)
 {
 	char *line = NULL, *words[64], *word, *save;
 	unsigned long nr = 0;
@@ -141,8 +141,8 @@ int run_set(int argc, char **argv)
 	running = running_find(argv[0]);
 	if (!running)
 		return GMEM_EXIT_FAIL;
-	code = input ? set_from_input(running, argv[0]) :
-		       set_all(running, argv[0], argc - 1, argv + 1);
+	code = input ? set_from_input(&running, argv[0]) :
+		       set_all(&running, argv[0], argc - 1, argv + 1);
 	if (!code && print_values(running))
 		code = GMEM_EXIT_FAIL;
 	running_close(running);

@@ -180,12 +180,22 @@ int gmem_check_kernel(void);
 /**
  * gmem_check_privilege() - has the process the capabilities BPF asks for?
  *
- * CAP_BPF and CAP_PERFMON suffice if KVM is part of vmlinux.  If it is a
- * module, libbpf looks its BTF up by id, which takes CAP_SYS_ADMIN.
+ * CAP_BPF and CAP_PERFMON suffice to load programs if KVM is part of vmlinux.
+ * If it is a module, libbpf looks its BTF up by id, which takes CAP_SYS_ADMIN.
  *
  * Return: 0, or -1 after one line that names what is missing.
  */
 int gmem_check_privilege(void);
+
+/**
+ * gmem_check_ids() - may the process look up what others have loaded?
+ *
+ * The kernel gives a link, a map, a program or BTF by its id to those with
+ * CAP_SYS_ADMIN only.
+ *
+ * Return: 0, or -1 after one line that names what is missing.
+ */
+int gmem_check_ids(void);
 
 /**
  * gmem_libbpf_quiet() - keep libbpf's messages off the terminal
@@ -212,6 +222,13 @@ void gmem_err_bpf(int err, const char *fmt, ...)
  * Return: one line, empty if there was none.
  */
 const char *gmem_libbpf_warning(void);
+
+/**
+ * gmem_libbpf_forget() - forget the warning
+ *
+ * For before something that has nothing to do with what went wrong so far.
+ */
+void gmem_libbpf_forget(void);
 
 /**
  * gmem_policies_enabled() - state of the switch that bypasses all policies

@@ -83,19 +83,38 @@ static bool has_cap(const struct __user_cap_data_struct *data, int cap)
 	return data[CAP_TO_INDEX(cap)].effective & CAP_TO_MASK(cap);
 }
 
-int gmem_check_privilege(void)
+static int read_caps(struct __user_cap_data_struct *data)
 {
 	struct __user_cap_header_struct hdr = {
 		.version = _LINUX_CAPABILITY_VERSION_3,
 	};
+
+	if (!syscall(SYS_capget, &hdr, data))
+		return 0;
+	gmem_err("cannot read the capabilities of this process: %s",
+		 strerror(errno));
+	return -1;
+}
+
+int gmem_check_ids(void)
+{
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {};
+
+	if (gmem_check_privilege() || read_caps(data))
+		return -1;
+	if (has_cap(data, CAP_SYS_ADMIN))
+		return 0;
+	gmem_err("no privilege: CAP_SYS_ADMIN missing, which the kernel asks for to look at policies in force; run it as root");
+	return -1;
+}
+
+int gmem_check_privilege(void)
+{
 	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {};
 	bool bpf, perfmon;
 
-	if (syscall(SYS_capget, &hdr, data)) {
-		gmem_err("cannot read the capabilities of this process: %s",
-			 strerror(errno));
+	if (read_caps(data))
 		return -1;
-	}
 	if (has_cap(data, CAP_SYS_ADMIN))
 		return 0;
 
@@ -140,6 +159,11 @@ void gmem_libbpf_quiet(bool debug)
 const char *gmem_libbpf_warning(void)
 {
 	return libbpf_warning;
+}
+
+void gmem_libbpf_forget(void)
+{
+	libbpf_warning[0] = '\0';
 }
 
 static const char *remedy(int err)
