@@ -11,6 +11,7 @@ load gmempolicy
 setup_file()
 {
 	use_build
+	prepare_objects
 	start_vm web1 web-1
 	start_vm db db-1
 }
@@ -31,6 +32,7 @@ teardown()
 {
 	[ -z "${daemon-}" ] || kill -KILL "$daemon" 2>/dev/null || true
 	gmempolicy detach --all
+	[ -z "${vms-}" ] || kill "$vms" 2>/dev/null || true
 	stop_vm late
 }
 
@@ -205,6 +207,137 @@ two_policies()
 	nothing_left
 }
 
+# limited NAME LIMIT: the source of a policy differs in a constant only.
+limited()
+{
+	convert limited <<-END
+		static const volatile u64 limit = $1;
+		return convert->end - convert->start > limit ? gmem_deny(EPERM) : 0;
+	END
+	cp "$obj" "$dir/limited.bpf.o"
+}
+
+@test "an object with another constant is another policy" {
+	limited 1
+	file x.toml <<-END
+	[policy.a]
+	use = "./limited.bpf.o"
+	all = true
+	END
+	gmempolicy apply "$dir"
+	[ "$(gmempolicy diff "$dir" --json | jq -c .)" = '{"changes":[]}' ]
+	[ "$("$TOP/tests/cli/vm.pl" x 1000 1 2 | tail -n 1 | jq .perm)" = 1 ]
+	limited 2
+	[ "$(gmempolicy apply "$dir" --json | changes)" = "replace a@all" ]
+	[ "$("$TOP/tests/cli/vm.pl" x 1000 1 2 | tail -n 1 | jq .perm)" = 0 ]
+}
+
+@test "an object with a map of another size is another policy" {
+	sized()
+	{
+		object sized <<-END
+		struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(max_entries, $1);
+			 __type(key, u64); __type(value, u64); } m SEC(".maps");
+		SEC("struct_ops.s/convert")
+		s64 BPF_PROG(c, struct kvm *kvm, const struct kvm_gmem_convert *convert)
+		{
+			u64 key = 1;
+			return bpf_map_lookup_elem(&m, &key) ? gmem_deny(EPERM) : 0;
+		}
+		SEC(".struct_ops.link")
+		struct kvm_gmem_ops sized = { .convert = (void *)c, .name = "sized" };
+		END
+		cp "$obj" "$dir/sized.bpf.o"
+	}
+	sized 10
+	file x.toml <<-END
+	[policy.a]
+	use = "./sized.bpf.o"
+	all = true
+	END
+	gmempolicy apply "$dir"
+	[ "$(gmempolicy diff "$dir" --json | jq -c .)" = '{"changes":[]}' ]
+	sized 20
+	[ "$(gmempolicy apply "$dir" --json | changes)" = "replace a@all" ]
+}
+
+@test "set from input goes on with what apply put in the policy's place, and ends with it" {
+	two_policies
+	gmempolicy apply "$dir"
+	mkfifo "$dir/in"
+	gmempolicy set everyone@all - <"$dir/in" >/dev/null 2>"$dir/err" 3>&- &
+	pid=$!
+	exec 7>"$dir/in"
+	echo rate=11 >&7
+	wait_for 10 eval '[ "$(param everyone@all rate)" = 11 ]'
+	two_policies 600
+	sed -i 's/audit/enforce/' "$dir/10.toml"
+	[ "$(gmempolicy apply "$dir" --json 7>&- | changes)" = "replace everyone@all" ]
+	echo rate=12 >&7
+	wait_for 10 eval '[ "$(param everyone@all rate)" = 12 ]'
+	gmempolicy detach everyone@all 7>&-
+	echo rate=13 >&7
+	exec 7>&-
+	status=0
+	wait $pid || status=$?
+	cat "$dir/err"
+	[ "$status" -eq 1 ]
+	grep -q "the policy everyone@all has ended" "$dir/err"
+	grep -q "stopped at line 3 of the input" "$dir/err"
+}
+
+@test "many VMs and few descriptors" {
+	perl -e '
+		$0 = "many"; $| = 1;
+		open(my $kvm, "+<", "/dev/kvm") or die;
+		for (1 .. 30) {
+			my $fd = ioctl($kvm, 0xae01, 1) or die "create: $!";
+			open($vms[$_], "+<&=", $fd + 0) or die;
+		}
+		print "ready\n";
+		sleep 600' >"$BATS_TEST_TMPDIR/many" 3>&- &
+	vms=$!
+	wait_for 20 grep -q ready "$BATS_TEST_TMPDIR/many"
+	file x.toml <<-END
+	[policy.many]
+	use = "deny"
+	name = "many"
+	END
+	[ "$(bash -c "ulimit -Sn 64; gmempolicy apply '$dir' --json" |
+		jq '.changes | length')" = 30 ]
+	# Nor do those that stay as they are keep any open.
+	bash -c "ulimit -n 64; gmempolicy apply '$dir'"
+}
+
+@test "too many policies: none of them is attached" {
+	for i in $(seq 15); do
+		printf '[policy.p%d]\nuse = "deny"\nall = true\nmode = "audit"\n' $i
+	done | file 10.toml
+	gmempolicy apply "$dir"
+	printf '[policy.%s]\nuse = "deny"\nname = "web-*"\nmode = "audit"\n' q r |
+		file 20.toml
+	refuses 1 "too many policies on VM $(vm_of web-1): it would be 17, and at most 16 can be" \
+		apply "$dir"
+	refuses 1 "too many policies on VM" diff "$dir"
+	[ "$(attached | wc -l)" -eq 15 ]
+}
+
+@test "what was done before a failure is told" {
+	two_policies
+	gmempolicy apply "$dir"
+	two_policies 600
+	printf '[policy.fresh]\nuse = "deny"\nall = true\nmode = "audit"\n' |
+		file 20.toml
+	run --separate-stderr unshare -m sh -c \
+		"mount --bind /sys/fs/bpf /sys/fs/bpf &&
+		 mount -o remount,ro,bind /sys/fs/bpf &&
+		 exec gmempolicy apply '$dir' --json"
+	[ "$status" -eq 1 ]
+	[[ $stderr == *remount,rw* ]]
+	[ "$(changes <<<"$output")" = "set everyone@all" ]
+	[ "$(param everyone@all rate)" = 600 ]
+}
+
 @test "too many policies: what was there before stays" {
 	for i in $(seq 16); do
 		printf '[policy.p%d]\nuse = "ratelimit"\nall = true\nmode = "audit"\n' $i
@@ -232,6 +365,25 @@ two_policies()
 	[ "$(policy everyone@all state)" = active ]
 }
 
+@test "--watch: a VM that gets its name a moment later is found soon" {
+	two_policies
+	gmempolicy apply "$dir" --watch >"$BATS_TEST_TMPDIR/log" 2>&1 3>&- &
+	daemon=$!
+	wait_for 20 eval '[ "$(policy everyone@all state)" = active ]'
+	sleep 1
+	perl -e '
+		$0 = "unnamed";
+		open(my $kvm, "+<", "/dev/kvm") or die;
+		my $vm = ioctl($kvm, 0xae01, 1) or die "create: $!";
+		select(undef, undef, undef, 0.15);
+		$0 = "web-late";
+		sleep 600' 3>&- &
+	vms=$!
+	# Otherwise it looks after 5 seconds.
+	sleep 2
+	[ "$(ls $PINS | grep -c web@vm)" -eq 2 ]
+}
+
 @test "--watch: SIGHUP reads the files again, and one with a mistake is not used" {
 	two_policies
 	gmempolicy apply "$dir" --watch >"$BATS_TEST_TMPDIR/log" 2>&1 3>&- &
@@ -249,12 +401,41 @@ two_policies()
 	wait_for 15 eval '[ "$(policy everyone@all state)" = active ]'
 }
 
+@test "--watch: what libbpf said of one object is not said of the next" {
+	object x <<-'END'
+	extern int bpf_kvm_gmem_of_tomorrow(struct kvm *kvm) __ksym;
+	SEC("struct_ops.s/convert")
+	s64 BPF_PROG(c, struct kvm *kvm, const struct kvm_gmem_convert *convert)
+	{
+		return bpf_kvm_gmem_of_tomorrow(kvm);
+	}
+	SEC(".struct_ops.link")
+	struct kvm_gmem_ops ops = { .convert = (void *)c, .name = "x" };
+	END
+	two_policies
+	gmempolicy apply "$dir" --watch >"$BATS_TEST_TMPDIR/log" 2>&1 3>&- &
+	daemon=$!
+	wait_for 20 eval '[ "$(policy everyone@all state)" = active ]'
+	printf '[policy.x]\nuse = "%s"\nall = true\n' "$obj" | file x.toml
+	kill -HUP $daemon
+	wait_for 10 grep -q "of_tomorrow" "$BATS_TEST_TMPDIR/log"
+	head -c 300 "$obj" >"$dir/cut.o"
+	printf '[policy.x]\nuse = "./cut.o"\nall = true\n' | file x.toml
+	kill -HUP $daemon
+	wait_for 10 grep -q "is no BPF object" "$BATS_TEST_TMPDIR/log"
+	grep "is no BPF object" "$BATS_TEST_TMPDIR/log"
+	! grep "is no BPF object.*of_tomorrow" "$BATS_TEST_TMPDIR/log"
+}
+
 @test "the unit names what is there" {
 	unit=$TOP/tools/gmempolicy/gmempolicyd.service
 	grep -qx 'ExecStart=/usr/sbin/gmempolicy apply --watch' "$unit"
+	grep -qx 'ExecStartPre=/usr/sbin/gmempolicy apply' "$unit"
+	grep -q '^After=.*systemd-modules-load.service' "$unit"
+	grep -qx 'LimitNOFILE=524288' "$unit"
 	grep -qx 'ExecReload=/bin/kill -HUP $MAINPID' "$unit"
 	command -v systemd-analyze >/dev/null || skip "needs systemd-analyze"
-	sed "s,/usr/sbin/gmempolicy,$TOP/build/gmempolicy," "$unit" \
+	sed "s,/usr/sbin/gmempolicy,$TOP/build/gmempolicy,g" "$unit" \
 		>"$BATS_TEST_TMPDIR/gmempolicyd.service"
 	run systemd-analyze verify --man=no "$BATS_TEST_TMPDIR/gmempolicyd.service"
 	echo "$output"

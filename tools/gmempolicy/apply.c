@@ -37,6 +37,8 @@
 #define NAME_SIZE	96
 /* VMs move between cgroups and change their names without telling anyone. */
 #define LOOK_AGAIN_NS	(5 * 1000000000ULL)
+/* A VM is announced before it can be found, and may yet get its name. */
+#define LOOK_SOON_NS	(200 * 1000000ULL)
 #define POLL_MS		500
 
 static bool json, watch;
@@ -77,6 +79,7 @@ enum step_type {
  * @link_id: link that is there now
  * @object: loaded, to be put into force
  * @running: what is in force, to be changed
+ * @done: it has been done
  */
 struct step {
 	enum step_type type;
@@ -87,6 +90,7 @@ struct step {
 	uint32_t link_id;
 	struct object *object;
 	struct running *running;
+	bool done;
 };
 
 struct plan {
@@ -196,6 +200,11 @@ static int compare(struct step *step)
 		step->type = STEP_SET;
 	else if (mode)
 		step->type = STEP_MODE;
+	/* There may be many of them, and each has several descriptors. */
+	if (step->type == STEP_KEEP) {
+		running_close(step->running);
+		step->running = NULL;
+	}
 	return 0;
 }
 
@@ -293,6 +302,72 @@ static int plan_rest(struct plan *plan, const struct attached *attached)
 	return 0;
 }
 
+/*
+ * Policies on a VM while the plan is carried out: what is detached goes last.
+ * With the id 0, on the next VM to come.
+ */
+static size_t count_on(const struct plan *plan, uint64_t vm,
+		       const struct attached *attached)
+{
+	const struct gmem_policy_sample *last = NULL;
+	size_t i, nr = 0;
+
+	for (i = 0; i < attached->nr; i++) {
+		const struct gmem_policy_sample *policy =
+			attached->entries[i].policy;
+
+		/* One with several pins has several entries in a row. */
+		if (policy && policy != last &&
+		    (!policy->vm_id || policy->vm_id == vm))
+			nr++;
+		last = policy;
+	}
+	for (i = 0; i < plan->nr; i++) {
+		const struct step *step = &plan->steps[i];
+
+		if (step->type == STEP_ATTACH && (!step->vm || step->vm == vm))
+			nr++;
+	}
+	return nr;
+}
+
+static bool attaches(const struct plan *plan, uint64_t vm)
+{
+	size_t i;
+
+	for (i = 0; i < plan->nr; i++) {
+		if (plan->steps[i].type == STEP_ATTACH &&
+		    (!plan->steps[i].vm || plan->steps[i].vm == vm))
+			return true;
+	}
+	return false;
+}
+
+/* Else the kernel would refuse one when some have been attached. */
+static int check_room(const struct plan *plan, const struct vms *vms,
+		      const struct attached *attached)
+{
+	uint64_t vm = 0;
+	size_t i, nr;
+
+	for (i = 0; i <= vms->nr; i++) {
+		vm = i ? vms->vms[i - 1].id : 0;
+		if (!attaches(plan, vm))
+			continue;
+		nr = count_on(plan, vm, attached);
+		if (nr <= GMEM_VM_POLICIES_MAX)
+			continue;
+		if (vm)
+			gmem_err("too many policies on VM %" PRIu64 ": it would be %zu, and at most %d can be; detach some, see gmempolicy list",
+				 vm, nr, GMEM_VM_POLICIES_MAX);
+		else
+			gmem_err("too many policies for all VMs: it would be %zu, and at most %d can be; detach some, see gmempolicy list",
+				 nr, GMEM_VM_POLICIES_MAX);
+		return -E2BIG;
+	}
+	return 0;
+}
+
 static int make_plan(struct plan *plan, const struct config *config,
 		     struct gmem_sampler *sampler)
 {
@@ -308,6 +383,8 @@ static int make_plan(struct plan *plan, const struct config *config,
 		err = plan_wish(plan, &config->wishes[i], &vms, attached);
 	if (!err)
 		err = plan_rest(plan, attached);
+	if (!err)
+		err = check_room(plan, &vms, attached);
 	attached_free(attached);
 	vms_free(&vms);
 	return err;
@@ -412,8 +489,10 @@ static int do_plan(struct plan *plan)
 
 	for (i = 0; i < plan->nr && !err; i++)
 		err = prepare(&plan->steps[i]);
-	for (i = 0; i < plan->nr && !err; i++)
+	for (i = 0; i < plan->nr && !err; i++) {
 		err = do_step(&plan->steps[i]);
+		plan->steps[i].done = !err;
+	}
 	return err;
 }
 
@@ -465,7 +544,8 @@ static const struct column step_columns[] = {
 	{}
 };
 
-static int print_plan(const struct plan *plan)
+/* All of it, or what of it has been done. */
+static int print_plan(const struct plan *plan, bool only_done)
 {
 	struct table table = {
 		.key = "changes",
@@ -483,11 +563,12 @@ static int print_plan(const struct plan *plan)
 		return -ENOMEM;
 	}
 	for (i = 0; i < plan->nr; i++) {
-		if (plan->steps[i].type != STEP_KEEP)
+		if (plan->steps[i].type != STEP_KEEP &&
+		    (plan->steps[i].done || !only_done))
 			rows[table.nr_rows++] = plan->steps[i];
 	}
 	table.rows = rows;
-	err = tables_print(&table, 1, json);
+	err = only_done && !table.nr_rows ? 0 : tables_print(&table, 1, json);
 	free(rows);
 	return err;
 }
@@ -516,11 +597,16 @@ static int reconcile(const struct config *config, struct gmem_sampler *sampler,
 		if (lock < 0)
 			return lock;
 	}
+	gmem_libbpf_forget();
 	err = make_plan(&plan, config, sampler);
-	if (!err && !dry)
+	if (!err && !dry) {
 		err = do_plan(&plan);
+		/* What has been done stays, and is to be known. */
+		if (err)
+			print_plan(&plan, true);
+	}
 	if (!err && (!quiet || is_change(&plan)))
-		err = print_plan(&plan);
+		err = print_plan(&plan, false);
 	plan_free(&plan);
 	if (lock >= 0)
 		close(lock);
@@ -558,6 +644,7 @@ static void read_again(struct config *config, const char *path)
 {
 	struct config new = {};
 
+	gmem_libbpf_forget();
 	if (config_read(&new, path) || config_load(&new)) {
 		gmem_err("the policies asked for before stay in force; mend the file and reload");
 		config_free(&new);
@@ -567,26 +654,35 @@ static void read_again(struct config *config, const char *path)
 	*config = new;
 }
 
+static int poll_ms(uint64_t next)
+{
+	uint64_t now = now_ns();
+	uint64_t ms = next > now ? (next - now) / 1000000 + 1 : 0;
+
+	return ms < POLL_MS ? ms : POLL_MS;
+}
+
 static int stay(struct config *config, const char *path,
 		struct gmem_sampler *sampler, struct ring_buffer *ring,
 		bool *changed)
 {
-	uint64_t last = now_ns();
+	uint64_t next = now_ns() + LOOK_AGAIN_NS;
+	bool event;
 	int n;
 
 	while (!stop) {
-		if (*changed || reload || now_ns() - last >= LOOK_AGAIN_NS) {
+		if (*changed || reload || now_ns() >= next) {
+			event = *changed;
 			*changed = false;
 			if (reload) {
 				reload = 0;
 				read_again(config, path);
 			}
-			/* Who made the VM may still be giving itself a name. */
 			if (reconcile(config, sampler, false, true) == -EPIPE)
 				return -EPIPE;
-			last = now_ns();
+			next = now_ns() + (event ? LOOK_SOON_NS : LOOK_AGAIN_NS);
 		}
-		n = ring_buffer__poll(ring, POLL_MS);
+		n = ring_buffer__poll(ring, poll_ms(next));
 		if (n < 0 && n != -EINTR) {
 			gmem_err_bpf(n, "cannot read which VMs come and go");
 			return n;
@@ -646,7 +742,7 @@ static int run(int argc, char **argv, bool dry)
 	}
 	/* What is wrong with a file is found without asking the kernel. */
 	err = config_read(&config, path);
-	sampler = err ? NULL : gmem_sampler_open();
+	sampler = err || gmem_check_ids() ? NULL : gmem_sampler_open();
 	if (!sampler) {
 		config_free(&config);
 		return GMEM_EXIT_FAIL;

@@ -105,18 +105,20 @@ static void hold(const struct held *held, size_t nr, uint64_t until_ns)
 /* Whatever the parent has open, a lock or a pipe somebody reads, is not ours. */
 static void close_others(const struct held *held, size_t nr)
 {
-	long max = sysconf(_SC_OPEN_MAX);
-	int fd;
+	int fd, last = STDERR_FILENO;
 	size_t i;
 
-	if (max < 0 || max > 4096)
-		max = 4096;
-	for (fd = STDERR_FILENO + 1; fd < max; fd++) {
+	for (i = 0; i < nr; i++) {
+		if (held[i].link > last)
+			last = held[i].link;
+	}
+	for (fd = STDERR_FILENO + 1; fd < last; fd++) {
 		for (i = 0; i < nr && held[i].link != fd; i++)
 			;
 		if (i == nr)
 			close(fd);
 	}
+	close_range(last + 1, ~0U, 0);
 }
 
 int hold_until(const struct held *held, size_t nr, uint64_t until_ns)

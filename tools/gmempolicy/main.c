@@ -6,6 +6,7 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "policies.h"
 #include "verbs.h"
@@ -200,6 +201,20 @@ static int run_help(int argc, char **argv)
 	return verb ? print_verb_help(verb) : GMEM_EXIT_USAGE;
 }
 
+/*
+ * The soft limit is low for the sake of programs that use select(2).  A policy
+ * has some ten descriptors while it is loaded, and there may be many at once.
+ */
+static void raise_open_files(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static int run_verb(const struct verb *verb, int argc, char **argv)
 {
 	int words = gmem_parse_options(verb->options, argc, argv);
@@ -209,6 +224,7 @@ static int run_verb(const struct verb *verb, int argc, char **argv)
 	if (verb_help)
 		return print_verb_help(verb);
 	gmem_libbpf_quiet(verb_debug);
+	raise_open_files();
 	return verb->run(words, argv);
 }
 
