@@ -111,7 +111,7 @@ stat_of()
 @test "the text format passes promtool without a complaint" {
 	curl -sS -D head "$url" >metrics
 	grep -qi "^content-type: $text_type" head
-	! grep -q -e '# EOF' -e '# UNIT' metrics
+	run ! grep -e '# EOF' -e '# UNIT' metrics
 	run "$promtool" check metrics <metrics
 	[ "$status" -eq 0 ]
 	[ -z "$output" ]
@@ -177,7 +177,7 @@ stat_of()
 	wait_for 20 gone "$pid"
 	scrape
 	[ "$(sed -n 's/^gmem_vms //p' metrics)" -eq $((vms - 3)) ]
-	! grep -q '"three"' metrics
+	run ! grep '"three"' metrics
 }
 
 @test "a hostile name cannot break the format" {
@@ -215,7 +215,7 @@ stat_of()
 	[ "$(sed -n 's/^gmem_policies //p' metrics)" -eq 1 ]
 	scrape
 	[ "$(sed -n 's/^gmem_policies //p' metrics)" -eq 0 ]
-	! grep -q '^gmem_policy_[a-z_]*{' metrics
+	run ! grep '^gmem_policy_[a-z_]*{' metrics
 }
 
 @test "delays are in seconds" {

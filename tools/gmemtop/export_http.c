@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Metrics over HTTP.  One connection is one request, and what it may take of
- * time, memory and company is bounded, as anybody may be at the other end.
+ * time, memory and company is bounded, as anybody may be at the other end: who
+ * dawdles makes room for who comes.
+ *
+ * MHD runs all of a request in one thread of its own; the main thread ends
+ * those whose time is over.  Both know the visitors, under a lock.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
+#include <malloc.h>
 #include <microhttpd.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -18,10 +23,21 @@
 #include <unistd.h>
 
 #include "export.h"
+#include "gmemtop.h"
 
-#define CONNECTIONS_MAX		32
-/* Seconds for a whole request, its answer included. */
-#define CONNECTION_SECONDS	10
+/* Beyond these, each that comes is a reason to end one that dawdles. */
+#define VISITORS_MAX		32
+/* MHD stops to take any at this many; those that are ended go at once. */
+#define CONNECTIONS_MAX		64
+/* For the head of a request, and for taking the answer. */
+#define HEAD_MS			2000
+#define ANSWER_MS		10000
+/* An answer that is being taken for so long may be given up for another. */
+#define FRESH_MS		1000
+/* How often the main thread looks for those whose time is over. */
+#define TICK_MS			250
+/* Expositions on loan at a time, of each format. */
+#define LOANS_MAX		2
 /* Bytes for the head of a request and of its answer. */
 #define CONNECTION_MEMORY	16384
 
@@ -36,24 +52,59 @@ static const char index_page[] =
 	"<p>Private memory of this host's KVM guests, for Prometheus.</p>\n"
 	"<p><a href=\"/metrics\">Metrics</a></p>\n</body>\n</html>\n";
 
-/* A connection that is open, so that the main thread can end it. */
+/**
+ * struct exposition - an answer, and those who take it
+ * @text: it
+ * @len: its bytes
+ * @room: bytes that @text has memory for
+ * @loans: answers that are being sent from it
+ * @since: when it was sampled
+ * @dropped: nobody else gets it, and it goes with the last loan
+ */
+struct exposition {
+	char *text;
+	size_t len;
+	size_t room;
+	int loans;
+	uint64_t since;
+	bool dropped;
+};
+
+/**
+ * struct visitor - a connection that is open
+ * @fd: its socket, -1 for none
+ * @since: when it came; once it has asked, when it did
+ * @asked: the head of its request is complete
+ * @ended: it was told to go
+ * @taken: what it takes, or NULL
+ * @addr: whose it is
+ */
 struct visitor {
 	int fd;
-	time_t since;
+	uint64_t since;
+	bool asked;
+	bool ended;
+	const struct exposition *taken;
+	struct in6_addr addr;
 };
 
 struct server {
 	struct exporter *exporter;
+	struct exposition *expositions[2][LOANS_MAX];
 	pthread_mutex_t lock;
 	struct visitor visitors[CONNECTIONS_MAX];
 };
 
-static time_t now_seconds(void)
+static uint64_t now_ms(void)
 {
-	struct timespec ts;
+	return monotonic_ns() / 1000000;
+}
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec;
+/* MHD finds its end closed, and forgets it. */
+static void end_visitor(struct visitor *visitor)
+{
+	shutdown(visitor->fd, SHUT_RDWR);
+	visitor->ended = true;
 }
 
 /* Takes over @response, which is NULL if memory ran out. */
@@ -87,69 +138,156 @@ static enum MHD_Result answer_text(struct MHD_Connection *connection,
 						      MHD_RESPMEM_PERSISTENT));
 }
 
-/*
- * An exposition while it is sent.  It can have megabytes: neither copy it, nor
- * give the memory back and ask for it again at each scrape.
- */
-struct loan {
-	struct exporter *exporter;
-	char *text;
-	size_t room;
-};
-
 static void end_loan(void *arg)
 {
-	struct loan *loan = arg;
-	struct exporter *exporter = loan->exporter;
+	struct exposition *e = arg;
 
-	if (exporter->text) {
-		free(loan->text);
-	} else {
-		exporter->text = loan->text;
-		exporter->room = loan->room;
-	}
-	free(loan);
+	if (--e->loans || !e->dropped)
+		return;
+	free(e->text);
+	free(e);
 }
 
-static struct MHD_Response *lend(struct exporter *exporter)
+/* Nobody else gets it, and those who take it have had their time. */
+static void drop(struct server *server, struct exposition *e)
 {
-	struct loan *loan = malloc(sizeof(*loan));
-	struct MHD_Response *response;
+	size_t i;
 
-	if (!loan)
-		return NULL;
-	*loan = (struct loan) {
-		.exporter = exporter,
-		.text = exporter->text,
-		.room = exporter->room,
-	};
-	response = MHD_create_response_from_buffer_with_free_callback_cls(exporter->len,
-									  loan->text,
-									  end_loan,
-									  loan);
-	if (response)
-		exporter->text = NULL;
-	else
-		free(loan);
-	return response;
+	pthread_mutex_lock(&server->lock);
+	for (i = 0; i < CONNECTIONS_MAX; i++)
+		if (server->visitors[i].fd >= 0 &&
+		    server->visitors[i].taken == e)
+			end_visitor(&server->visitors[i]);
+	pthread_mutex_unlock(&server->lock);
+	e->dropped = true;
+}
+
+static void forget(struct exposition **place)
+{
+	if (*place)
+		free((*place)->text);
+	free(*place);
+	*place = NULL;
+}
+
+/* When one is enough again, so is the memory of one. */
+static void forget_spare(struct exposition **places, int used)
+{
+	int i;
+
+	for (i = used + 1; i < LOANS_MAX; i++)
+		if (places[i] && !places[i]->loans)
+			forget(&places[i]);
+}
+
+/*
+ * The place of an exposition to write, or of one that is fresh enough.  An
+ * exposition can have megabytes: those who do not read theirs may not have
+ * one each, and may not keep others from having one.
+ */
+static struct exposition **choose(struct server *server,
+				  enum export_format format)
+{
+	struct exposition **places = server->expositions[format];
+	struct exposition **newest = &places[0], **oldest = &places[0];
+	int i;
+
+	for (i = 0; i < LOANS_MAX; i++) {
+		if (places[i] && places[i]->loans)
+			continue;
+		forget_spare(places, i);
+		return &places[i];
+	}
+	for (i = 1; i < LOANS_MAX; i++) {
+		if (places[i]->since > (*newest)->since)
+			newest = &places[i];
+		if (places[i]->since < (*oldest)->since)
+			oldest = &places[i];
+	}
+	if (now_ms() - (*newest)->since < FRESH_MS)
+		return newest;
+	drop(server, *oldest);
+	*oldest = NULL;
+	return oldest;
+}
+
+/* Writes into the memory that @e has, which the exporter makes greater. */
+static int sample(struct exporter *exporter, enum export_format format,
+		  struct exposition *e)
+{
+	int err;
+
+	exporter->text = e->text;
+	exporter->room = e->room;
+	err = exporter_sample(exporter, format);
+	e->text = exporter->text;
+	e->len = exporter->len;
+	e->room = exporter->room;
+	e->since = now_ms();
+	exporter->text = NULL;
+	exporter->room = 0;
+	return err;
+}
+
+/* What MHD keeps for us of a connection. */
+static struct visitor *visitor_of(struct MHD_Connection *connection)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(connection,
+					MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+
+	return info ? info->socket_context : NULL;
 }
 
 static enum MHD_Result answer_metrics(struct server *server,
 				      struct MHD_Connection *connection)
 {
-	struct exporter *exporter = server->exporter;
+	struct visitor *visitor = visitor_of(connection);
+	struct MHD_Response *response;
 	enum export_format format;
+	struct exposition **place, *e;
 
 	format = export_accepts(MHD_lookup_connection_value(connection,
 							    MHD_HEADER_KIND,
 							    MHD_HTTP_HEADER_ACCEPT));
-	if (exporter_sample(exporter, format))
+	place = choose(server, format);
+	if (!*place)
+		*place = calloc(1, sizeof(**place));
+	e = *place;
+	if (!e)
+		return MHD_NO;
+	if (!e->loans && sample(server->exporter, format, e))
 		return answer_text(connection, MHD_HTTP_SERVICE_UNAVAILABLE,
 				   TYPE_PLAIN,
 				   "The host cannot be sampled; gmemtop's standard error says why.\n");
+	response = MHD_create_response_from_buffer_with_free_callback_cls(e->len,
+									  e->text,
+									  end_loan,
+									  e);
+	if (response) {
+		e->loans++;
+		if (visitor) {
+			pthread_mutex_lock(&server->lock);
+			visitor->taken = e;
+			pthread_mutex_unlock(&server->lock);
+		}
+	}
 	return answer(connection, MHD_HTTP_OK,
 		      format == EXPORT_OPENMETRICS ? TYPE_OPEN : TYPE_TEXT,
-		      lend(exporter));
+		      response);
+}
+
+/* Its head is complete; now it has time to take the answer. */
+static void note_asked(struct server *server, struct MHD_Connection *connection)
+{
+	struct visitor *visitor = visitor_of(connection);
+
+	if (!visitor)
+		return;
+	pthread_mutex_lock(&server->lock);
+	visitor->asked = true;
+	visitor->since = now_ms();
+	pthread_mutex_unlock(&server->lock);
 }
 
 static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection,
@@ -159,6 +297,7 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection,
 {
 	struct server *server = arg;
 
+	note_asked(server, connection);
 	if (strcmp(method, MHD_HTTP_METHOD_GET) &&
 	    strcmp(method, MHD_HTTP_METHOD_HEAD))
 		return answer_text(connection, MHD_HTTP_METHOD_NOT_ALLOWED,
@@ -172,62 +311,141 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection,
 			   "Not found; metrics are at /metrics.\n");
 }
 
+static void set_address(struct visitor *visitor, const struct sockaddr *addr)
+{
+	visitor->addr = in6addr_any;
+	if (addr->sa_family == AF_INET6)
+		visitor->addr = ((const struct sockaddr_in6 *)addr)->sin6_addr;
+	else if (addr->sa_family == AF_INET)
+		memcpy(&visitor->addr, &((const struct sockaddr_in *)addr)->sin_addr,
+		       sizeof(struct in_addr));
+}
+
+/* How many visitors this one's address has. */
+static int company(const struct server *server, const struct visitor *of)
+{
+	int i, n = 0;
+
+	for (i = 0; i < CONNECTIONS_MAX; i++)
+		n += server->visitors[i].fd >= 0 && !server->visitors[i].ended &&
+		     !memcmp(&server->visitors[i].addr, &of->addr,
+			     sizeof(of->addr));
+	return n;
+}
+
+/* Is this one the better to end?  Each has company of that many. */
+static bool rather(const struct visitor *a, int na, const struct visitor *b,
+		   int nb)
+{
+	if (a->asked != b->asked)
+		return b->asked;
+	return na != nb ? na > nb : a->since < b->since;
+}
+
+/*
+ * Ends those that are too many.  On the loopback all have the same address; so
+ * of the one that has the most it is the oldest of those that have not asked,
+ * and if all have, the oldest of those that do not take their answer.
+ */
+static void make_room(struct server *server)
+{
+	uint64_t now = now_ms();
+	struct visitor *victim;
+	int i, n, most, nr;
+
+	do {
+		victim = NULL;
+		most = nr = 0;
+		for (i = 0; i < CONNECTIONS_MAX; i++) {
+			struct visitor *visitor = &server->visitors[i];
+
+			if (visitor->fd < 0 || visitor->ended)
+				continue;
+			nr++;
+			if (now - visitor->since <
+			    (visitor->asked ? FRESH_MS : TICK_MS))
+				continue;
+			n = company(server, visitor);
+			if (!victim || rather(visitor, n, victim, most)) {
+				victim = visitor;
+				most = n;
+			}
+		}
+		if (nr < VISITORS_MAX || !victim)
+			return;
+		end_visitor(victim);
+	} while (nr > VISITORS_MAX);
+}
+
+static void add_visitor(struct server *server,
+			struct MHD_Connection *connection, void **context)
+{
+	const union MHD_ConnectionInfo *fd, *addr;
+	size_t i;
+
+	fd = MHD_get_connection_info(connection,
+				     MHD_CONNECTION_INFO_CONNECTION_FD);
+	addr = MHD_get_connection_info(connection,
+				       MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+	make_room(server);
+	for (i = 0; fd && addr && i < CONNECTIONS_MAX; i++) {
+		struct visitor *visitor = &server->visitors[i];
+
+		if (visitor->fd >= 0)
+			continue;
+		*visitor = (struct visitor) {
+			.fd = fd->connect_fd,
+			.since = now_ms(),
+		};
+		set_address(visitor, addr->client_addr);
+		*context = visitor;
+		break;
+	}
+}
+
 static void on_connection(void *arg, struct MHD_Connection *connection,
 			  void **context, enum MHD_ConnectionNotificationCode code)
 {
-	const union MHD_ConnectionInfo *info;
 	struct server *server = arg;
-	struct visitor *visitor;
-	size_t i;
+	struct visitor *visitor = *context;
 
 	pthread_mutex_lock(&server->lock);
-	if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
-		/* Called before the descriptor is closed and used again. */
-		visitor = *context;
-		if (visitor)
-			visitor->fd = -1;
-	} else {
-		info = MHD_get_connection_info(connection,
-					       MHD_CONNECTION_INFO_CONNECTION_FD);
-		for (i = 0; info && i < CONNECTIONS_MAX; i++) {
-			visitor = &server->visitors[i];
-			if (visitor->fd >= 0)
-				continue;
-			visitor->fd = info->connect_fd;
-			visitor->since = now_seconds();
-			*context = visitor;
-			break;
-		}
-	}
+	/* Called before the descriptor is closed and used again. */
+	if (code == MHD_CONNECTION_NOTIFY_STARTED)
+		add_visitor(server, connection, context);
+	else if (visitor)
+		visitor->fd = -1;
 	pthread_mutex_unlock(&server->lock);
 }
 
 /* MHD's own timeout is for those who say nothing, not for those who dawdle. */
 static void end_dawdlers(struct server *server)
 {
-	time_t now = now_seconds();
+	uint64_t now = now_ms();
 	size_t i;
 
 	pthread_mutex_lock(&server->lock);
 	for (i = 0; i < CONNECTIONS_MAX; i++) {
 		struct visitor *visitor = &server->visitors[i];
 
-		if (visitor->fd >= 0 &&
-		    now - visitor->since > CONNECTION_SECONDS)
-			shutdown(visitor->fd, SHUT_RDWR);
+		if (visitor->fd >= 0 && !visitor->ended &&
+		    now - visitor->since > (visitor->asked ? ANSWER_MS : HEAD_MS))
+			end_visitor(visitor);
 	}
+	/* Nobody comes any more when MHD has all that it takes. */
+	make_room(server);
 	pthread_mutex_unlock(&server->lock);
 }
 
 static void wait_for_end(struct server *server)
 {
-	const struct timespec second = { .tv_sec = 1 };
+	const struct timespec tick = { .tv_nsec = TICK_MS * 1000000 };
 	sigset_t ends;
 
 	sigemptyset(&ends);
 	sigaddset(&ends, SIGINT);
 	sigaddset(&ends, SIGTERM);
-	while (sigtimedwait(&ends, NULL, &second) < 0)
+	while (sigtimedwait(&ends, NULL, &tick) < 0)
 		end_dawdlers(server);
 }
 
@@ -247,6 +465,15 @@ static void bound_address(int fd, char *dst, size_t size)
 		 host, port);
 }
 
+static void forget_expositions(struct server *server)
+{
+	int format, i;
+
+	for (format = 0; format < 2; format++)
+		for (i = 0; i < LOANS_MAX; i++)
+			forget(&server->expositions[format][i]);
+}
+
 static void be_silent(void *arg, const char *fmt, va_list ap)
 {
 }
@@ -263,6 +490,8 @@ int export_serve(struct exporter *exporter, int socket,
 	int status = GMEM_EXIT_OK;
 	size_t i;
 
+	/* An exposition that is given back is given back to the system. */
+	mallopt(M_MMAP_THRESHOLD, 1 << 20);
 	for (i = 0; i < CONNECTIONS_MAX; i++)
 		server.visitors[i].fd = -1;
 	daemon = MHD_start_daemon(MHD_USE_AUTO_INTERNAL_THREAD | MHD_USE_ERROR_LOG,
@@ -272,7 +501,7 @@ int export_serve(struct exporter *exporter, int socket,
 				  MHD_OPTION_CONNECTION_LIMIT,
 				  (unsigned int)CONNECTIONS_MAX,
 				  MHD_OPTION_CONNECTION_TIMEOUT,
-				  (unsigned int)CONNECTION_SECONDS,
+				  (unsigned int)(ANSWER_MS / 1000),
 				  MHD_OPTION_CONNECTION_MEMORY_LIMIT,
 				  (size_t)CONNECTION_MEMORY,
 				  MHD_OPTION_NOTIFY_CONNECTION, on_connection,
@@ -291,5 +520,6 @@ int export_serve(struct exporter *exporter, int socket,
 	else
 		wait_for_end(&server);
 	MHD_stop_daemon(daemon);
+	forget_expositions(&server);
 	return status;
 }
