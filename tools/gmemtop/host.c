@@ -53,24 +53,26 @@ static void check(struct vm_facts *facts, const struct gmem_vm_sample *vm,
 	facts->checked_ns = now;
 }
 
-/* New ones at once; of the others a few each time, in turn. */
+/* New ones at once; of those not looked at lately a few each time, in turn. */
 static void check_processes(struct host *host, const struct frame *frame,
 			    struct facts *facts)
 {
-	size_t i, nr = facts->nr, checks = 0;
+	size_t i, nr = facts->nr, checks = 0, at;
 
 	for (i = 0; i < nr; i++)
 		if (!facts->vm[i].checked_ns)
 			check(&facts->vm[i], &frame->vms.vms[i], frame->time_ns);
-	for (i = 0; i < nr && checks < CHECKS_MAX; i++) {
-		size_t at = (host->next_check + i) % nr;
-
+	at = host->next_check;
+	for (i = 0; i < nr && checks < CHECKS_MAX; i++, at++) {
+		if (at >= nr)
+			at = 0;
+		/* One that is new may stand between those that are not. */
 		if (frame->time_ns - facts->vm[at].checked_ns < CHECK_AGAIN_NS)
-			break;
+			continue;
 		check(&facts->vm[at], &frame->vms.vms[at], frame->time_ns);
 		checks++;
 	}
-	host->next_check = nr ? (host->next_check + checks) % nr : 0;
+	host->next_check = at;
 }
 
 static int host_read(struct source *source, struct frame *frame,
