@@ -299,6 +299,70 @@ counters_of()
 	[ "$("$gmemtop" replay rec --json --at "$dated" -n 1 | jq .real_ns)" -eq "$at" ]
 }
 
+@test "replay: --at beyond either end is the last or the first frame" {
+	"$gmemtop" record rec -n 3 -d 0.1
+	"$gmemtop" replay rec --json >all.json
+	for at in +17000000000 2262-01-01T00:00 9999-12-31T23:59; do
+		[ "$("$gmemtop" replay rec --json --at "$at" | jq .real_ns)" -eq "$(jq -s last.real_ns all.json)" ]
+	done
+	for at in +0 1970-01-02T00:00 1969-07-20T20:17 1901-01-01T00:00; do
+		[ "$("$gmemtop" replay rec --json --at "$at" -n 1 | jq .real_ns)" -eq "$(jq -s first.real_ns all.json)" ]
+	done
+}
+
+@test "replay: a VM that no frame has is an error, one that comes later is not" {
+	"$gmemtop" record rec -d 0.2 -n 30 3>&- &
+	mine=$!
+	wait_for 30 test -s rec
+	start_vms 1 latecomer
+	wait "${mine%% *}"
+	for args in -b --json --csv --once; do
+		run --separate-stderr "$gmemtop" replay rec $args --vm nobody
+		[ "$status" -eq 1 ]
+		one_line_error "no VM of the recording has the id or name 'nobody'"
+	done
+	run --separate-stderr "$gmemtop" replay rec --once --vm latecomer
+	[ "$status" -eq 1 ]
+	one_line_error "no VM of the recording has the id or name 'latecomer'"
+	[ "$("$gmemtop" replay rec --csv --no-header --fields name --vm latecomer | cut -d, -f2 | sort -u)" = latecomer ]
+	[ "$("$gmemtop" replay rec --json --vm latecomer | wc -l)" -eq 30 ]
+}
+
+@test "replay: details of a VM that is gone, and back to when it was not" {
+	start_vms 1 mayfly
+	"$gmemtop" record rec -d 0.1 -n 60 3>&- &
+	recorder=$!
+	wait_for 30 test -s rec
+	kill -KILL "$pid"
+	wait "$recorder"
+	start_live "" 100 24 "replay $PWD/rec"
+	wait_screen ' of 60; '
+	press g
+	press +0 Enter
+	wait_screen '^FROZEN .*, 1 of 60; '
+	press F3
+	press m a y f Enter
+	press Enter
+	wait_screen '^VM [0-9]+  mayfly .* FROZEN$'
+	press '}'
+	wait_screen '^VM [0-9]+  mayfly .* GONE'
+	press '{'
+	wait_screen '^VM [0-9]+  mayfly .* FROZEN$'
+	press Escape q
+	wait_screen '^status 0'
+}
+
+@test "replay: a file that is cut while it is shown is one line" {
+	"$gmemtop" record rec -n 130 -d 0.01
+	start_live "" 200 24 "replay $PWD/rec -d 3600"
+	wait_screen ', [12] of 130; '
+	truncate -s 4096 rec
+	press '}' '}'
+	wait_screen '^gmemtop: frame [0-9]+ of .*/rec is gone: the file was changed meanwhile'
+	wait_screen '^status 1'
+	wait_screen '^icanon'
+}
+
 @test "replay: text and CSV have the recorded time" {
 	"$gmemtop" record rec -n 2 -d 0.2
 	sleep 2

@@ -60,6 +60,9 @@ static void settle(struct arguments *args)
 		settings->format = FORMAT_CSV;
 	if (args->json || args->csv || settings->once)
 		args->batch = true;
+	if (args->filter.vm)
+		gmem_printable(args->filter.vm_name,
+			       sizeof(args->filter.vm_name), args->filter.vm);
 	if (args->cgroup)
 		strcpy(args->filter.cgroup, args->cgroup);
 	if (!args->fields_seen)

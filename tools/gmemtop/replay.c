@@ -74,7 +74,11 @@ static bool parse_clock(const char *text, uint64_t first_ns, uint64_t *ns)
 			tm.tm_isdst = -1;
 			found = mktime(&tm);
 		}
-		*ns = found * NSEC_PER_SEC;
+		/* Before 1970 is before, and after all that is counted after. */
+		if (found < 0)
+			*ns = 0;
+		else if (__builtin_mul_overflow(found, NSEC_PER_SEC, ns))
+			*ns = UINT64_MAX;
 		return true;
 	}
 	return false;
@@ -89,7 +93,8 @@ static int replay_find(struct source *source, const char *text, size_t *nr)
 	if (text[0] == '+') {
 		if (gmem_parse_seconds(text + 1, &ns))
 			return -EINVAL;
-		ns += first;
+		if (__builtin_add_overflow(ns, first, &ns))
+			ns = UINT64_MAX;
 	} else if (!parse_clock(text, first, &ns)) {
 		return -EINVAL;
 	}
@@ -113,6 +118,28 @@ static int go_to_start(struct view *view, const char *at, size_t *nr)
 	return 0;
 }
 
+/* A VM that comes later is a reason to print what is before, too. */
+static bool has_vm(struct view *view, const struct settings *settings,
+		   size_t start)
+{
+	struct view probe = {
+		.source = view->source,
+		.filter = view->filter,
+	};
+	uint64_t looked = 0;
+	bool found = false;
+
+	view->source->seek(view->source, start);
+	while (!found && !view_refresh(&probe)) {
+		found = probe.nr_rows;
+		if (view->source->ended || settings->once ||
+		    ++looked == settings->frames)
+			break;
+	}
+	view_free(&probe);
+	return found;
+}
+
 static int print_frames(struct view *view, const struct settings *settings,
 			size_t start)
 {
@@ -120,6 +147,11 @@ static int print_frames(struct view *view, const struct settings *settings,
 	int err = 0;
 
 	signal(SIGPIPE, SIG_IGN);
+	if (view->filter.vm && !has_vm(view, settings, start)) {
+		gmem_err("no VM of the recording has the id or name '%s'; without --vm all are printed",
+			 view->filter.vm);
+		return GMEM_EXIT_FAIL;
+	}
 	/* The frame before gives the first one its rates. */
 	view->source->seek(view->source, start ? start - 1 : 0);
 	if (start)

@@ -39,18 +39,18 @@ static bool is_below(const char *cgroup, const char *top)
 	       (!cgroup[len] || cgroup[len] == '/');
 }
 
-static bool is_vm(const struct row *row, const char *wanted)
+static bool is_vm(const struct row *row, const struct filter *filter)
 {
 	uint64_t id;
 
-	if (!gmem_parse_uint(wanted, &id) && id == row->now->vm_id)
+	if (!gmem_parse_uint(filter->vm, &id) && id == row->now->vm_id)
 		return true;
-	return !strcmp(row->facts->name, wanted);
+	return !strcmp(row->facts->name, filter->vm_name);
 }
 
 static bool passes(const struct filter *filter, const struct row *row)
 {
-	if (filter->vm && !is_vm(row, filter->vm))
+	if (filter->vm && !is_vm(row, filter))
 		return false;
 	if (filter->cgroup[0] && !is_below(row->facts->cgroup, filter->cgroup))
 		return false;
