@@ -145,6 +145,90 @@ programs()
 	leave
 }
 
+@test "details: latencies on a narrow terminal" {
+	start_live "LC_ALL=C" 40 20 "--vm abuser"
+	wait_screen 'abuser'
+	press Enter 2
+	wait_screen '^Faults: [1-9]'
+	wait_screen '^<'
+	sleep 2
+	# It goes on.
+	before=$(screen)
+	wait_for 10 eval '[ "$(screen)" != "$before" ]'
+	press Escape
+	wait_screen '^ +ID +PID'
+	press q
+	wait_screen '^status 0'
+}
+
+@test "details: help over a page, and a VM that is gone, let go of BPF" {
+	"$gmemload" pingpong --name mayfly --mem 4M --rate 20 --pidfile pids \
+		--json /dev/null 3>&- &
+	mine=$!
+	wait_for 60 test -s pids
+	open_page mayfly 3
+	wait_screen 'conversions and verdicts since'
+	[ "$(programs 'on_fault|on_convert|on_verdict')" -eq 3 ]
+	press F1
+	wait_screen 'private memory of KVM guests'
+	[ "$(programs 'on_fault|on_convert|on_verdict')" -eq 0 ]
+	press x
+	wait_screen 'conversions and verdicts since'
+	wait_screen 's ago '
+	[ "$(programs 'on_fault|on_convert|on_verdict')" -eq 3 ]
+	kill -KILL "$(sed -n 's/^mayfly //p' pids)"
+	wait_screen '^VM [0-9]+  mayfly .* GONE'
+	[ "$(programs 'on_fault|on_convert|on_verdict')" -eq 0 ]
+	wait_screen 's ago '
+	leave
+}
+
+@test "details: what a page cannot have is a complaint, and the view goes on" {
+	open_page steady 1
+	wait_screen '^private '
+	pid=$(pgrep -x gmemtop)
+	prlimit --pid "$pid" --nofile=3:
+	for page in 2 4; do
+		press "$page"
+		wait_screen '^ *cannot (attach|load) the programs'
+		wait_screen '^private '
+		press Home
+		wait_screen '^F1 Help'
+	done
+	prlimit --pid "$pid" --nofile=1024:
+	press 2
+	wait_screen '^Faults: '
+	leave
+}
+
+@test "details: memslots beyond the 64th" {
+	perl -e '
+		open(my $kvm, "+<", "/dev/kvm") or die "/dev/kvm: $!";
+		my $fd = ioctl($kvm, 0xae01, 0) or die "KVM_CREATE_VM: $!";
+		open(my $vm, "+<&=", $fd) or die "$!";
+		my $memory = "x" x 8192;
+		my $at = (unpack("Q", pack("p", $memory)) + 4095) & ~4095;
+		for (0 .. 149) {
+			my $slot = pack("LLQQQ", $_, 0, $_ << 21, 4096, $at);
+			ioctl($vm, 0x4020ae46, $slot) or die "memslot $_: $!";
+		}
+		open(my $f, ">", "slots"); close($f);
+		sleep 1000;
+	' 3>&- &
+	mine=$!
+	wait_for 30 test -e slots
+	sample 0.1
+	start_live "LC_ALL=C" 80 24 "--vm $(of_pid "$mine" .id)"
+	wait_screen ' perl '
+	press Enter 4
+	wait_screen '^ +0 0x0-0x0 '
+	press $(printf 'Down %.0s' {1..140})
+	wait_screen '^ +149 0x12a00-0x12a00 '
+	press 5
+	wait_screen ' a cell, to 0x12a00$'
+	leave
+}
+
 @test "details: memslots and guest_memfds are those of /proc and of JSON" {
 	pid=$(pid_of steady)
 	open_page steady 4
@@ -308,8 +392,10 @@ unevictable()
 
 @test "details: without root, CAP_BPF and CAP_PERFMON suffice, and are all that is kept" {
 	[ ! -e /sys/kernel/btf/kvm ] || skip "KVM is a module: takes CAP_SYS_ADMIN"
-	open_page steady 2
+	open_page steady 2 "setpriv --reuid=65534 --regid=65534 --clear-groups \
+		--inh-caps=+bpf,+perfmon --ambient-caps=+bpf,+perfmon"
 	pid=$(pgrep -x gmemtop)
+	[ "$(awk '/^Uid/ { print $2, $3, $4 }' "/proc/$pid/status")" = "65534 65534 65534" ]
 	[ "$(awk '/^CapEff/ { print $2 }' "/proc/$pid/status")" = 000000c000000000 ]
 	[ "$(awk '/^CapPrm/ { print $2 }' "/proc/$pid/status")" = 000000c000000000 ]
 	[ "$(awk '/^NoNewPrivs/ { print $2 }' "/proc/$pid/status")" = 1 ]

@@ -95,7 +95,7 @@ teardown_file()
 }
 
 @test "live: a signal restores the terminal" {
-	for signal in INT TERM; do
+	for signal in INT TERM QUIT; do
 		# A server of its own: the one before may not be gone yet.
 		session=gmemtop-$$-$signal
 		start_live "" 80 24
@@ -107,6 +107,14 @@ teardown_file()
 		wait_screen '^icanon'
 		tmux -L "$session" kill-server
 	done
+}
+
+@test "live: Ctrl-backslash restores the terminal" {
+	start_live "" 80 24
+	wait_screen 'abuser '
+	press 'C-\'
+	wait_screen "^status $((128 + $(kill -l QUIT)))"
+	wait_screen '^icanon'
 }
 
 @test "live: an unknown terminal is one line" {
@@ -226,8 +234,31 @@ leave()
 	start_live "" 80 24 "--fields id,name --sort id -d 1"
 	wait_screen '^ +ID NAME$'
 	wait_screen '; by id, ascending; every 1 s'
+	# What was changed is kept, what the command line said is not.
+	press d 3 Enter
+	wait_screen 'every 3 s'
 	leave
 	tmux -L "$session" kill-server
+	grep -q '^fields = name,pid,private,' "$config/gmem/gmemtop.conf"
+	grep -q '^sort = denied$' "$config/gmem/gmemtop.conf"
+	grep -q '^interval = 3$' "$config/gmem/gmemtop.conf"
+}
+
+@test "live: options of one start are no settings" {
+	start_live "" 80 24 "--fields id,name --sort name -d 2"
+	wait_screen '^ +ID NAME$'
+	press I
+	wait_screen 'by name, descending'
+	leave
+	[ "$(grep -v '^#' "$config/gmem/gmemtop.conf")" = $'sort = name\ninverted = yes' ]
+}
+
+@test "live: settings without a newline at the end are settings" {
+	mkdir "$config/gmem"
+	printf 'sort = pid\ninterval = 2' >"$config/gmem/gmemtop.conf"
+	start_live ""
+	wait_screen '; by pid, ascending; every 2 s$'
+	leave
 }
 
 @test "live: a broken settings file is named, ignored and kept" {

@@ -91,7 +91,8 @@ static void read_lines(struct conf *conf, FILE *f)
 	int nr = 0;
 
 	while (fgets(line, sizeof(line), f)) {
-		if (++nr > LINES_MAX || !strchr(line, '\n')) {
+		/* The last line may end with the file. */
+		if (++nr > LINES_MAX || (!strchr(line, '\n') && !feof(f))) {
 			break_off(conf, ":%d: too long", nr);
 			return;
 		}
@@ -147,25 +148,26 @@ static int make_directories(char *path)
 	return 0;
 }
 
-static int write_file(FILE *f, const struct view *view, uint64_t interval_ns)
+static int write_file(FILE *f, const struct conf *conf)
 {
 	int i;
 
 	fprintf(f, "# Settings of gmemtop, written when it ends.\n");
-	fprintf(f, "fields = ");
-	for (i = 0; i < view->fields.nr; i++)
-		fprintf(f, "%s%s", i ? "," : "",
-			columns[view->fields.id[i]].key);
-	fprintf(f, "\nsort = %s\ninverted = %s\ninterval = %.9g\n",
-		columns[view->sort].key, view->inverted ? "yes" : "no",
-		interval_ns / 1e9);
+	for (i = 0; i < conf->fields.nr; i++)
+		fprintf(f, "%s%s%s", i ? "," : "fields = ",
+			columns[conf->fields.id[i]].key,
+			i + 1 < conf->fields.nr ? "" : "\n");
+	if (conf->sort >= 0)
+		fprintf(f, "sort = %s\ninverted = %s\n",
+			columns[conf->sort].key, conf->inverted ? "yes" : "no");
+	if (conf->interval_ns)
+		fprintf(f, "interval = %.9g\n", conf->interval_ns / 1e9);
 	if (fflush(f) || fsync(fileno(f)))
 		return -errno;
 	return 0;
 }
 
-int conf_save(const struct conf *conf, const struct view *view,
-	      uint64_t interval_ns)
+int conf_save(const struct conf *conf)
 {
 	char path[PATH_MAX], new[PATH_MAX + 8];
 	FILE *f;
@@ -178,7 +180,7 @@ int conf_save(const struct conf *conf, const struct view *view,
 	err = make_directories(path);
 	if (!err) {
 		f = fopen(new, "we");
-		err = f ? write_file(f, view, interval_ns) : -errno;
+		err = f ? write_file(f, conf) : -errno;
 		if (f && fclose(f) && !err)
 			err = -errno;
 		if (!err && rename(new, path))

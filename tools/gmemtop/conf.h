@@ -39,15 +39,12 @@ void conf_load(struct conf *conf);
 
 /**
  * conf_save() - write the settings, unless the file is broken
- * @conf: from conf_load()
- * @view: its columns and its order
- * @interval_ns: time between two refreshes
+ * @conf: from conf_load(), with what the user changed
  *
  * The file is replaced as a whole, or not at all.
  *
  * Return: 0, or -errno after one line of error.
  */
-int conf_save(const struct conf *conf, const struct view *view,
-	      uint64_t interval_ns);
+int conf_save(const struct conf *conf);
 
 #endif /* GMEMTOP_CONF_H */

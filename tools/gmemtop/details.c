@@ -3,7 +3,9 @@
  * The panel of one VM: five pages, of which one is shown.  What a page needs
  * beside the counters is opened when it comes up and closed when it goes.
  */
+#define _GNU_SOURCE
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "details.h"
@@ -36,13 +38,12 @@ char *details_ns(char *dst, size_t size, uint64_t ns)
 
 int details_failed(struct details *details, int err)
 {
-	if (err != -ESRCH)
-		return err < 0 ? -1 : 0;
-	details->gone = true;
-	return 0;
+	if (err == -ESRCH)
+		details->gone = true;
+	return err == -ESRCH || err == -EAGAIN ? 0 : err;
 }
 
-static void close_page(void)
+static void close_page(struct tui *tui)
 {
 	observer_close(details.observer);
 	layout_close(details.layout);
@@ -54,26 +55,63 @@ static int read_page(struct tui *tui)
 {
 	const struct details_page *page = pages[details.page];
 	struct row row;
+	int err;
 
-	if (view_find(tui->view, details.vm_id, &row)) {
+	/* A replay may go back to when it was there. */
+	details.gone = !view_find(tui->view, details.vm_id, &row);
+	if (!details.gone) {
 		details.now = *row.now;
 		details.facts = *row.facts;
-	} else {
-		details.gone = true;
 	}
 	if (!page->read || details.gone || !tui->view->source->live)
 		return 0;
-	if (page->observes && !details.observer) {
+	errno = 0;
+	if (page->observes && !details.observer)
 		details.observer = observer_open(details.vm_id);
-		if (!details.observer)
-			return -1;
-	}
-	if (!page->observes && !details.layout) {
+	if (!page->observes && !details.layout)
 		details.layout = layout_open(details.vm_id);
-		if (!details.layout)
-			return -1;
-	}
+	err = errno;
+	if (page->observes ? !details.observer : !details.layout)
+		return details_failed(&details, err ? -err : -EIO);
 	return page->read(&details);
+}
+
+/*
+ * The line of error becomes a complaint on the screen: what one page cannot
+ * have is no reason to end.
+ */
+int details_read(struct tui *tui)
+{
+	FILE *was = stderr;
+	const char *message;
+	char *text = NULL;
+	size_t len;
+	int err;
+
+	stderr = open_memstream(&text, &len);
+	if (!stderr) {
+		stderr = was;
+		return read_page(tui);
+	}
+	gmem_err_before(NULL);
+	err = read_page(tui);
+	fclose(stderr);
+	stderr = was;
+	gmem_err_before(tui->before_error);
+	if (details.gone)
+		close_page(tui);
+	if (err) {
+		close_page(tui);
+		details.page = 0;
+		details.first = 0;
+		/* The last line, without the name of the program. */
+		text[len ? len - 1 : 0] = '\0';
+		message = strrchr(text, '\n') ?: text;
+		message = strchr(message, ' ') ?: "";
+		complain(tui, "%s", message + strspn(message, " "));
+	}
+	free(text);
+	return 0;
 }
 
 static void turn_to(struct tui *tui, int nr)
@@ -84,13 +122,12 @@ static void turn_to(struct tui *tui, int nr)
 	/* What both pages observe goes on. */
 	if (pages[nr]->observes != pages[details.page]->observes ||
 	    !pages[nr]->read)
-		close_page();
+		close_page(tui);
 	details.page = nr;
 	details.first = 0;
 	if (pages[nr]->open)
 		pages[nr]->open(&details);
-	if (read_page(tui))
-		tui->failed = true;
+	details_read(tui);
 }
 
 void details_enter(struct tui *tui)
@@ -199,11 +236,6 @@ static void key_in_details(struct tui *tui, int key)
 	}
 }
 
-static void leave_details(struct tui *tui)
-{
-	close_page();
-}
-
 static const struct hint details_hints[] = {
 	{ "F1 Help", KEY_F(1) },
 	{ "Tab Next page", '\t' },
@@ -217,6 +249,6 @@ static const struct panel details_panel = {
 	.hints = details_hints,
 	.draw = draw_details,
 	.key = key_in_details,
-	.read = read_page,
-	.leave = leave_details,
+	.read = details_read,
+	.hide = close_page,
 };

@@ -37,7 +37,7 @@ struct details {
  * @live: it shows what only the running kernel knows
  * @observes: it needs the observer
  * @open: called when it comes up, may be NULL
- * @read: reads what it shows; 0, or -1 after one line of error; may be NULL
+ * @read: reads what it shows; 0, or -errno after one line of error; may be NULL
  * @draw: draws it from line @y to the last but one
  * @key: takes a key, may be NULL; returns false if it does not want it
  */
@@ -60,11 +60,22 @@ extern const struct details_page map_page;
 /**
  * details_failed() - deal with what layout.h returned
  * @details: the VM
- * @err: 0, -ESRCH if the VM is gone, or another -errno
+ * @err: 0, -ESRCH if the VM is gone, -EAGAIN to try again later, or another
+ *	-errno
  *
- * Return: 0 if the page can go on, else -1.
+ * Return: 0 if the page can go on, else @err.
  */
 int details_failed(struct details *details, int err);
+
+/**
+ * details_read() - read what the page shows
+ * @tui: the screen
+ *
+ * What it cannot have is told in the last line, and another page comes up.
+ *
+ * Return: 0
+ */
+int details_read(struct tui *tui);
 
 /**
  * details_ns() - write a time for people

@@ -21,6 +21,7 @@ struct layout {
 struct layout *layout_open(uint64_t vm_id)
 {
 	struct layout *layout = calloc(1, sizeof(*layout));
+	int err;
 
 	if (!layout) {
 		gmem_err("no memory for the map; free some");
@@ -28,8 +29,11 @@ struct layout *layout_open(uint64_t vm_id)
 	}
 	layout->skel = layout_bpf__open_and_load();
 	if (!layout->skel) {
-		gmem_err_bpf(errno, "cannot load the programs that map memory");
+		err = errno;
+		if (err != EAGAIN)
+			gmem_err_bpf(-err, "cannot load the programs that map memory");
 		free(layout);
+		errno = err;
 		return NULL;
 	}
 	layout->skel->bss->vm_id = vm_id;
@@ -43,21 +47,59 @@ static int64_t run(struct layout *layout, const struct bpf_program *prog)
 	int err;
 
 	err = bpf_prog_test_run_opts(bpf_program__fd(prog), &opts);
+	if (err == -EAGAIN)
+		return err;
 	if (err) {
 		gmem_err_bpf(err, "cannot run %s", bpf_program__name(prog));
 		return -EIO;
 	}
 	result = layout->skel->bss->result;
-	if (result < 0 && result != -ESRCH)
+	if (result < 0 && result != -ESRCH && result != -EAGAIN)
 		gmem_err_bpf(result, "%s failed", bpf_program__name(prog));
 	return result;
 }
 
-int layout_slots(struct layout *layout, const struct gmem_slot **slots)
+static bool grow(struct layout_slots *slots, int nr)
 {
-	layout->skel->bss->start = 0;
-	*slots = layout->skel->bss->slots;
-	return run(layout, layout->skel->progs.read_slots);
+	struct gmem_slot *p;
+
+	if (nr <= slots->room)
+		return true;
+	p = reallocarray(slots->slot, nr, sizeof(*p));
+	if (!p) {
+		gmem_err("no memory for %d memslots; free some", nr);
+		return false;
+	}
+	slots->slot = p;
+	slots->room = nr;
+	return true;
+}
+
+/* The kernel tells of some at a time, from guest frame @start on. */
+int layout_slots(struct layout *layout, struct layout_slots *slots)
+{
+	struct layout_bpf__bss *bss = layout->skel->bss;
+	const struct gmem_slot *last;
+	int64_t found;
+	int nr = 0;
+
+	bss->start = 0;
+	do {
+		found = run(layout, layout->skel->progs.read_slots);
+		if (found < 0)
+			return found;
+		if (!grow(slots, nr + found))
+			return -ENOMEM;
+		memcpy(slots->slot + nr, bss->slots,
+		       found * sizeof(*slots->slot));
+		nr += found;
+		if (found) {
+			last = &bss->slots[found - 1];
+			bss->start = last->base_gfn + last->nr_pages;
+		}
+	} while (found == GMEM_SLOTS_MAX);
+	slots->nr = nr;
+	return 0;
 }
 
 int layout_map(struct layout *layout, uint64_t start, uint64_t pages, size_t nr,

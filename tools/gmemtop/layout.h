@@ -14,19 +14,34 @@ struct layout;
  * layout_open() - get ready to ask about a VM
  * @vm_id: the VM
  *
- * Return: NULL after one line of error.
+ * Return: NULL after one line of error, -errno is in @errno; -EAGAIN is told
+ * by nobody, and worth another try.
  */
 struct layout *layout_open(uint64_t vm_id);
 
 /**
- * layout_slots() - list the VM's memslots, in the order of guest memory
- * @layout: from layout_open()
- * @slots: set to them, valid until the next call
+ * struct layout_slots - the memslots of a VM, in the order of guest memory
+ * @nr: how many
+ * @room: how many there is memory for
+ * @slot: they
  *
- * Return: how many there are, at most GMEM_SLOTS_MAX; -ESRCH if the VM is
- * gone, another -errno after one line of error.
+ * Starts as all zeroes.
  */
-int layout_slots(struct layout *layout, const struct gmem_slot **slots);
+struct layout_slots {
+	int nr;
+	int room;
+	struct gmem_slot *slot;
+};
+
+/**
+ * layout_slots() - list the VM's memslots
+ * @layout: from layout_open()
+ * @slots: filled in
+ *
+ * Return: 0; -ESRCH if the VM is gone, -EAGAIN if the kernel asks to try again
+ * later, another -errno after one line of error.
+ */
+int layout_slots(struct layout *layout, struct layout_slots *slots);
 
 /**
  * layout_map() - tell what stretches of guest memory are

@@ -149,7 +149,7 @@ static void start_locale(struct tui *tui)
 
 static void catch_signals(sigset_t *unblocked)
 {
-	static const int ends[] = { SIGINT, SIGTERM, SIGHUP };
+	static const int ends[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
 	struct sigaction action = { .sa_handler = on_signal };
 	sigset_t blocked;
 	size_t i;
@@ -180,12 +180,29 @@ static void start_keys(void)
 		  , NULL);
 }
 
+/* What the command line asked for is for this once. */
+static int keep_settings(const struct tui *tui, struct conf *conf)
+{
+	if (!tui->changed)
+		return 0;
+	if (tui->changed & CHANGED_FIELDS)
+		conf->fields = tui->view->fields;
+	if (tui->changed & CHANGED_ORDER) {
+		conf->sort = tui->view->sort;
+		conf->inverted = tui->view->inverted;
+	}
+	if (tui->changed & CHANGED_INTERVAL)
+		conf->interval_ns = tui->interval_ns;
+	return conf_save(conf);
+}
+
 int live_run(struct view *view, const struct settings *settings,
 	     struct conf *conf)
 {
 	struct tui tui = {
 		.view = view,
 		.interval_ns = settings->interval_ns,
+		.before_error = give_terminal_back,
 	};
 	const char *term = getenv("TERM");
 	sigset_t unblocked;
@@ -201,7 +218,7 @@ int live_run(struct view *view, const struct settings *settings,
 			 term ? term : "");
 		return GMEM_EXIT_FAIL;
 	}
-	gmem_err_before(give_terminal_back);
+	gmem_err_before(tui.before_error);
 	start_colours(&tui);
 	start_keys();
 	panel_enter(&tui, &table_panel);
@@ -210,12 +227,12 @@ int live_run(struct view *view, const struct settings *settings,
 
 	status = loop(&tui, settings->frames, &unblocked);
 
-	while (tui.depth > 1)
-		panel_leave(&tui);
+	if (panel_shown(&tui)->hide)
+		panel_shown(&tui)->hide(&tui);
 	give_terminal_back();
 	gmem_err_before(NULL);
 	delscreen(screen);
-	if (tui.changed && conf_save(conf, view, tui.interval_ns))
+	if (keep_settings(&tui, conf))
 		status = GMEM_EXIT_FAIL;
 	if (caught) {
 		signal(caught, SIG_DFL);

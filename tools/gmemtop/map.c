@@ -24,7 +24,8 @@
  * @lines: lines
  * @cells: what they are, @nr of them
  * @nr: how many are read
- * @end: guest frame after the last memslot
+ * @slots: the memslots
+ * @end: guest frame after the last of them
  * @whole: show everything, whatever size the screen has
  */
 static struct map {
@@ -35,6 +36,7 @@ static struct map {
 	size_t lines;
 	struct gmem_bucket *cells;
 	size_t nr;
+	struct layout_slots slots;
 	uint64_t end;
 	bool whole;
 } map;
@@ -42,6 +44,7 @@ static struct map {
 static void open_map(struct details *details)
 {
 	free(map.cells);
+	free(map.slots.slot);
 	map = (struct map) { .whole = true };
 }
 
@@ -68,12 +71,13 @@ static void show_all(void)
 
 static int find_end(struct details *details)
 {
-	const struct gmem_slot *slots;
-	int nr = layout_slots(details->layout, &slots);
+	const struct gmem_slot *last;
+	int err = layout_slots(details->layout, &map.slots);
 
-	if (nr < 0)
-		return nr;
-	map.end = nr ? slots[nr - 1].base_gfn + slots[nr - 1].nr_pages : 0;
+	if (err)
+		return err;
+	last = map.slots.slot + map.slots.nr - 1;
+	map.end = map.slots.nr ? last->base_gfn + last->nr_pages : 0;
 	return 0;
 }
 
@@ -251,13 +255,13 @@ static void zoom(bool in)
 }
 
 /* Fits the window to the first memslot after the cursor, or to the first. */
-static void next_slot(struct details *details)
+static void next_slot(void)
 {
 	uint64_t gfn = map.start + map.cursor * map.pages;
-	const struct gmem_slot *slots;
-	int i, nr = layout_slots(details->layout, &slots);
+	const struct gmem_slot *slots = map.slots.slot;
+	int i, nr = map.slots.nr;
 
-	if (nr <= 0)
+	if (!nr)
 		return;
 	for (i = 0; i < nr && slots[i].base_gfn <= gfn; i++)
 		;
@@ -318,14 +322,13 @@ static bool key_in_map(struct tui *tui, struct details *details, int key)
 		map.whole = true;
 		break;
 	case 'n':
-		if (details->layout)
-			next_slot(details);
+		next_slot();
 		break;
 	default:
 		return false;
 	}
-	if (details->layout && !details->gone && read_map(details))
-		tui->failed = true;
+	if (details->layout && !details->gone)
+		details_read(tui);
 	return true;
 }
 

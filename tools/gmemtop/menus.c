@@ -17,7 +17,7 @@ static void sort_pick(struct tui *tui, int i)
 	if (tui->view->sort != (enum column_id)i)
 		tui->view->inverted = false;
 	tui->view->sort = i;
-	tui->changed = true;
+	tui->changed |= CHANGED_ORDER;
 	view_arrange(tui->view);
 	table_follow(tui);
 }
@@ -68,7 +68,7 @@ static void column_toggle(struct tui *tui)
 		complain(tui, "One column has to stay.");
 		return;
 	}
-	tui->changed = true;
+	tui->changed |= CHANGED_FIELDS;
 }
 
 static void column_move(struct tui *tui, int by)
@@ -83,7 +83,7 @@ static void column_move(struct tui *tui, int by)
 	fields->id[from] = fields->id[to];
 	fields->id[to] = id;
 	tui->menu.choice = to;
-	tui->changed = true;
+	tui->changed |= CHANGED_FIELDS;
 }
 
 static bool column_key(struct tui *tui, int key)

@@ -35,8 +35,10 @@ struct observer *observer_open(uint64_t vm_id)
 		err = observe_bpf__attach(skel);
 	if (!err)
 		return observer;
-	gmem_err_bpf(err, "cannot attach the programs that observe");
+	if (err != -EAGAIN)
+		gmem_err_bpf(err, "cannot attach the programs that observe");
 	observer_close(observer);
+	errno = -err;
 	return NULL;
 }
 

@@ -25,7 +25,7 @@ struct latency {
  * observer_open() - begin to look
  * @vm_id: the VM
  *
- * Return: NULL after one line of error.
+ * Return: as layout_open().
  */
 struct observer *observer_open(uint64_t vm_id);
 

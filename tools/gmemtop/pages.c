@@ -105,7 +105,7 @@ static void draw_histogram(const struct tui *tui, int y, int x, int width,
 		 details_ns(c, sizeof(c), latency_percentile(latency, 99)));
 	screen_put(y++, x, latency->count ? text : "none yet", A_NORMAL);
 	for (i = first; i <= last && y < LINES - 1; i++, y++) {
-		int bar = octave[i] * (width - 20) / most, n;
+		int bar = width > 20 ? octave[i] * (width - 20) / most : 0, n;
 
 		/* The last of the octave's buckets says how far it goes. */
 		details_ns(a, sizeof(a),
@@ -223,28 +223,24 @@ const struct details_page events_page = {
 
 /* ---- memslots and nodes */
 
-static struct gmem_slot slots[GMEM_SLOTS_MAX];
-static int nr_slots;
+static struct layout_slots slots;
 static uint64_t nodes[GMEM_NODES_MAX];
 static bool nodes_whole;
 
 static void forget_memory(struct details *details)
 {
-	nr_slots = 0;
+	slots.nr = 0;
 	memset(nodes, 0, sizeof(nodes));
 }
 
 static int read_memory(struct details *details)
 {
-	const struct gmem_slot *found;
 	const uint64_t *pages;
-	int nr, err;
+	int err;
 
-	nr = layout_slots(details->layout, &found);
-	if (nr < 0)
-		return details_failed(details, nr);
-	memcpy(slots, found, nr * sizeof(*slots));
-	nr_slots = nr;
+	err = layout_slots(details->layout, &slots);
+	if (err)
+		return details_failed(details, err);
 	err = layout_nodes(details->layout, &pages, &nodes_whole);
 	if (err)
 		return details_failed(details, err);
@@ -281,10 +277,10 @@ static void draw_memory(struct tui *tui, struct details *details, int y)
 		 "GFNS", "SIZE", "GUESTMEMFD", "AT PAGE", "SIZE", "POPUL");
 	screen_bar(y, screen_style(tui, PAIR_TITLES, A_REVERSE));
 	screen_put(y++, 0, text, screen_style(tui, PAIR_TITLES, A_REVERSE));
-	if (details->first > nr_slots - room)
-		details->first = nr_slots > room ? nr_slots - room : 0;
-	for (i = details->first; i < nr_slots && y < LINES - 1; i++, y++) {
-		const struct gmem_slot *slot = &slots[i];
+	if (details->first > slots.nr - room)
+		details->first = slots.nr > room ? slots.nr - room : 0;
+	for (i = details->first; i < slots.nr && y < LINES - 1; i++, y++) {
+		const struct gmem_slot *slot = &slots.slot[i];
 		char gfns[40];
 		int len;
 

@@ -30,18 +30,24 @@ const struct panel *panel_shown(const struct tui *tui)
 
 void panel_enter(struct tui *tui, const struct panel *panel)
 {
-	if (tui->depth < PANELS_MAX)
-		tui->panels[tui->depth++] = panel;
+	if (tui->depth == PANELS_MAX)
+		return;
+	if (tui->depth && panel_shown(tui)->hide)
+		panel_shown(tui)->hide(tui);
+	tui->panels[tui->depth++] = panel;
 }
 
 void panel_leave(struct tui *tui)
 {
 	const struct panel *panel = panel_shown(tui);
 
-	if (panel->leave)
-		panel->leave(tui);
+	if (panel->hide)
+		panel->hide(tui);
 	if (tui->depth > 1)
 		tui->depth--;
+	panel = panel_shown(tui);
+	if (panel->read && panel->read(tui))
+		tui->failed = true;
 }
 
 void prompt_open(struct tui *tui, const struct prompt *prompt)
@@ -217,6 +223,13 @@ static void seek_to(struct tui *tui, long nr)
 	tui->seeking = true;
 }
 
+/* Who looks at one frame does not want it to go away. */
+static void look_at(struct tui *tui, long nr)
+{
+	seek_to(tui, nr);
+	tui->frozen = true;
+}
+
 static void time_done(struct tui *tui, bool ok)
 {
 	struct source *source = tui->view->source;
@@ -227,7 +240,7 @@ static void time_done(struct tui *tui, bool ok)
 	if (source->find(source, tui->prompt.text, &nr))
 		complain(tui, "A time is 12:30, 12:30:05, 2026-01-31T12:30 or +SECS.");
 	else
-		seek_to(tui, nr);
+		look_at(tui, nr);
 }
 
 /* The keys that move in a recording; false for any other. */
@@ -237,27 +250,25 @@ static bool replay_key(struct tui *tui, int key)
 
 	switch (key) {
 	case '[':
-		seek_to(tui, at - 1);
+		look_at(tui, at - 1);
 		break;
 	case ']':
-		seek_to(tui, at + 1);
+		look_at(tui, at + 1);
 		break;
 	case '{':
-		seek_to(tui, at - REPLAY_JUMP);
+		look_at(tui, at - REPLAY_JUMP);
 		break;
 	case '}':
-		seek_to(tui, at + REPLAY_JUMP);
+		look_at(tui, at + REPLAY_JUMP);
 		break;
 	case 'g':
 		prompt_open(tui, &(struct prompt) {
 			.label = "Go to (12:30:05 or +SECS)", .done = time_done,
 		});
-		return true;
+		break;
 	default:
 		return false;
 	}
-	/* Who looks at one frame does not want it to go away. */
-	tui->frozen = true;
 	return true;
 }
 

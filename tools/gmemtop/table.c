@@ -252,7 +252,7 @@ static void sort_by(struct tui *tui, enum column_id sort)
 	if (tui->view->sort != sort)
 		tui->view->inverted = false;
 	tui->view->sort = sort;
-	tui->changed = true;
+	tui->changed |= CHANGED_ORDER;
 	rearrange(tui);
 }
 
@@ -273,7 +273,7 @@ static void sort_beside(struct tui *tui, int by)
 static void invert(struct tui *tui)
 {
 	tui->view->inverted = !tui->view->inverted;
-	tui->changed = true;
+	tui->changed |= CHANGED_ORDER;
 	rearrange(tui);
 }
 
@@ -352,7 +352,7 @@ static void interval_done(struct tui *tui, bool ok)
 		return;
 	}
 	tui->interval_ns = ns;
-	tui->changed = true;
+	tui->changed |= CHANGED_INTERVAL;
 }
 
 static void ask_filter(struct tui *tui)

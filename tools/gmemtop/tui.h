@@ -28,6 +28,11 @@ enum pair {
 	PAIR_SHARED,
 };
 
+/* Settings that the user changed by keys. */
+#define CHANGED_FIELDS		1
+#define CHANGED_ORDER		2
+#define CHANGED_INTERVAL	4
+
 struct tui;
 
 /**
@@ -47,14 +52,15 @@ struct hint {
  * @key: takes a key
  * @read: reads what the panel shows beside the view, NULL for nothing;
  *	returns 0, or -1 after one line of error
- * @leave: gives back what @read took, NULL for nothing
+ * @hide: gives back what @read took, when the panel goes or another one
+ *	covers it; NULL for nothing
  */
 struct panel {
 	const struct hint *hints;
 	void (*draw)(struct tui *tui);
 	void (*key)(struct tui *tui, int key);
 	int (*read)(struct tui *tui);
-	void (*leave)(struct tui *tui);
+	void (*hide)(struct tui *tui);
 };
 
 /**
@@ -111,13 +117,14 @@ struct cursor {
  * @interval_ns: time between two refreshes
  * @refreshes: how often it was refreshed
  * @quit: the user wants to leave
+ * @before_error: gives the terminal back before a line of error
  * @failed: something went wrong, and the line about it is printed
  * @frozen: no refresh until the user says so
  * @seeking: show frame @seek of the recording next
  * @seek: that frame
  * @colours: the terminal has colours and the user did not object
  * @unicode: the terminal shows more than ASCII
- * @changed: a setting differs from the one in the file
+ * @changed: CHANGED_*: what the user changed by keys
  * @panels: those entered and not left, the one shown is the last
  * @depth: how many those are
  * @prompt: the line of input
@@ -132,13 +139,14 @@ struct tui {
 	uint64_t interval_ns;
 	uint64_t refreshes;
 	bool quit;
+	void (*before_error)(void);
 	bool failed;
 	bool frozen;
 	bool seeking;
 	size_t seek;
 	bool colours;
 	bool unicode;
-	bool changed;
+	unsigned int changed;
 	const struct panel *panels[PANELS_MAX];
 	int depth;
 	struct prompt prompt;
