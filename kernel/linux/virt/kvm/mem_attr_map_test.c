@@ -421,15 +421,33 @@ static void *failing_alloc(size_t size)
 	return allocations_left-- ? kmalloc(size, GFP_KERNEL_ACCOUNT) : NULL;
 }
 
+static const struct attributes_case {
+	const char *name;
+	unsigned long bits;
+	unsigned int failures;
+} attributes_cases[] = {
+	/* As KVM has it: most changes need no memory, for blocks change in place. */
+	{ "one attribute", ATTR, 100 },
+	{ "two attributes", ATTR | BIT(0), 300 },
+};
+
+static void attributes_case_name(const struct attributes_case *c, char *name)
+{
+	strscpy(name, c->name, KUNIT_PARAM_DESC_SIZE);
+}
+
+KUNIT_ARRAY_PARAM(attributes_case, attributes_cases, attributes_case_name);
+
 /* Each allocation of many changes fails once; nothing must change. */
 static void out_of_memory(struct kunit *test)
 {
+	const struct attributes_case *c = test->param_value;
 	unsigned int i, start, end, nth, failures = 0;
 	unsigned long bytes;
 	struct oracle o;
 	int r;
 
-	oracle_init(test, &o, ATTR | BIT(0), 63 * BLOCK, 8 * BLOCK);
+	oracle_init(test, &o, c->bits, 63 * BLOCK, 8 * BLOCK);
 	for (i = 0; i < 300; i++) {
 		struct kvm_mem_attr_change change;
 		u8 small = random_attrs(&o);
@@ -466,7 +484,7 @@ static void out_of_memory(struct kunit *test)
 		}
 		compare_all(test, &o);
 	}
-	KUNIT_EXPECT_GT(test, failures, 300);
+	KUNIT_EXPECT_GT(test, failures, c->failures);
 	kvm_mem_attr_map_destroy(&o.map);
 	KUNIT_EXPECT_EQ(test, o.map.bytes, 0);
 }
@@ -589,7 +607,8 @@ static struct kunit_case mem_attr_map_cases[] = {
 	KUNIT_CASE_SLOW(terabyte),
 	KUNIT_CASE_PARAM_ATTR(like_an_array, random_case_gen_params,
 			      { .speed = KUNIT_SPEED_SLOW }),
-	KUNIT_CASE_SLOW(out_of_memory),
+	KUNIT_CASE_PARAM_ATTR(out_of_memory, attributes_case_gen_params,
+			      { .speed = KUNIT_SPEED_SLOW }),
 	KUNIT_CASE_SLOW(readers_against_a_writer),
 	{}
 };
