@@ -1152,6 +1152,20 @@ TEST_F(policy, bad_names_and_flags_are_refused)
 	EXPECT_EQ(load_errno("two words", 0), EINVAL);
 	EXPECT_EQ(load_errno("esc\033[2J", 0), EINVAL);
 	EXPECT_EQ(load_errno("a-name-of-32-characters-is-long.", 0), EINVAL);
+	/* Where the letters and digits of ASCII end, and those of Latin-1. */
+	EXPECT_EQ(load_errno("a/b", 0), EINVAL);
+	EXPECT_EQ(load_errno("a:b", 0), EINVAL);
+	EXPECT_EQ(load_errno("a@b", 0), EINVAL);
+	EXPECT_EQ(load_errno("a[b", 0), EINVAL);
+	EXPECT_EQ(load_errno("a`b", 0), EINVAL);
+	EXPECT_EQ(load_errno("a{b", 0), EINVAL);
+	EXPECT_EQ(load_errno("\x80", 0), EINVAL);
+	EXPECT_EQ(load_errno("\xaa", 0), EINVAL);
+	EXPECT_EQ(load_errno("\xc0", 0), EINVAL);
+	EXPECT_EQ(load_errno("stra\xdf" "e", 0), EINVAL);
+	EXPECT_EQ(load_errno("caf\xe9", 0), EINVAL);
+	EXPECT_EQ(load_errno("\xff", 0), EINVAL);
+	EXPECT_EQ(load_errno("AZaz09_.-", 0), 0);
 	EXPECT_EQ(load_errno("fine", 2), EINVAL);
 	EXPECT_EQ(load_errno("a-name-of-31-characters-is-fine", 0), 0);
 }
