@@ -185,6 +185,24 @@ teardown()
 	nothing_left
 }
 
+@test "--name: a signal between two pins leaves none or both" {
+	command -v strace >/dev/null || skip "needs strace"
+	strace -o "$BATS_TEST_TMPDIR/calls" -e trace=bpf \
+		gmempolicy attach deny --audit --name 'web-*'
+	gmempolicy detach --all
+	pins=$(grep -n BPF_OBJ_PIN "$BATS_TEST_TMPDIR/calls" | cut -d : -f 1)
+	[ "$(wc -w <<<"$pins")" -eq 2 ]
+	for call in $pins; do
+		status=0
+		strace -o /dev/null -e trace=bpf \
+			-e "inject=bpf:signal=SIGINT:when=$call" \
+			gmempolicy attach deny --audit --name 'web-*' || status=$?
+		[ "$status" -ne 0 ]
+		wait_for 5 eval '[ "$(attached | wc -l)" -eq 0 ]'
+		[ -z "$(ls -A $PINS)" ]
+	done
+}
+
 @test "--name: all or none" {
 	gmempolicy attach ratelimit --vm "$(vm_of web-2)"
 	refuses 1 "attached already, as ratelimit-vm$(vm_of web-2)" \
@@ -294,7 +312,20 @@ teardown()
 	[ "$(jq '[.verdicts[].denied] | add' <<<"$json")" -eq 0 ]
 	# One budget for each VM there is, and the one that has gone has none.
 	[ "$(jq '[.budgets[].vm_id] | unique | length' <<<"$json")" -eq 4 ]
-	jq -e '.budgets[] | .value <= 10 and .unit == "tokens"' <<<"$json"
+	jq -e 'all(.budgets[]; .value <= 10 and .unit == "tokens")' <<<"$json"
+}
+
+@test "status: the budgets of each direction" {
+	gmempolicy attach ratelimit --vm "$(vm_of web-1)" --set shared_rate=40 \
+		--set private_rate=80
+	start_vm busy busy 0
+	json=$(gmempolicy status --json)
+	for member in all all_pages "some[0]" "some[1]" "some_pages[0]"; do
+		[ "$(jq --arg member "limits.$member.credit" \
+			'[.budgets[] | select(.member == $member)] | length' \
+			<<<"$json")" -eq 1 ]
+	done
+	stop_vm busy
 }
 
 @test "status: nothing attached, and wrong usage" {

@@ -10,6 +10,7 @@
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -123,7 +124,7 @@ const struct gmem_option attach_options[] = {
 	  .help = "a parameter; once for each; 'gmempolicy show' lists them",
 	  .parse = parse_set },
 	{ .name = "priority", .type = GMEM_OPT_CUSTOM, .arg = "N",
-	  .help = "lower numbers are asked earlier; 0",
+	  .help = "lower numbers are asked earlier; else the policy's own",
 	  .target = &args.priority, .seen = &args.has_priority,
 	  .parse = parse_priority },
 	{ .name = "audit", .type = GMEM_OPT_FLAG,
@@ -228,20 +229,44 @@ static int attach_one(const char *what, uint64_t vm, struct held *held)
 	return err;
 }
 
+static bool is_pending(const sigset_t *signals)
+{
+	sigset_t pending;
+	int sig;
+
+	sigpending(&pending);
+	for (sig = 1; sig < NSIG; sig++) {
+		if (sigismember(signals, sig) == 1 &&
+		    sigismember(&pending, sig) == 1)
+			return true;
+	}
+	return false;
+}
+
+/* A signal that ends the process comes before the first pin or after the last. */
 static int pin_all(const struct held *held, size_t nr)
 {
+	sigset_t signals, before;
+	int err = 0;
 	size_t i;
-	int err;
 
-	for (i = 0; i < nr; i++) {
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGHUP);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGQUIT);
+	sigaddset(&signals, SIGTERM);
+	sigprocmask(SIG_BLOCK, &signals, &before);
+	for (i = 0; i < nr && !err; i++) {
 		err = pins_add(held[i].name, held[i].link);
 		if (err)
-			goto undo;
+			break;
 	}
-	return 0;
-undo:
-	while (i--)
+	/* One that is ignored is not pending. */
+	if (!err && is_pending(&signals))
+		err = -EINTR;
+	while (err && i--)
 		pins_remove(held[i].name);
+	sigprocmask(SIG_SETMASK, &before, NULL);
 	return err;
 }
 
@@ -339,7 +364,9 @@ static int attach(const char *what, const char *name, const uint64_t *vms,
 	err = lock < 0 ? lock : attach_all(what, vms, nr, held);
 	if (!err) {
 		shown.rows = held;
+		gmem_err_context("attached, but");
 		err = tables_print(&shown, 1, args.json);
+		gmem_err_context(NULL);
 	}
 	for (i = 0; i < nr; i++) {
 		if (held[i].link >= 0)

@@ -83,14 +83,15 @@ static int change_one(const char *what, bool audit)
 	return err;
 }
 
+/* One that cannot be changed keeps none of the others from it. */
 static int change_every(const struct attached *attached, bool audit,
 			struct change *changes, size_t *nr)
 {
 	struct running *running;
+	int err, failed = 0;
 	size_t i;
-	int err = 0;
 
-	for (i = 0; i < attached->nr && !err; i++) {
+	for (i = 0; i < attached->nr; i++) {
 		const struct entry *entry = &attached->entries[i];
 		struct change *row = &changes[*nr];
 
@@ -99,13 +100,12 @@ static int change_every(const struct attached *attached, bool audit,
 		snprintf(row->id, sizeof(row->id), "%u", entry->link_id);
 		row->what = entry->pin ? entry->pin : row->id;
 		running = running_open(entry->link_id, row->what);
-		if (!running)
-			return -ENOENT;
-		err = change(running, audit);
+		err = running ? change(running, audit) : -ENOENT;
 		running_close(running);
 		*nr += !err;
+		failed = err ?: failed;
 	}
-	return err;
+	return failed;
 }
 
 static int print_changes(const struct change *changes, size_t nr)
@@ -163,7 +163,7 @@ static int run_mode(int argc, char **argv, bool audit)
 			 mode, argv[all ? 0 : 1]);
 		return GMEM_EXIT_USAGE;
 	}
-	if (gmem_check_privilege())
+	if (gmem_check_ids())
 		return GMEM_EXIT_FAIL;
 	lock = pins_lock();
 	if (lock < 0)

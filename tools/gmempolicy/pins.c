@@ -121,8 +121,21 @@ static int open_dir(bool create)
 
 static int in_use(const char *name)
 {
-	gmem_err("the policy is attached already, as %s; detach it first: gmempolicy detach %s",
-		 name, name);
+	struct pin pin;
+	int err;
+
+	err = pins_find(name, &pin);
+	if (err && err != -ENOENT)
+		return err;
+	if (!err && !pin.is_link)
+		gmem_err("the name %s is taken by a file that is no policy; remove " PINS_DIR "/%s",
+			 name, name);
+	else if (!err && pin.detached)
+		gmem_err("the policy %s has ended and only its pin is left; remove it: gmempolicy detach %s",
+			 name, name);
+	else
+		gmem_err("the policy is attached already, as %s; detach it first: gmempolicy detach %s",
+			 name, name);
 	return -EEXIST;
 }
 

@@ -20,6 +20,8 @@
 #include "verbs.h"
 
 #define MAX_DEPTH	4
+/* Of an array; more are a table, not budgets to look at. */
+#define MAX_ELEMENTS	8
 #define TAG		GMEM_TAG "status="
 
 static bool json;
@@ -314,6 +316,29 @@ static int add_state(struct reader *r, const char *path, const char *text,
 }
 
 static int walk(struct reader *r, uint32_t id, const char *path,
+		const char *value, size_t size, int depth);
+
+/* Structs only: a tag is on a member, and an array is more than one number. */
+static int walk_array(struct reader *r, const struct btf_type *array,
+		      const char *path, const char *value, size_t size,
+		      int depth)
+{
+	int id = btf__resolve_type(r->btf, btf_array(array)->type), err = 0;
+	uint32_t nr = btf_array(array)->nelems, i;
+	const struct btf_type *type = id < 0 ? NULL : btf__type_by_id(r->btf, id);
+	char name[128];
+
+	if (!type || !btf_is_composite(type) || !type->size || nr > MAX_ELEMENTS)
+		return 0;
+	for (i = 0; i < nr && !err && (i + 1) * (size_t)type->size <= size; i++) {
+		snprintf(name, sizeof(name), "%.100s[%u]", path, i);
+		err = walk(r, id, name, value + i * (size_t)type->size,
+			   type->size, depth);
+	}
+	return err;
+}
+
+static int walk(struct reader *r, uint32_t id, const char *path,
 		const char *value, size_t size, int depth)
 {
 	const struct btf_type *type = btf__type_by_id(r->btf, id);
@@ -332,8 +357,12 @@ static int walk(struct reader *r, uint32_t id, const char *path,
 		t = btf__type_by_id(r->btf, target);
 		snprintf(name, sizeof(name), "%s%s%s", path, *path ? "." : "",
 			 btf__name_by_offset(r->btf, member->name_off));
-		if (btf_is_composite(t) && depth < MAX_DEPTH &&
-		    offset + t->size <= size)
+		if (btf_is_array(t) && depth < MAX_DEPTH)
+			err = walk_array(r, t, name, value + offset,
+					 offset < size ? size - offset : 0,
+					 depth + 1);
+		else if (btf_is_composite(t) && depth < MAX_DEPTH &&
+			 offset + t->size <= size)
 			err = walk(r, target, name, value + offset,
 				   size - offset, depth + 1);
 		else if (text && (btf_is_int(t) || btf_is_any_enum(t)) &&
@@ -448,8 +477,9 @@ static int read_entry(const struct entry *entry, const struct vms *vms,
 	row->policy = entry->policy;
 	who_is(entry, row->who);
 	running = running_open(entry->link_id, row->who);
+	/* What the kernel tells of it is there all the same. */
 	if (!running)
-		return -ENOENT;
+		return -ENOLINK;
 	err = read_settings(running, row->who, settings);
 	if (!err)
 		err = read_states(running, row->who, vms, states);
@@ -548,8 +578,8 @@ static int status(struct gmem_sampler *sampler, const char *only)
 	struct list states = { .size = sizeof(struct state_row) };
 	struct attached *attached;
 	struct vms vms = {};
+	int err, missing = 0;
 	size_t i;
-	int err;
 
 	err = attached_read_with_vms(&attached, &vms, sampler);
 	if (err)
@@ -560,6 +590,10 @@ static int status(struct gmem_sampler *sampler, const char *only)
 		if (!entry->policy || !entry_is(entry, only))
 			continue;
 		err = read_entry(entry, &vms, &policies, &settings, &states);
+		if (err == -ENOLINK) {
+			missing = err;
+			err = 0;
+		}
 	}
 	for (i = 0; !err && i < vms.nr; i++)
 		err = read_verdicts(sampler, &vms.vms[i], attached, only,
@@ -577,7 +611,7 @@ static int status(struct gmem_sampler *sampler, const char *only)
 	free(states.rows);
 	attached_free(attached);
 	vms_free(&vms);
-	return err;
+	return err ?: missing;
 }
 
 int run_status(int argc, char **argv)
@@ -589,6 +623,8 @@ int run_status(int argc, char **argv)
 		gmem_err("status takes one NAME or ID; leave '%s' out", argv[1]);
 		return GMEM_EXIT_USAGE;
 	}
+	if (gmem_check_ids())
+		return GMEM_EXIT_FAIL;
 	sampler = gmem_sampler_open();
 	if (!sampler)
 		return GMEM_EXIT_FAIL;
