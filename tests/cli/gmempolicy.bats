@@ -140,6 +140,8 @@ teardown()
 	bpftool link detach id "$(attached | jq .link_id)"
 	[ "$(attached | jq -r '"\(.pin) \(.state)"')" = \
 		"ratelimit-all stale: detached" ]
+	refuses 1 "the policy ratelimit-all has ended and only its pin is left" \
+		attach ratelimit --all
 	gmempolicy detach ratelimit-all
 	nothing_left
 }
@@ -152,7 +154,10 @@ teardown()
 	refuses 1 "no attached policy has the name" detach stranger
 	gmempolicy detach --all
 	[ -e $PINS/stranger ]
-	rm $PINS/stranger
+	mv $PINS/stranger $PINS/ratelimit-all
+	refuses 1 "the name ratelimit-all is taken by a file that is no policy; remove $PINS/ratelimit-all" \
+		attach ratelimit --all
+	rm $PINS/ratelimit-all
 }
 
 @test "links that are no policy of ours are not detached by their id" {
@@ -270,6 +275,32 @@ teardown()
 	nothing_left
 }
 
+# two_caps ARGUMENT...: as root, but with no more than BPF asks for.
+two_caps()
+{
+	run --separate-stderr setpriv --bounding-set=-all,+bpf,+perfmon \
+		gmempolicy "$@"
+}
+
+@test "with CAP_BPF and CAP_PERFMON alone" {
+	two_caps attach ratelimit --all
+	[ "$status" -eq 0 ]
+	two_caps list
+	[ "$status" -eq 0 ]
+	[[ $output == *ratelimit-all* ]]
+	for args in "set ratelimit-all rate=5" "enforce ratelimit-all" \
+		"audit --all" status "detach ratelimit-all" "detach --all"; do
+		two_caps $args
+		check_refusal 1 "no privilege: CAP_SYS_ADMIN missing"
+	done
+	mkdir "$BATS_TEST_TMPDIR/policy.d"
+	for verb in apply diff; do
+		two_caps $verb "$BATS_TEST_TMPDIR/policy.d"
+		check_refusal 1 "no privilege: CAP_SYS_ADMIN missing"
+	done
+	[ "$(attached | wc -l)" -eq 1 ]
+}
+
 @test "without a BPF file system" {
 	run --separate-stderr unshare -m sh -c \
 		'umount -l /sys/fs/bpf; exec gmempolicy attach ratelimit --all'
@@ -321,6 +352,9 @@ teardown()
 		run -1 sh -c "gmempolicy $args >/dev/full"
 		[[ $output == *"cannot write"* ]]
 	done
+	run -1 sh -c "gmempolicy attach ratelimit --all >/dev/full"
+	[[ $output == "gmempolicy: attached, but: cannot write the output"* ]]
+	[ "$(attached | wc -l)" -eq 1 ]
 }
 
 @test "the kernel's switch is pointed out" {

@@ -150,9 +150,12 @@ static void print_refused(const char *file, const struct object *object,
 		{ "complaint", text_or_none(*complaint ? complaint :
 					    gmem_libbpf_warning()) },
 		{ "meaning", text_or_none(meaning) },
+		{ "log", text_or_none(object_log(object)) },
 	};
-	const struct table table = FACTS_TABLE("check", facts);
+	struct table table = FACTS_TABLE("check", facts);
 
+	/* The last one is long. */
+	table.nr_rows -= !show_log;
 	if (show_log && !json)
 		fputs(object_log(object), stdout);
 	if (json)
@@ -179,7 +182,7 @@ int run_check(int argc, char **argv)
 		return GMEM_EXIT_FAIL;
 	object = object_open(argv[0]);
 	if (!object)
-		return GMEM_EXIT_FAIL;
+		return GMEM_EXIT_USAGE;
 	err = object_try_load(object);
 	if (err)
 		print_refused(argv[0], object, err);
