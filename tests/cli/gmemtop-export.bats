@@ -482,7 +482,7 @@ stat_of()
 		--textfile /tmp -d 0|from 0.01 to 3600, not '0'
 		--max-vms 0|from 1 to 65536, not '0'
 		--max-vms 65537|from 1 to 65536, not '65537'
-		--nonsense|unknown option '--nonsense'
+		--nonsense|unknown option '--nonsense'; see gmemtop export --help
 		extra|unexpected argument 'extra'
 	END
 }

@@ -254,11 +254,12 @@ counters_of()
 		record x --max-size K|takes bytes from 1
 		record x --max-age 0|takes seconds from 1
 		record x --keep 0|takes a whole number from 1 to 1000
-		record x --json|unknown option '--json'
+		record x --json|unknown option '--json'; see gmemtop record --help
 		replay --json|takes one file
 		replay rec --json --at noon|takes a time of day
 		replay rec --json --at +x|takes a time of day
-		replay rec --debug|unknown option '--debug'
+		replay rec --debug|unknown option '--debug'; see gmemtop replay --help
+		record x -h -q|unknown option '-q'; see gmemtop record --help
 		replay rec|is not a terminal
 	END
 }

@@ -39,8 +39,10 @@ int main(int argc, char **argv)
 	size_t i;
 
 	for (i = 0; argc > 1 && i < ARRAY_LEN(verbs); i++)
-		if (!strcmp(argv[1], verbs[i].name))
+		if (!strcmp(argv[1], verbs[i].name)) {
+			gmem_options_verb(argv[1]);
 			return verbs[i].run(argc - 1, argv + 1);
+		}
 	if (arguments_parse(&args, ARGUMENTS_LIVE, argc, argv) < 0)
 		return GMEM_EXIT_USAGE;
 	if (args.help || args.version) {

@@ -203,10 +203,18 @@ static const struct gmem_option *find_option(const struct gmem_option *opt,
 	return NULL;
 }
 
+static const char *options_verb;
+
+void gmem_options_verb(const char *verb)
+{
+	options_verb = verb;
+}
+
 static int unknown_option(const char *name)
 {
-	gmem_err("unknown option '%s'; see %s --help", name,
-		 program_invocation_short_name);
+	gmem_err("unknown option '%s'; see %s %s%s--help", name,
+		 program_invocation_short_name, options_verb ?: "",
+		 options_verb ? " " : "");
 	return -1;
 }
 

@@ -119,6 +119,12 @@ struct gmem_option {
 	  .help = "show the version", .target = (flag) }
 
 /**
+ * gmem_options_verb() - say whose options are read
+ * @verb: named by the error that points at its help; NULL for the program
+ */
+void gmem_options_verb(const char *verb);
+
+/**
  * gmem_parse_options() - read a command line by a table of options
  * @options: rows, the last of type GMEM_OPT_END
  * @argc: number of words at @argv, without the program's or verb's name
