@@ -102,8 +102,8 @@ const struct column columns[NR_COLUMNS] = {
 		.key = "id", .title = "ID", .width = 5,
 		.kind = COLUMN_NUMBER, AT(vm_id),
 		.json = "id",
-		.help = "the VM's id, never used again for another",
-		LABEL("vm", "Id of the VM, never used again."),
+		.help = "the VM's id, not used again while KVM is loaded",
+		LABEL("vm", "Id of the VM, not used again while KVM is loaded."),
 	},
 	[COLUMN_PID] = {
 		.key = "pid", .title = "PID", .width = 7,
