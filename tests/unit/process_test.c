@@ -46,6 +46,14 @@ TEST(cloud_hypervisor)
 {
 	EXPECT_STREQ(name_of("cloud-hypervisor|--api-socket|/run/web.sock"), "web");
 	EXPECT_STREQ(name_of("cloud-hypervisor|--api-socket=path=/run/libvirt/ch/db-socket"), "db");
+	/* As libvirt starts it. */
+	EXPECT_STREQ(name_of("cloud-hypervisor|-v|--api-socket|fd=20|--event-monitor|path=/run/libvirt/ch/web-event-monitor-fifo"), "web");
+	EXPECT_STREQ(name_of("cloud-hypervisor|--api-socket=fd=20|--event-monitor=path=/run/libvirt/ch/web-1-event-monitor-fifo"), "web-1");
+	/* Nothing there that names the VM. */
+	EXPECT_STREQ(name_of("cloud-hypervisor|--api-socket|fd=20"), "");
+	EXPECT_STREQ(name_of("cloud-hypervisor|--api-socket|fd=20|--event-monitor|fd=21"), "");
+	EXPECT_STREQ(name_of("cloud-hypervisor|--event-monitor|path=/tmp/events"), "");
+	EXPECT_STREQ(name_of("cloud-hypervisor|--event-monitor|path=/tmp/-event-monitor-fifo"), "");
 }
 
 TEST(not_a_monitor_we_know)

@@ -5,6 +5,7 @@
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,21 +85,44 @@ static void qemu_name(const char *value, char *dst, size_t size)
 	dst[len] = '\0';
 }
 
-/* "path=/run/ch/web.sock" is "web"; a socket of a fixed name says nothing. */
+/* Cuts @ending off; false if it is not there, or all there is. */
+static bool cut_ending(char *text, const char *ending)
+{
+	size_t len = strlen(text), n = strlen(ending);
+
+	if (len <= n || strcmp(text + len - n, ending))
+		return false;
+	text[len - n] = '\0';
+	return true;
+}
+
+/*
+ * "path=/run/ch/web.sock" is "web", and so is the path alone.  "fd=20" is a
+ * socket that the monitor was given open, and has no name.
+ */
 static void socket_name(const char *value, char *dst, size_t size)
 {
 	static const char *const endings[] = { ".sock", ".socket", "-socket" };
-	size_t i, len;
+	size_t i;
 
+	if (!strncmp(value, "fd=", 3))
+		return;
 	if (!strncmp(value, "path=", 5))
 		value += 5;
 	snprintf(dst, size, "%s", base_name(value));
-	for (i = 0; i < ARRAY_LEN(endings); i++) {
-		len = strlen(dst);
-		if (len > strlen(endings[i]) &&
-		    !strcmp(dst + len - strlen(endings[i]), endings[i]))
-			dst[len - strlen(endings[i])] = '\0';
-	}
+	for (i = 0; i < ARRAY_LEN(endings); i++)
+		cut_ending(dst, endings[i]);
+}
+
+/* What libvirt calls the pipe that it reads a monitor's events from. */
+static void fifo_name(const char *value, char *dst, size_t size)
+{
+	if (strncmp(value, "path=", 5))
+		return;
+	snprintf(dst, size, "%s", base_name(value + 5));
+	dst[strcspn(dst, ",")] = '\0';
+	if (!cut_ending(dst, "-event-monitor-fifo"))
+		*dst = '\0';
 }
 
 char *process_vm_name(const char *args, size_t len, char *dst, size_t size)
@@ -125,6 +149,9 @@ char *process_vm_name(const char *args, size_t len, char *dst, size_t size)
 		value = option(args, len, "--api-socket");
 		if (value)
 			socket_name(value, raw, sizeof(raw));
+		value = option(args, len, "--event-monitor");
+		if (!raw[0] && value)
+			fifo_name(value, raw, sizeof(raw));
 	}
 	return gmem_printable(dst, size, raw);
 }

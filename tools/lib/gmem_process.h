@@ -17,7 +17,7 @@
  * @size: bytes at @dst
  *
  * Knows QEMU (-name), which libvirt uses as well, crosvm (--name, --socket)
- * and cloud-hypervisor (--api-socket).
+ * and cloud-hypervisor (--api-socket, --event-monitor).
  *
  * Return: @dst, an empty string if there is no name.
  */
