@@ -273,7 +273,8 @@ unevictable()
 		# All but a little is on the node that its guest ran on.
 		[ "$kib" -gt $((22 * 1024)) ]
 		delta=$(($(unevictable $node) - $(cut -d, -f $((node + 1)) <<<"$before")))
-		[ $((delta - kib)) -lt 2048 ] && [ $((kib - delta)) -lt 2048 ]
+		[ $((delta - kib)) -lt 2048 ]
+		[ $((kib - delta)) -lt 2048 ]
 		leave
 		tmux -L "$session" kill-server
 		session=$session-$node

@@ -408,8 +408,8 @@ stat_of()
 	END
 	run perl visit.pl "$port"
 	[ "$status" -eq 0 ]
-	[[ ${lines[0]} == "slow "* ]] && [ "${lines[0]#slow }" -le 30 ] || { echo "$output"; return 1; }
-	[[ ${lines[1]} == "served yes "* ]] && [ "${lines[1]#served yes }" -le 40 ] || { echo "$output"; return 1; }
+	[[ ${lines[0]} == "slow "* ]] && [ "${lines[0]#slow }" -le 15 ] || { echo "$output"; return 1; }
+	[[ ${lines[1]} == "served yes "* ]] && [ "${lines[1]#served yes }" -le 25 ] || { echo "$output"; return 1; }
 	[ "$(find "/proc/$exporter/fd" | wc -l)" -lt 60 ]
 }
 

@@ -177,11 +177,14 @@ counters_of()
 
 @test "record: rotates by size, and keeps as many as asked" {
 	"$gmemtop" record rec -n 200 -d 0.01 --max-size 1K --keep 2
-	[ -e rec ] && [ -e rec.1 ] && [ -e rec.2 ]
+	[ -e rec ]
+	[ -e rec.1 ]
+	[ -e rec.2 ]
 	[ ! -e rec.3 ]
 	for file in rec.1 rec.2; do
 		size=$(stat -c %s $file)
-		[ "$size" -ge 1024 ] && [ "$size" -lt 2048 ]
+		[ "$size" -ge 1024 ]
+		[ "$size" -lt 2048 ]
 	done
 	# No frame is lost between two files.
 	run jq -s -e '[.[].time_ns] as $t | $t == ($t | sort) and ([range(1; $t | length) | $t[.] - $t[. - 1]] | all(. < 2e9))' \
