@@ -328,7 +328,7 @@ counters_of()
 	run --separate-stderr "$gmemtop" replay rec --once --vm latecomer
 	[ "$status" -eq 1 ]
 	one_line_error "no VM of the recording has the id or name 'latecomer'"
-	[ "$("$gmemtop" replay rec --csv --no-header --fields name --vm latecomer | cut -d, -f2 | sort -u)" = latecomer ]
+	[ "$("$gmemtop" replay rec --json --vm latecomer | jq -r '.vms[].name' | sort -u)" = latecomer ]
 	[ "$("$gmemtop" replay rec --json --vm latecomer | wc -l)" -eq 30 ]
 }
 
