@@ -14,6 +14,7 @@
 #include <microhttpd.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -32,8 +33,10 @@
 /* For the head of a request, and for taking the answer. */
 #define HEAD_MS			2000
 #define ANSWER_MS		10000
-/* An answer that is being taken for so long may be given up for another. */
+/* An answer of this age may be given up for another, if nobody reads it. */
 #define FRESH_MS		1000
+/* And if somebody does, but slowly. */
+#define SLOW_MS			3000
 /* How often the main thread looks for those whose time is over. */
 #define TICK_MS			250
 /* Expositions on loan at a time, of each format. */
@@ -76,6 +79,7 @@ struct exposition {
  * @since: when it came; once it has asked, when it did
  * @asked: the head of its request is complete
  * @ended: it was told to go
+ * @hurried: others wait for the memory of what it takes
  * @taken: what it takes, or NULL
  * @addr: whose it is
  */
@@ -84,6 +88,7 @@ struct visitor {
 	uint64_t since;
 	bool asked;
 	bool ended;
+	bool hurried;
 	const struct exposition *taken;
 	struct in6_addr addr;
 };
@@ -148,16 +153,29 @@ static void end_loan(void *arg)
 	free(e);
 }
 
-/* Nobody else gets it, and those who take it have had their time. */
+/* Does it leave what was sent to it unread? */
+static bool is_stuck(const struct visitor *visitor)
+{
+	struct pollfd fd = { .fd = visitor->fd, .events = POLLOUT };
+
+	return poll(&fd, 1, 0) == 0;
+}
+
+/* Nobody else gets it, and those who take it have to make haste. */
 static void drop(struct server *server, struct exposition *e)
 {
 	size_t i;
 
 	pthread_mutex_lock(&server->lock);
-	for (i = 0; i < CONNECTIONS_MAX; i++)
-		if (server->visitors[i].fd >= 0 &&
-		    server->visitors[i].taken == e)
-			end_visitor(&server->visitors[i]);
+	for (i = 0; i < CONNECTIONS_MAX; i++) {
+		struct visitor *visitor = &server->visitors[i];
+
+		if (visitor->fd < 0 || visitor->ended || visitor->taken != e)
+			continue;
+		visitor->hurried = true;
+		if (is_stuck(visitor))
+			end_visitor(visitor);
+	}
 	pthread_mutex_unlock(&server->lock);
 	e->dropped = true;
 }
@@ -333,43 +351,51 @@ static int company(const struct server *server, const struct visitor *of)
 	return n;
 }
 
-/* Is this one the better to end?  Each has company of that many. */
-static bool rather(const struct visitor *a, int na, const struct visitor *b,
-		   int nb)
+/* How much it is missed: 1 is least, 0 is to be left alone. */
+static int rank(const struct visitor *visitor, uint64_t now)
 {
-	if (a->asked != b->asked)
-		return b->asked;
-	return na != nb ? na > nb : a->since < b->since;
+	uint64_t age = now - visitor->since;
+
+	if (!visitor->asked)
+		return age < TICK_MS ? 0 : 1;
+	if (age < FRESH_MS)
+		return 0;
+	if (is_stuck(visitor))
+		return 2;
+	return age < SLOW_MS ? 0 : 3;
 }
 
 /*
- * Ends those that are too many.  On the loopback all have the same address; so
- * of the one that has the most it is the oldest of those that have not asked,
- * and if all have, the oldest of those that do not take their answer.
+ * Ends those that are too many: who has not asked goes first, then who does not
+ * read, then who reads slowly.  Of them it is one of the address that has the
+ * most visitors, and the oldest; on the loopback all have the same address.
  */
 static void make_room(struct server *server)
 {
 	uint64_t now = now_ms();
 	struct visitor *victim;
-	int i, n, most, nr;
+	int i, n, r, most, least, nr;
 
 	do {
 		victim = NULL;
-		most = nr = 0;
+		least = most = nr = 0;
 		for (i = 0; i < CONNECTIONS_MAX; i++) {
 			struct visitor *visitor = &server->visitors[i];
 
 			if (visitor->fd < 0 || visitor->ended)
 				continue;
 			nr++;
-			if (now - visitor->since <
-			    (visitor->asked ? FRESH_MS : TICK_MS))
+			r = rank(visitor, now);
+			if (!r || (victim && r > least))
 				continue;
 			n = company(server, visitor);
-			if (!victim || rather(visitor, n, victim, most)) {
-				victim = visitor;
-				most = n;
-			}
+			if (victim && r == least &&
+			    (n < most || (n == most &&
+					  visitor->since >= victim->since)))
+				continue;
+			victim = visitor;
+			least = r;
+			most = n;
 		}
 		if (nr < VISITORS_MAX || !victim)
 			return;
@@ -418,6 +444,13 @@ static void on_connection(void *arg, struct MHD_Connection *connection,
 	pthread_mutex_unlock(&server->lock);
 }
 
+static uint64_t time_of(const struct visitor *visitor)
+{
+	if (!visitor->asked)
+		return HEAD_MS;
+	return visitor->hurried ? SLOW_MS : ANSWER_MS;
+}
+
 /* MHD's own timeout is for those who say nothing, not for those who dawdle. */
 static void end_dawdlers(struct server *server)
 {
@@ -429,7 +462,7 @@ static void end_dawdlers(struct server *server)
 		struct visitor *visitor = &server->visitors[i];
 
 		if (visitor->fd >= 0 && !visitor->ended &&
-		    now - visitor->since > (visitor->asked ? ANSWER_MS : HEAD_MS))
+		    now - visitor->since > time_of(visitor))
 			end_visitor(visitor);
 	}
 	/* Nobody comes any more when MHD has all that it takes. */
