@@ -23,7 +23,7 @@ suite()
 	program=$(realpath --relative-to="$BATS_TEST_DIRNAME/../.." "$PWD")/$1.sh
 	printf '#!/bin/sh\n%s\n' "$2" >"$1.sh"
 	chmod +x "$1.sh"
-	echo "$1 host 20 $program" >>suites
+	echo "$1 host 60 $program" >>suites
 }
 
 # ends STATUS LAST-LINE
@@ -110,8 +110,8 @@ ends()
 }
 
 @test "a suite that hangs fails at its time limit" {
-	suite one 'echo 1..2; echo ok 1; sleep 60'
-	sed -i 's/ 20 / 1 /' suites
+	suite one 'echo 1..2; echo ok 1; sleep 600'
+	sed -i 's/ 60 / 5 /' suites
 	run "$run_tests"
 	[ "$status" -eq 1 ]
 	[ "${lines[-1]}" = "1 passed, 2 failed" ]
@@ -155,7 +155,7 @@ ends()
 
 @test "a kernel warning in the VM fails a suite whose tests passed" {
 	suite one 'echo 1..1; echo ok 1; echo WARNING >/sys/kernel/debug/provoke-crash/DIRECT'
-	sed -i 's/ host 20 / vm 60 /' suites
+	sed -i 's/ host 60 / vm 300 /' suites
 	ends 1 "1 passed, 1 failed"
 	[[ $output == *"one: the kernel complained"* ]]
 }
@@ -163,7 +163,7 @@ ends()
 @test "a VM that dies under a suite fails it" {
 	suite one 'echo 1..2; echo ok 1
 		echo 1 >/proc/sys/kernel/sysrq; echo b >/proc/sysrq-trigger; sleep 60'
-	sed -i 's/ host 20 / vm 60 /' suites
+	sed -i 's/ host 60 / vm 300 /' suites
 	run "$run_tests"
 	[ "$status" -eq 1 ]
 	[[ ${lines[-1]} =~ ^[01]" passed, 2 failed"$ ]]

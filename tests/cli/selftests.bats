@@ -139,27 +139,35 @@ got()
 	program x/bad 'echo "==== Test Assertion Failure ===="
 		echo "  x/bad.c:7: one == two"; echo "  more"; exit 254'
 	program skips 'echo "1..0 # SKIP - Requirement not met: luck"; exit 4'
-	program hangs 'echo waiting; sleep 60 & wait'
+	program hangs 'echo waiting; sleep 600 & wait'
 	program dies 'kill -SEGV $$'
-	run -0 "$dir/inside" "$PWD/out" 1 programs good x/bad skips hangs dies missing
+	run -0 "$dir/inside" "$PWD/out" 3 programs good x/bad skips hangs dies missing
 	cut -f 1 out/list | diff - <(printf '%s\n' good x/bad skips hangs dies missing)
 	got good pass ""
 	got x/bad fail "status 254: x/bad.c:7: one == two"
 	got skips skip "1..0 # SKIP - Requirement not met: luck"
-	got hangs timeout "not finished after 1 s"
+	got hangs timeout "not finished after 3 s"
 	awk -F '\t' '$1 ~ /dies|missing/ { print $2 }' out/list | diff - <(printf 'fail\nfail\n')
 	[ ! -e out/begun ]
 	[ "$(cat out/log/x_bad | wc -l)" -eq 3 ]
 }
 
 @test "a test runs in its own directory and its children end with it" {
-	program x/here 'test -x ./here || exit 1; sleep 4322 & :'
-	run -0 "$dir/inside" "$PWD/out" 5 programs x/here
+	local i
+
+	# Numbers that no process of another checkout has.
+	program x/here "test -x ./here || exit 1; sleep 4322.$$ & :"
+	run -0 "$dir/inside" "$PWD/out" 30 programs x/here
 	got x/here pass ""
-	program hangs 'sleep 4321 & wait'
+	program hangs "sleep 4321.$$ & wait"
 	run -0 "$dir/inside" "$PWD/out" 1 programs hangs
 	got hangs timeout "not finished after 1 s"
-	run ! pgrep -f 'sleep 432[12]'
+	# What was killed is there until the kernel gets to it.
+	for ((i = 0; i < 100; i++)); do
+		pgrep -f "sleep 432[12]\\.$$\$" || return 0
+		sleep 0.1
+	done
+	return 1
 }
 
 @test "wrong usage of the runner is one line" {
