@@ -75,14 +75,15 @@ static void drop_capabilities(void)
 /* Where start_vmm()'s child has its VM, so that others can take it from it. */
 #define VM_FD	100
 
-/* A child with an empty VM and @size bytes of memory; stop_vmm() ends it. */
+/*
+ * A child with an empty VM and @size bytes of memory, which stands still;
+ * stop_vmm() ends it.
+ */
 static pid_t start_vmm(size_t size)
 {
-	int ready[2], kvm, vm;
+	int kvm, vm, status;
 	pid_t pid;
-	char c;
 
-	MUST(!pipe(ready), "cannot make a pipe");
 	pid = fork();
 	MUST(pid >= 0, "cannot fork");
 	if (!pid) {
@@ -93,13 +94,12 @@ static pid_t start_vmm(size_t size)
 		kvm = open("/dev/kvm", O_RDWR);
 		vm = ioctl(kvm, KVM_CREATE_VM, KVM_X86_SW_PROTECTED_VM);
 		MUST(vm >= 0 && dup2(vm, VM_FD) == VM_FD, "cannot create a VM");
-		MUST(write(ready[1], "", 1) == 1, "cannot tell the parent");
-		for (;;)
-			pause();
+		/* Running, it might still fault in pages of its code. */
+		raise(SIGSTOP);
+		_exit(0);
 	}
-	MUST(read(ready[0], &c, 1) == 1, "the child did not start");
-	close(ready[0]);
-	close(ready[1]);
+	MUST(waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status),
+	     "the child did not start");
 
 	return pid;
 }
