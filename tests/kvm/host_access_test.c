@@ -39,6 +39,10 @@
 #endif
 #define KPF_UNEVICTABLE	18
 
+/* Half a minute is not much on an emulated machine with a debug kernel. */
+#undef TEST_TIMEOUT_DEFAULT
+#define TEST_TIMEOUT_DEFAULT	600
+
 /* One memslot: private pages, then shared ones. */
 #define NR_PAGES	8ULL
 #define SIZE		(NR_PAGES * PAGE_SIZE)
