@@ -104,8 +104,9 @@ setup_file()
 	"$build/gmempolicy" detach --all >&2
 	numbers
 
+	# On one CPU, whose clock puts the events in order.
 	trace-cmd record -q -o verdicts.trace -e kvm_gmem_verdict \
-		"$build/tests/bpf/policy_test" -t denied_guest_goes_on \
+		taskset -c 0 "$build/tests/bpf/policy_test" -t denied_guest_goes_on \
 		-t delay_asks_again -t audit_never_enforces >verdicts.out 2>&1 3>&- || {
 		cat verdicts.out >&2
 		return 1
@@ -367,23 +368,43 @@ teardown()
 	[ ! -e stat.pid ] || kill -KILL "$(cat stat.pid)" 2>/dev/null || :
 }
 
+# within 60 s
+until_true()
+{
+	local i
+
+	for ((i = 0; i < 600; i++)); do
+		! "$@" || return 0
+		sleep 0.1
+	done
+	echo "not true after 60 s: $*"
+	return 1
+}
+
+# stopped PID: all its threads are
+stopped()
+{
+	awk '$1 == "State:" && $2 != "T" { runs = 1 } END { exit runs }' /proc/"$1"/task/*/status
+}
+
 # A guest that is stopped in the middle of its work holds still for comparing.
 @test "kvm_stat shows every counter of a guest, with what others say of it" {
-	local build=$BATS_TEST_DIRNAME/../../build kvm_stat guest field value i
+	local build=$BATS_TEST_DIRNAME/../../build kvm_stat guest field value lines ahead
 
 	kvm_stat=$(realpath "$build/selftests/source")/../../../kvm/kvm_stat/kvm_stat
 	: >stat.out
 	"$build/gmemload" --json stat.out --interval 0.2 --pidfile stat.guests \
 		--guest pingpong,mem=1M,range=16K,rate=200 2>stat.err 3>&- &
 	echo $! >stat.pid
-	for ((i = 0; i < 300; i++)); do
-		[ ! -s stat.guests ] || [ "$(wc -l <stat.out)" -lt 5 ] || break
-		sleep 0.1
-	done
+	until_true test -s stat.guests
+	until_true jq -es 'map(.conversions) | add > 50' stat.out
 	guest=$(awk '{ print $2 }' stat.guests)
 	kill -STOP "$guest"
-	# gmemload goes on reporting what the guest has done.
-	sleep 1
+	until_true stopped "$guest"
+	# gmemload goes on reporting. The first line may be from before the stop,
+	# and the second has all that the guest has done.
+	lines=$(wc -l <stat.out)
+	until_true eval '[ "$(wc -l <stat.out)" -ge $((lines + 2)) ]'
 
 	"$kvm_stat" -d -i -1 -p "$guest" -f '^gmem_' >stat.shown
 	"$build/gmemtop" --json -n 1 >stat.top
@@ -403,11 +424,15 @@ teardown()
 	{
 		jq "map(.$1) | add" stat.load
 	}
-	[ "$(loaded conversions)" -gt 50 ]
-	# One more, of all memory, before the guest starts.
-	[ "$(shown conversions)" -eq $(($(loaded conversions) + 1)) ]
-	[ "$(shown pages_to_private)" -eq $(($(loaded pages_to_private) + 256)) ]
-	[ "$(shown pages_to_shared)" -eq "$(loaded pages_to_shared)" ]
+	# One more, of all memory, before the guest starts. And one of 4 pages may
+	# be done but not yet counted by the guest.
+	ahead=$(($(shown conversions) - $(loaded conversions) - 1))
+	echo "conversions: kvm_stat is $ahead ahead"
+	[ "$ahead" -eq 0 ] || [ "$ahead" -eq 1 ]
+	[ $(($(shown pages_to_private) + $(shown pages_to_shared))) -eq \
+		$(($(loaded pages_to_private) + $(loaded pages_to_shared) + 256 + 4 * ahead)) ]
+	value=$(($(shown pages_to_shared) - $(loaded pages_to_shared)))
+	[ "$value" -eq 0 ] || [ "$value" -eq $((4 * ahead)) ]
 	for field in private_pages populated_pages stale_pages; do
 		value=$(jq --argjson pid "$guest" ".vms[] | select(.pid == \$pid) | .$field" stat.top)
 		echo "$field: gmemtop $value"
@@ -417,7 +442,7 @@ teardown()
 	kill -CONT "$guest"
 	"$kvm_stat" -d -1 -p "$guest" -f '^gmem_conversions$' >stat.moving
 	cat stat.moving
-	awk '$1 == "gmem_conversions" && $3 > 10 { found = 1 } END { exit !found }' stat.moving
+	awk '$1 == "gmem_conversions" && $3 > 0 { found = 1 } END { exit !found }' stat.moving
 	kill -INT "$(cat stat.pid)"
 	wait "$(cat stat.pid)"
 	rm stat.pid
