@@ -39,6 +39,8 @@
 #define SLOW_MS			3000
 /* How often the main thread looks for those whose time is over. */
 #define TICK_MS			250
+/* Looks at which somebody had read nothing, until that is no chance. */
+#define UNREAD_TICKS		3
 /* Expositions on loan at a time, of each format. */
 #define LOANS_MAX		2
 /* Bytes for the head of a request and of its answer. */
@@ -79,6 +81,7 @@ struct exposition {
  * @since: when it came; once it has asked, when it did
  * @asked: the head of its request is complete
  * @ended: it was told to go
+ * @unread: for how many ticks there was no room to send it more
  * @hurried: others wait for the memory of what it takes
  * @taken: what it takes, or NULL
  * @addr: whose it is
@@ -88,6 +91,7 @@ struct visitor {
 	uint64_t since;
 	bool asked;
 	bool ended;
+	int unread;
 	bool hurried;
 	const struct exposition *taken;
 	struct in6_addr addr;
@@ -153,12 +157,10 @@ static void end_loan(void *arg)
 	free(e);
 }
 
-/* Does it leave what was sent to it unread? */
+/* Does it leave what was sent to it unread?  Busy machines pause, too. */
 static bool is_stuck(const struct visitor *visitor)
 {
-	struct pollfd fd = { .fd = visitor->fd, .events = POLLOUT };
-
-	return poll(&fd, 1, 0) == 0;
+	return visitor->unread >= UNREAD_TICKS;
 }
 
 /* Nobody else gets it, and those who take it have to make haste. */
@@ -460,9 +462,12 @@ static void end_dawdlers(struct server *server)
 	pthread_mutex_lock(&server->lock);
 	for (i = 0; i < CONNECTIONS_MAX; i++) {
 		struct visitor *visitor = &server->visitors[i];
+		struct pollfd fd = { .fd = visitor->fd, .events = POLLOUT };
 
-		if (visitor->fd >= 0 && !visitor->ended &&
-		    now - visitor->since > time_of(visitor))
+		if (visitor->fd < 0 || visitor->ended)
+			continue;
+		visitor->unread = poll(&fd, 1, 0) ? 0 : visitor->unread + 1;
+		if (now - visitor->since > time_of(visitor))
 			end_visitor(visitor);
 	}
 	/* Nobody comes any more when MHD has all that it takes. */
