@@ -51,6 +51,9 @@
 
 enum { WEB, BATCH, ABUSER, NR_GUESTS };
 
+/* Small steps, so that one more or less in a stretch is less than MAX_LOSS. */
+#define BATCH_WORK	"churn,range=64K,rate=80"
+
 static const char *const names[NR_GUESTS] = { "web", "batch", "abuser" };
 
 /* What a guest does or has, over a stretch of time. */
@@ -733,7 +736,7 @@ static void detach_all(const struct effect *e, struct test_policy *policies)
 
 static bool run_effect(const struct effect *e)
 {
-	const char *const specs[] = { "steady,mem=4M", "churn,mem=4M", e->abuser };
+	const char *const specs[] = { "steady,mem=4M", BATCH_WORK ",mem=4M", e->abuser };
 	struct test_policy policies[MAX_POLICIES];
 	struct stretch before, under, after;
 	double free_figure, held_figure;
@@ -788,7 +791,7 @@ static bool run_effect(const struct effect *e)
 /* A guest that boots is left alone, as fast as it may convert. */
 static bool run_boot(void)
 {
-	const char *const specs[] = { "steady", "churn", "boot,range=4M" };
+	const char *const specs[] = { "steady", BATCH_WORK, "boot,range=4M" };
 	struct test_policy guard = policy_attach("guard", "", 0);
 	struct stretch under;
 	bool ok = true;
@@ -809,7 +812,7 @@ static bool run_boot(void)
 /* In its grace period sharedcap lets a guest share anything, and no more then. */
 static bool run_grace(void)
 {
-	const char *const specs[] = { "steady", "churn", "fragment,rate=400" };
+	const char *const specs[] = { "steady", BATCH_WORK, "fragment,rate=400" };
 	struct test_policy cap = policy_attach("sharedcap", "grace=6 shared=4", 0);
 	struct stretch in, after;
 	double shared;
@@ -837,7 +840,7 @@ static bool run_grace(void)
 /* What the maps of audit hold of an abuser, and that it costs nobody much. */
 static bool run_audit(void)
 {
-	const char *const specs[] = { "steady", "churn", "pingpong,rate=500" };
+	const char *const specs[] = { "steady", BATCH_WORK, "pingpong,rate=500" };
 	struct test_policy audit;
 	struct bpf_map *log;
 	/* The head of struct audit_record. */
