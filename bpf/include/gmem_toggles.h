@@ -3,10 +3,9 @@
  * Finds memory that is converted back and forth, and says how long the next
  * conversion of it has to wait.  A table of fixed size remembers the blocks of
  * memory that were converted last, in sets: of more than GMEM_TOGGLE_WAYS blocks
- * of one set it forgets some.  Integer arithmetic on u64 only, so that
- * the same lines run as BPF and in a unit test on the host.  Not here: clock,
- * locks and storage; the caller reads the clock first and holds a lock around
- * each call.
+ * of one set it forgets some.  Integer arithmetic on u64 only, so that the same
+ * lines run as BPF and in a unit test on the host.  Not here: clock, locks and
+ * storage; the caller reads the clock first and holds a lock around each call.
  */
 #ifndef __GMEM_TOGGLES_H
 #define __GMEM_TOGGLES_H

@@ -23,10 +23,10 @@
  * It cannot tell the VMM's conversions from the guest's.  A VMM makes all memory
  * private when a guest starts; what that is beyond the burst of pages is a debt,
  * and the guest's first conversions wait for it, or are refused.  It cannot stop
- * a guest that converts seldom but much at a time, unless page_rate is set.  It does not look at page faults or hole punching.  VMs
- * beyond the first 16,384 share one set of buckets.  It cannot know what a
- * policy that is asked after it says: if that one denies or delays, the token
- * is spent all the same.
+ * a guest that converts seldom but much at a time, unless page_rate is set.  It
+ * does not look at page faults or hole punching.  VMs beyond the first 16,384
+ * share one set of buckets.  It cannot know what a policy that is asked after it
+ * says: if that one denies or delays, the token is spent all the same.
  */
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>

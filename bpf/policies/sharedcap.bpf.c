@@ -17,8 +17,8 @@
  * same moment may go beyond the cap.  A VM that lived before the policy came
  * has its grace period from then on, and so has one for which there was no room
  * among the first 16,384, when it gets a state of its own; until then it shares
- * the grace period of the first such VM.  If the VMM makes frames private that no
- * memory is behind, as much may be shared beyond the cap.
+ * the grace period of the first such VM.  If the VMM makes frames private that
+ * no memory is behind, as much may be shared beyond the cap.
  */
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
