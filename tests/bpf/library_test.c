@@ -130,10 +130,10 @@ TEST_F(library, faultrate_takes_a_token_a_page)
 {
 	self->policy = policy_attach("faultrate", "rate=1 burst=64 first_touch=0 action=0", 0);
 
-	EXPECT_EQ(populate(self->vm, 0, 60), 0);
-	EXPECT_EQ(populate(self->vm, 0, 60), EBUSY);
-	EXPECT_EQ(prefault(self->vcpu, 0, 4), 0);
-	EXPECT_EQ(prefault(self->vcpu, 4, 1), EBUSY);
+	EXPECT_EQ(populate(self->vm, 0, 4), 0);
+	EXPECT_EQ(prefault(self->vcpu, 0, 60), 0);
+	/* What was earned meanwhile is not enough for as many. */
+	EXPECT_EQ(populate(self->vm, 4, 30), EBUSY);
 }
 
 TEST_F(library, faultrate_first_touch_is_free_once)
@@ -142,18 +142,21 @@ TEST_F(library, faultrate_first_touch_is_free_once)
 
 	EXPECT_EQ(populate(self->vm, 0, DATA_PAGES), 0);
 	EXPECT_EQ(populate_large(self->vm, 0, LARGE_PAGES), 0);
-	EXPECT_EQ(punch(self->vm, 0, 8), 0);
-	EXPECT_EQ(populate(self->vm, 0, 1), 0);
-	EXPECT_EQ(populate(self->vm, 1, 1), EBUSY);
+	EXPECT_EQ(punch(self->vm, 0, DATA_PAGES), 0);
+	/* More than the bucket holds: it takes a minute to earn that back. */
+	EXPECT_EQ(populate(self->vm, 0, DATA_PAGES), 0);
+	EXPECT_EQ(populate(self->vm, 0, 1), EBUSY);
 }
 
 TEST_F(library, faultrate_present_may_be_free)
 {
 	self->policy = policy_attach("faultrate", "rate=1 burst=1 first_touch=0 present=0 action=0", 0);
 
+	/* More than the bucket holds: it takes a minute to earn that back. */
+	EXPECT_EQ(populate(self->vm, 0, 60), 0);
 	EXPECT_EQ(prefault(self->vcpu, 0, 1), 0);
 	EXPECT_EQ(prefault(self->vcpu, 0, 1), 0);
-	EXPECT_EQ(prefault(self->vcpu, 1, 1), EBUSY);
+	EXPECT_EQ(prefault(self->vcpu, 60, 1), EBUSY);
 	EXPECT_EQ(prefault(self->vcpu, 0, 1), 0);
 }
 
