@@ -257,12 +257,18 @@ TEST_F(library, deny_has_every_errno)
 
 TEST_F(library, ratelimit_bounds_each_direction_by_itself)
 {
+	int err = 0, i;
+
 	self->policy = policy_attach("ratelimit",
-				     "rate=1000000 private_rate=4 shared_page_rate=40", 0);
+				     "rate=1000000 private_rate=4 shared_page_rate=1", 0);
 	EXPECT_EQ(convert(self->vm, 0, 1, true), 0);
-	EXPECT_EQ(convert(self->vm, 0, 1, true), EBUSY);
-	EXPECT_EQ(convert(self->vm, 0, 10, false), 0);
-	EXPECT_EQ(convert(self->vm, 0, 10, false), EBUSY);
+	/* On a busy machine it may earn another before it asks again. */
+	for (i = 0; i < 1000 && !err; i++)
+		err = convert(self->vm, 0, 1, true);
+	EXPECT_EQ(err, EBUSY);
+	/* More than the bucket holds: it takes a minute to earn that back. */
+	EXPECT_EQ(convert(self->vm, 0, DATA_PAGES, false), 0);
+	EXPECT_EQ(convert(self->vm, 0, DATA_PAGES, false), EBUSY);
 }
 
 /* All of it at once, as VMMs do at the start; after that pages are counted. */
