@@ -16,6 +16,8 @@
 #include <linux/spinlock_types.h>
 #include <linux/types.h>
 
+struct inode;
+
 struct kvm;
 struct kvm_gmem_policy;
 struct kvm_memory_slot;
@@ -32,7 +34,10 @@ enum kvm_gmem_fault_reason {
 	KVM_GMEM_FAULT_PREFAULT,
 	KVM_GMEM_FAULT_POPULATE,
 	KVM_GMEM_FAULT_FALLOCATE,
+	/* In an array of struct kvm_gmem_usage are those above. */
 	KVM_GMEM_NR_FAULT_REASONS,
+	/* The architecture's own: a page that it keeps a vCPU's state in. */
+	KVM_GMEM_FAULT_ARCH = KVM_GMEM_NR_FAULT_REASONS,
 };
 
 enum kvm_gmem_invalidate_reason {
@@ -95,21 +100,29 @@ struct kvm_gmem_invalidate {
 /**
  * struct kvm_gmem_ops - a policy on guest private memory
  * @vm_init: a VM comes under the policy; once per VM, before any other member.
- *	May sleep.
+ *	Must not sleep.
  * @vm_exit: a VM leaves the policy; once per VM, after every other member.
- *	May sleep.
+ *	Must not sleep.
  * @fault: asked before pages are allocated or mapped.  May sleep.
  * @convert: asked before attributes change.  May sleep.
- * @invalidate: told after mappings or pages went away.  Must not sleep.
+ * @invalidate: told of mappings or pages that go away.  Must not sleep.
  * @vm_id: the VM the policy is for, 0 for every VM
  * @priority: policies run from the lowest number to the highest
  * @flags: KVM_GMEM_OPS_*
  * @name: [A-Za-z0-9_.-], not empty
+ * @fault_end: a request that @fault let pass has ended: with how many pages
+ *	that were not there before, and 0 or a negative errno.  Must not sleep.
+ * @convert_end: a conversion that @convert let pass has ended: how many frames
+ *	really changed, and 0 or a negative errno.  Must not sleep.
  *
  * @fault and @convert return a verdict: 0 allows, a negative errno from
  * { EPERM, EACCES, EBUSY, ENOMEM, ENOSPC, EDQUOT } denies, a positive number
  * delays by that many nanoseconds, after which the policy is asked again.
  * Another errno counts as clamped and denies with EACCES.
+ *
+ * Each 0 is followed by exactly one call of @fault_end or @convert_end with the
+ * same request, also if another policy refused or delayed it (the result is
+ * then that errno, or -EAGAIN) or if this policy was detached meanwhile.
  */
 struct kvm_gmem_ops {
 	void (*vm_init)(struct kvm *kvm);
@@ -122,6 +135,11 @@ struct kvm_gmem_ops {
 	s32 priority;
 	u32 flags;
 	char name[KVM_GMEM_POLICY_NAME_LEN];
+	void (*fault_end)(struct kvm *kvm, const struct kvm_gmem_fault *fault,
+			  u64 allocated, s32 result);
+	void (*convert_end)(struct kvm *kvm,
+			    const struct kvm_gmem_convert *convert,
+			    u64 changed, s32 result);
 };
 
 /**
@@ -131,7 +149,8 @@ struct kvm_gmem_ops {
  * @nr_vcpus: vCPUs online
  * @size_pages: sum of the sizes of the VM's open guest_memfds
  * @private_pages: guest frames with KVM_MEMORY_ATTRIBUTE_PRIVATE
- * @populated_pages: pages allocated in the VM's guest_memfds
+ * @populated_pages: pages that the VM's guest_memfds have, those that were
+ *	closed while somebody else holds them included
  * @stale_pages: populated pages that no private guest frame maps
  * @faults: successful requests for pages by enum kvm_gmem_fault_reason; a
  *	request for a range counts its pages
@@ -148,6 +167,11 @@ struct kvm_gmem_ops {
  * @conversions_delayed: delays a policy imposed on attribute changes
  * @delayed_ns: time asked for by those delays, after the cap
  * @attribute_bytes: memory that the VM's attributes take up in the kernel
+ * @closed_pages: those of @populated_pages whose guest_memfd is closed; they
+ *	are stale, too
+ * @arch_faults: as @faults, KVM_GMEM_FAULT_ARCH
+ * @delays_expired: requests that went on although a policy wanted them delayed,
+ *	since their delays had reached kvm.gmem_delay_total_max_ms
  *
  * The struct grows at its end only: a member that is an array does not, and a
  * reason that comes later gets a member of its own there.
@@ -174,6 +198,9 @@ struct kvm_gmem_usage {
 	u64 conversions_delayed;
 	u64 delayed_ns;
 	u64 attribute_bytes;
+	u64 closed_pages;
+	u64 arch_faults;
+	u64 delays_expired;
 };
 
 #ifdef CONFIG_KVM_GMEM_BPF
