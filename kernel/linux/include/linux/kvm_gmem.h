@@ -16,8 +16,6 @@
 #include <linux/spinlock_types.h>
 #include <linux/types.h>
 
-struct inode;
-
 struct kvm;
 struct kvm_gmem_policy;
 struct kvm_memory_slot;
@@ -203,17 +201,65 @@ struct kvm_gmem_usage {
 	u64 delays_expired;
 };
 
+/*
+ * KVM_CAP_GUEST_MEMFD_POLICY: policies may refuse with errnos that KVM does not
+ * return otherwise.  KVM_ENABLE_CAP on a VM, args[0]:
+ */
+#define KVM_GMEM_PLAIN_ERRNOS	BIT(0)	/* A denial is -ENOMEM to this VMM. */
+#define KVM_GMEM_CAP_FLAGS	KVM_GMEM_PLAIN_ERRNOS
+
 #ifdef CONFIG_KVM_GMEM_BPF
 
-/* KVM stats of a VM; those that are computed are filled in when read. */
+/*
+ * KVM stats of a VM.  They are made of the counters in struct kvm_gmem_vm when
+ * they are read, so that nothing that writes to a stat changes what policies
+ * go by.
+ */
 struct kvm_gmem_vm_stat {
+	u64 private_pages;
+	u64 populated_pages;
+	u64 stale_pages;
+	u64 conversions;
+	u64 invalidations;
+	u64 denied;
+	u64 delayed;
+};
+
+/* KVM stats of a vCPU, written by the thread that runs it alone. */
+struct kvm_gmem_vcpu_stat {
+	u64 faults;
+};
+
+/*
+ * Entries of KVM_GENERIC_VM_STATS() and KVM_GENERIC_VCPU_STATS(), each with its
+ * comma, so that they vanish without a trace when the option is off.
+ */
+#define KVM_GMEM_STAT(owner, kind, stat)				\
+	{								\
+		STATS_DESC_COMMON(KVM_STATS_TYPE_##kind,		\
+				  KVM_STATS_UNIT_NONE,			\
+				  KVM_STATS_BASE_POW10, 0, 1, 0),	\
+		.offset = offsetof(struct owner, generic.gmem.stat),	\
+		.name = "gmem_" #stat,					\
+	},
+#define KVM_GMEM_GAUGE(stat)						\
+	KVM_GMEM_STAT(kvm_vm_stat, INSTANT, stat)
+#define KVM_GMEM_COUNTER(stat)						\
+	KVM_GMEM_STAT(kvm_vm_stat, CUMULATIVE, stat)
+#define KVM_GMEM_VCPU_COUNTER(stat)					\
+	KVM_GMEM_STAT(kvm_vcpu_stat, CUMULATIVE, stat)
+
+/**
+ * struct kvm_gmem_counters - what happened to a VM, struct kvm_gmem_usage
+ */
+struct kvm_gmem_counters {
 	atomic64_t private_pages;
-	atomic64_t populated_pages;	/* computed */
 	atomic64_t stale_pages;
-	atomic64_t attribute_bytes;	/* computed */
-	atomic64_t freed_pages;		/* computed */
+	atomic64_t allocated_pages;
+	atomic64_t freed_pages;		/* the most that was seen */
 	atomic64_t populate_faults;
 	atomic64_t fallocate_faults;
+	atomic64_t arch_faults;
 	atomic64_t conversions;
 	atomic64_t conversions_noop;
 	atomic64_t pages_to_private;
@@ -224,64 +270,10 @@ struct kvm_gmem_vm_stat {
 	atomic64_t faults_delayed;
 	atomic64_t conversions_delayed;
 	atomic64_t delayed_ns;
+	atomic64_t delays_expired;
 };
 
-/* KVM stats of a vCPU, written by the thread that runs it alone. */
-struct kvm_gmem_vcpu_stat {
-	u64 faults;
-	u64 prefaults;
-};
-
-/*
- * Entries of KVM_GENERIC_VM_STATS() and KVM_GENERIC_VCPU_STATS(), each with its
- * comma, so that they vanish without a trace when the option is off.
- */
-#define KVM_GMEM_STAT(owner, kind, unit, exponent, stat, text)		\
-	{								\
-		STATS_DESC_COMMON(KVM_STATS_TYPE_##kind,		\
-				  KVM_STATS_UNIT_##unit,		\
-				  KVM_STATS_BASE_POW10, exponent, 1, 0),\
-		.offset = offsetof(struct owner, generic.gmem.stat),	\
-		.name = "gmem_" text,					\
-	},
-#define KVM_GMEM_GAUGE(stat)						\
-	KVM_GMEM_STAT(kvm_vm_stat, INSTANT, NONE, 0, stat, #stat)
-#define KVM_GMEM_COUNTER(stat)						\
-	KVM_GMEM_STAT(kvm_vm_stat, CUMULATIVE, NONE, 0, stat, #stat)
-#define KVM_GMEM_BYTES(stat)						\
-	KVM_GMEM_STAT(kvm_vm_stat, INSTANT, BYTES, 0, stat, #stat)
-#define KVM_GMEM_TIME(stat)						\
-	KVM_GMEM_STAT(kvm_vm_stat, CUMULATIVE, SECONDS, -9, stat, #stat)
-#define KVM_GMEM_INVALIDATIONS(reason, text)				\
-	KVM_GMEM_STAT(kvm_vm_stat, CUMULATIVE, NONE, 0,			\
-		      invalidations[KVM_GMEM_INVALIDATE_##reason],	\
-		      "invalidations_" text)
-#define KVM_GMEM_VCPU_COUNTER(stat)					\
-	KVM_GMEM_STAT(kvm_vcpu_stat, CUMULATIVE, NONE, 0, stat, #stat)
-
-/*
- * What one policy said of one VM, struct kvm_gmem_vm_verdicts.  The vCPUs of the
- * VM share it, as they share the page cache and the counters of what they ask
- * for; VMs and policies do not share one with each other.
- */
-struct kvm_gmem_tally {
-	atomic64_t calls;
-	atomic64_t denied;
-	atomic64_t delayed;
-	atomic64_t delayed_ns;
-} ____cacheline_aligned_in_smp;
-
-/* A policy in force on a VM, and its tally there. */
-struct kvm_gmem_chain_entry {
-	struct kvm_gmem_policy *policy;
-	struct kvm_gmem_tally *tally;
-};
-
-/* The policies in force on a VM, by priority. */
-struct kvm_gmem_chain {
-	unsigned int nr;
-	struct kvm_gmem_chain_entry entry[KVM_GMEM_MAX_POLICIES];
-};
+struct kvm_gmem_chain;
 
 /**
  * struct kvm_gmem_vm - what is kept of a VM, embedded in struct kvm
@@ -289,67 +281,116 @@ struct kvm_gmem_chain {
  * @pid: process that created the VM, in the initial PID namespace
  * @hooks: what the policies in force want to be asked or told, by bit of
  *	enum kvm_gmem_hook
- * @chain: policies in force, NULL if there is none; read under SRCU
- * @chains: the buffers @chain alternates between, so that attaching and
- *	detaching need no memory
- * @node: in the list of all VMs
- * @files: its open guest_memfds, struct kvm_gmem_file; read under RCU, written
- *	under @files_lock
- * @allocated_pages: pages ever allocated in its guest_memfds
- * @users: BPF programs that hold the VM, plus one while it is in the list
- * @files_lock: protects @files
- * @tallies: one for each policy in force; @chain tells which is whose
+ * @plain_errnos: a denial is to look like one that any VMM knows
+ * @chain: policies in force, NULL if there is none; read under RCU
+ * @spares: a chain for each policy in force, so that detaching needs no memory
+ * @files: its guest_memfds, struct kvm_gmem_inode; read under RCU
+ * @pauses: requests whose delay a signal interrupted, struct kvm_gmem_pause
+ * @nr_pauses: how many they are
+ * @pauses_lock: protects the two
+ * @populate_delay_ns: what a policy wants a launch that populates delayed by
+ * @populate_since_ns: when its first delay began, 0 if there was none
+ * @users: who holds the VM for a moment, plus one until it is destroyed
+ * @dying: no more of those; under the lock of kvm_gmem_vms
+ * @counters: what happened
+ * @stat_base: @counters as they were when their stats were last cleared
  */
 struct kvm_gmem_vm {
 	u64 id;
 	u32 pid;
 	u32 hooks;
+	bool plain_errnos;
 	struct kvm_gmem_chain __rcu *chain;
-	struct kvm_gmem_chain chains[2];
-	struct list_head node;
+	struct kvm_gmem_chain *spares;
 	struct list_head files;
-	/* Above is read at each event, below is written. */
-	atomic64_t allocated_pages ____cacheline_aligned_in_smp;
+	struct list_head pauses;
+	unsigned int nr_pauses;
+	spinlock_t pauses_lock;
+	u64 populate_delay_ns;
+	u64 populate_since_ns;
 	atomic_t users;
-	spinlock_t files_lock;	/* writers of @files */
-	struct kvm_gmem_tally tallies[KVM_GMEM_MAX_POLICIES];
+	bool dying;
+	/* Above is read at each event, below is written. */
+	struct kvm_gmem_counters counters ____cacheline_aligned_in_smp;
+	struct kvm_gmem_vm_stat stat_base;
+};
+
+/**
+ * struct kvm_gmem_vcpu - what is kept of a vCPU, by the thread that runs it
+ * @delay_ns: what a policy wants the last fault delayed by, 0 if nothing
+ * @until_ns: end of a delay that a signal interrupted, 0 if there is none
+ * @since_ns: when the first delay of the fault on @gfn began, 0 if it had none
+ * @gfn: the frame that those are for
+ * @prefaults: pages of KVM_PRE_FAULT_MEMORY, struct kvm_gmem_usage.faults
+ * @faults: pages of the guest's own faults, likewise
+ * @found: a page was found for the fault under way
+ */
+struct kvm_gmem_vcpu {
+	u64 delay_ns;
+	u64 until_ns;
+	u64 since_ns;
+	u64 gfn;
+	u64 prefaults;
+	u64 faults;
+	bool found;
 };
 
 /* kvm_gmem_fault_pfn(): a policy wants the fault again, after a delay. */
 #define KVM_GMEM_FAULT_DELAYED	1
 
 void kvm_gmem_bpf_init(void);
+void kvm_gmem_inode_exit(void);
 void kvm_gmem_vm_init(struct kvm *kvm);
-void kvm_gmem_vm_created(struct kvm *kvm);
+int kvm_gmem_vm_created(struct kvm *kvm);
 void kvm_gmem_vm_destroyed(struct kvm *kvm);
+int kvm_gmem_enable_cap(struct kvm *kvm, u64 flags);
 void kvm_gmem_refresh_stats(struct kvm *kvm);
+void kvm_gmem_stat_cleared(struct kvm *kvm, size_t offset);
 
 int kvm_gmem_fault_pfn(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot,
 		       u64 gfn, u64 *pfn, int *max_order, bool prefault,
 		       unsigned long mmu_seq);
-void kvm_gmem_delay_vcpu(struct kvm_vcpu *vcpu);
-#define kvm_gmem_delay_pending(vcpu)	unlikely((vcpu)->gmem_delay_ns)
+void kvm_gmem_fault_mapped(struct kvm_vcpu *vcpu, bool prefault);
+int kvm_gmem_delay_vcpu(struct kvm_vcpu *vcpu,
+			bool (*has_events)(struct kvm_vcpu *vcpu));
+bool kvm_gmem_resume_prefault(struct kvm_vcpu *vcpu, u64 gpa);
+void kvm_gmem_delay_populate(struct kvm *kvm);
+
+#define kvm_gmem_delay_pending(vcpu)	unlikely((vcpu)->gmem.delay_ns)
+#define kvm_gmem_delay_forget(vcpu)	((void)((vcpu)->gmem.delay_ns = 0))
 
 #else /* !CONFIG_KVM_GMEM_BPF */
 
 #define KVM_GMEM_GAUGE(...)
 #define KVM_GMEM_COUNTER(...)
-#define KVM_GMEM_BYTES(...)
-#define KVM_GMEM_TIME(...)
-#define KVM_GMEM_INVALIDATIONS(...)
 #define KVM_GMEM_VCPU_COUNTER(...)
 
 #define KVM_GMEM_FAULT_DELAYED	1
 #define kvm_gmem_fault_pfn(vcpu, slot, gfn, pfn, max_order, prefault, seq) \
 	((void)(prefault), (void)(seq),					   \
 	 kvm_gmem_get_pfn((vcpu)->kvm, slot, gfn, pfn, max_order))
+#define kvm_gmem_delay_vcpu(vcpu, has_events)	((void)(has_events), 0)
+#define kvm_gmem_delay_forget(vcpu)		((void)(vcpu))
 
 static inline bool kvm_gmem_delay_pending(struct kvm_vcpu *vcpu)
 {
 	return false;
 }
 
+static inline bool kvm_gmem_resume_prefault(struct kvm_vcpu *vcpu, u64 gpa)
+{
+	return false;
+}
+
+static inline void kvm_gmem_fault_mapped(struct kvm_vcpu *vcpu, bool prefault)
+{
+}
+
 static inline void kvm_gmem_bpf_init(void)
+{
+}
+
+static inline void kvm_gmem_inode_exit(void)
 {
 }
 
@@ -357,8 +398,9 @@ static inline void kvm_gmem_vm_init(struct kvm *kvm)
 {
 }
 
-static inline void kvm_gmem_vm_created(struct kvm *kvm)
+static inline int kvm_gmem_vm_created(struct kvm *kvm)
 {
+	return 0;
 }
 
 static inline void kvm_gmem_vm_destroyed(struct kvm *kvm)
@@ -369,7 +411,16 @@ static inline void kvm_gmem_refresh_stats(struct kvm *kvm)
 {
 }
 
-static inline void kvm_gmem_delay_vcpu(struct kvm_vcpu *vcpu)
+static inline void kvm_gmem_stat_cleared(struct kvm *kvm, size_t offset)
+{
+}
+
+static inline int kvm_gmem_enable_cap(struct kvm *kvm, u64 flags)
+{
+	return -EINVAL;
+}
+
+static inline void kvm_gmem_delay_populate(struct kvm *kvm)
 {
 }
 

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What the parts of the private-memory observation and policy code share:
- * gmem_account.c counts, gmem_policy.c decides, gmem_events.c is what KVM and
- * guest_memfd call, gmem_kfuncs.c and gmem_layout.c are what BPF programs call.
+ * gmem_vm.c knows the VMs, gmem_inode.c the guest_memfds, gmem_account.c
+ * counts, gmem_policy.c asks the policies, gmem_attach.c attaches them,
+ * gmem_delay.c waits, gmem_events.c is what KVM and guest_memfd call,
+ * gmem_kfuncs.c and gmem_layout.c are what BPF programs call.
  */
 #ifndef __KVM_GMEM_INTERNAL_H
 #define __KVM_GMEM_INTERNAL_H
@@ -10,7 +12,8 @@
 #include <linux/jump_label.h>
 #include <linux/kvm_host.h>
 #include <linux/mutex.h>
-#include <linux/srcu.h>
+#include <linux/refcount.h>
+#include <linux/xarray.h>
 
 #include "gmem_hooks.h"
 
@@ -18,6 +21,8 @@ enum kvm_gmem_hook {
 	KVM_GMEM_HOOK_FAULT,
 	KVM_GMEM_HOOK_CONVERT,
 	KVM_GMEM_HOOK_INVALIDATE,
+	KVM_GMEM_HOOK_FAULT_END,
+	KVM_GMEM_HOOK_CONVERT_END,
 };
 
 /* The errnos a policy may deny with, in the order they are counted in. */
@@ -33,19 +38,81 @@ struct kvm_gmem_policy_stat {
 };
 
 /**
+ * struct kvm_gmem_programs - the programs of a policy
+ * @ops: they, with a reference
+ * @policy: whose they are
+ * @detached: the policy is in force no more, and goes with its programs
+ * @refs: one while they are in force, one for each chain that they leave and
+ *	whose last request has not ended, one for who waits for that
+ *
+ * An update replaces them.
+ */
+struct kvm_gmem_programs {
+	const struct kvm_gmem_ops *ops;
+	struct kvm_gmem_policy *policy;
+	bool detached;
+	refcount_t refs;
+};
+
+/**
  * struct kvm_gmem_policy - an attached policy
  * @node: in kvm_gmem_policies, by priority
- * @ops: what it does; replaced by a link update
- * @link: the link that holds it, and its identity
+ * @programs: what it does
+ * @link: the link that holds it, and its identity; NULL when detached
+ * @seq: the how manieth to be attached, which orders equals
  * @nr_vms: VMs it is in force on
  * @stat: what it did
  */
 struct kvm_gmem_policy {
 	struct list_head node;
-	struct kvm_gmem_ops *ops;
+	struct kvm_gmem_programs *programs;
 	struct bpf_link *link;
+	u64 seq;
 	unsigned int nr_vms;
 	struct kvm_gmem_policy_stat __percpu *stat;
+};
+
+/*
+ * What one policy said of one VM, struct kvm_gmem_vm_verdicts.  The vCPUs of the
+ * VM share it, as they share the page cache and the counters of what they ask
+ * for; VMs and policies do not share one with each other.
+ */
+struct kvm_gmem_tally {
+	atomic64_t calls;
+	atomic64_t denied;
+	atomic64_t delayed;
+	atomic64_t delayed_ns;
+} ____cacheline_aligned_in_smp;
+
+/* A policy in force on a VM. */
+struct kvm_gmem_chain_entry {
+	const struct kvm_gmem_ops *ops;
+	struct kvm_gmem_policy *policy;
+	struct kvm_gmem_tally *tally;
+};
+
+/**
+ * struct kvm_gmem_chain - the policies in force on a VM, by priority
+ * @refs: one while it is in force, one for each request that is asked by it, one
+ *	for the chain before it
+ * @nr: how many there are
+ * @hooks: what they want to be asked or told, by bit of enum kvm_gmem_hook
+ * @next: the chain that took its place, which must not end before it; while it
+ *	is a spare, the next spare
+ * @leaving: programs that are in this chain and in none after it
+ * @leaving_tally: what they said of the VM, if their policy goes with them
+ * @rcu: readers look at @refs
+ * @entry: they
+ */
+struct kvm_gmem_chain {
+	refcount_t refs;
+	unsigned int nr;
+	u32 hooks;
+	struct kvm_gmem_chain *next;
+	struct kvm_gmem_programs *leaving;
+	struct kvm_gmem_tally *leaving_tally;
+	struct rcu_head rcu;
+	struct kvm_gmem_chain_entry entry[KVM_GMEM_MAX_POLICIES];
 };
 
 /**
@@ -67,9 +134,41 @@ struct kvm_gmem_vm_verdicts {
 	u64 delayed_ns;
 };
 
+/**
+ * struct kvm_gmem_inode - a guest_memfd: the memory, not the file
+ * @vfs_inode: it
+ * @node: in its VM's list, or in that of memory without a VM
+ * @kvm: its VM, NULL once that is gone
+ * @bindings: memslots by page index, stable under the mapping's invalidate
+ *	lock; NULL once the file is closed
+ * @punch_start: first page of a hole that is being punched
+ * @punch_end: page after the last; both under the page cache's lock
+ * @closed: the file is closed, somebody else holds the inode
+ * @told: the pages were told of as freed when the file was closed
+ * @pinned: it holds the file system
+ */
+struct kvm_gmem_inode {
+	struct inode vfs_inode;
+	struct list_head node;
+	struct kvm *kvm;
+	struct xarray *bindings;
+	pgoff_t punch_start;
+	pgoff_t punch_end;
+	bool closed;
+	bool told;
+	bool pinned;
+};
+
+static inline struct kvm_gmem_inode *to_kvm_gmem_inode(struct inode *inode)
+{
+	return container_of(inode, struct kvm_gmem_inode, vfs_inode);
+}
+
+/* Serializes attaching, detaching and updating, and the life of VMs with that. */
 extern struct mutex kvm_gmem_lock;
-extern struct srcu_struct kvm_gmem_srcu;
-extern struct list_head kvm_gmem_vms;
+/* VMs by id.  Its own lock keeps those that are in it alive. */
+extern struct xarray kvm_gmem_vms;
+/* By priority, under kvm_gmem_lock. */
 extern struct list_head kvm_gmem_policies;
 
 /* Is there a policy on a VM that wants to know? */
@@ -80,30 +179,58 @@ static __always_inline bool kvm_gmem_policed(struct kvm *kvm,
 	       READ_ONCE(kvm->gmem.hooks) & BIT(hook);
 }
 
-/* gmem_events.c */
-bool kvm_gmem_request_present(const struct kvm_gmem_request *request);
-
 /* guest_memfd is never written back, so this tag is free. */
 #define KVM_GMEM_STALE	PAGECACHE_TAG_TOWRITE
 
-/* gmem_account.c */
+/* gmem_vm.c */
+struct kvm *kvm_gmem_vm_get(u64 id);
+void kvm_gmem_vm_put(struct kvm *kvm);
 struct kvm *kvm_gmem_find_vm(u64 id);
+
+/* gmem_inode.c */
+void kvm_gmem_inodes_orphan(struct kvm *kvm);
+u64 kvm_gmem_orphaned_pages(void);
+int kvm_gmem_inode_init(void);
+
+/* gmem_account.c */
 void kvm_gmem_fill_usage(struct kvm *kvm, struct kvm_gmem_usage *usage);
-void kvm_gmem_classify(struct kvm *kvm, struct address_space *mapping,
-		       struct kvm_memory_slot *slot, pgoff_t index);
-void kvm_gmem_mark_stale(struct kvm *kvm, struct address_space *mapping,
-			 pgoff_t start, pgoff_t end, bool stale);
+void kvm_gmem_classify(struct kvm *kvm, struct inode *inode,
+		       const struct kvm_memory_slot *slot, pgoff_t start,
+		       pgoff_t end);
+void kvm_gmem_mark(struct kvm *kvm, struct inode *inode, pgoff_t start,
+		   pgoff_t end, bool stale);
+void kvm_gmem_set_punch(struct inode *inode, pgoff_t start, pgoff_t end);
 u64 kvm_gmem_count_populated(struct address_space *mapping, pgoff_t start,
 			     pgoff_t end);
 
+/* gmem_events.c */
+bool kvm_gmem_request_present(const struct kvm_gmem_request *request);
+void kvm_gmem_invalidated(struct kvm *kvm, u64 start, u64 end, u64 pages_freed,
+			  u32 reason);
+
+/* gmem_delay.c */
+int kvm_gmem_ask_and_wait(struct kvm *kvm, enum kvm_gmem_hook hook,
+			  const void *args, struct kvm_gmem_asked *asked);
+bool kvm_gmem_overdue(u64 since_ns, u64 now_ns);
+void kvm_gmem_pauses_forget(struct kvm *kvm);
+
 /* gmem_policy.c */
-s64 kvm_gmem_evaluate_fault(struct kvm *kvm,
-			    const struct kvm_gmem_fault *fault);
-s64 kvm_gmem_evaluate_convert(struct kvm *kvm,
-			      const struct kvm_gmem_convert *convert);
+s64 kvm_gmem_ask(struct kvm *kvm, enum kvm_gmem_hook hook, const void *args,
+		 struct kvm_gmem_asked *asked, bool overdue);
+void kvm_gmem_settle_fault(struct kvm *kvm, struct kvm_gmem_request *request,
+			   int result);
+void kvm_gmem_settle_convert(struct kvm *kvm,
+			     const struct kvm_gmem_convert *convert,
+			     struct kvm_gmem_asked *asked, u64 changed,
+			     int result);
 void kvm_gmem_notify(struct kvm *kvm,
 		     const struct kvm_gmem_invalidate *invalidate);
-void kvm_gmem_policy_vm_created(struct kvm *kvm);
+struct kvm_gmem_chain *kvm_gmem_chain_get(struct kvm *kvm);
+void kvm_gmem_chain_put(struct kvm *kvm, struct kvm_gmem_chain *chain);
+
+/* gmem_attach.c */
+void kvm_gmem_programs_put(struct kvm_gmem_programs *programs);
+int kvm_gmem_policy_vm_created(struct kvm *kvm);
 void kvm_gmem_policy_vm_destroyed(struct kvm *kvm);
 unsigned int kvm_gmem_fill_verdicts(struct kvm *kvm,
 				    struct kvm_gmem_vm_verdicts *verdicts,

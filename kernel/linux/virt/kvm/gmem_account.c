@@ -1,20 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Accounting of guest private memory: which VMs there are, and how many of
- * their pages are private, populated and stale.  No policy and no tracing.
+ * Accounting of guest private memory: how many of a VM's pages are private,
+ * populated and stale.  No policy and no tracing.
  *
  * Populated pages are not counted at all but read from the page cache, which
  * knows.  A populated page is stale when no private guest frame maps it, so
  * that only the host pays for it.  Staleness is a mark in the page cache, for
- * the mark goes away with the page:
+ * the mark goes away with the page.  It is exact without a lock that others
+ * wait for:
  *
- *  - a conversion first changes the attribute, then marks or unmarks the pages
- *    that are there, under the page cache's lock;
- *  - whoever adds a page compares it with the attribute afterwards, under the
- *    same lock, so that one of the two sees the other;
- *  - whoever removes pages unmarks them first and holds the invalidate lock
- *    exclusively; whoever marks holds it at least shared, so that no mark
- *    disappears uncounted.
+ *  - marks change under the page cache's own lock, and who changes them looks
+ *    at the attribute under it;
+ *  - a conversion first changes the attribute, then the marks; whoever adds a
+ *    page compares it with the attribute afterwards, so that one of the two sees
+ *    the other;
+ *  - whoever punches a hole says so under that lock and unmarks the hole's pages
+ *    first; from then on nobody marks a page there, so that no mark disappears
+ *    uncounted.  Pages that came meanwhile and stayed are looked at when the
+ *    hole is done;
+ *  - a file that is closed has no marks, and no page of it can get one: all of
+ *    its pages are stale.
+ *
+ * A lowest node of the page cache has 64 pages and their marks in one word.  So
+ * a range costs a step for each of its nodes, not for each of its pages.
  */
 #include <linux/pagemap.h>
 #include <linux/rculist.h>
@@ -23,123 +31,223 @@
 
 #include "gmem.h"
 
-/* Protects the lists of VMs and of policies against writers. */
-DEFINE_MUTEX(kvm_gmem_lock);
-/* Readers of those lists and of kvm->gmem.chain. */
-DEFINE_SRCU(kvm_gmem_srcu);
-LIST_HEAD(kvm_gmem_vms);
-
-/**
- * kvm_gmem_find_vm - find a VM by its id
- * @id: the id
- *
- * Context: under kvm_gmem_lock, or in a read section of kvm_gmem_srcu, which
- *	keeps the VM's memory but not the VM alive.
- * Return: the VM, or NULL if it is gone or never was.
- */
-struct kvm *kvm_gmem_find_vm(u64 id)
-{
-	struct kvm *kvm;
-
-	list_for_each_entry_srcu(kvm, &kvm_gmem_vms, gmem.node,
-				 lockdep_is_held(&kvm_gmem_lock) ||
-				 srcu_read_lock_held(&kvm_gmem_srcu)) {
-		if (kvm->gmem.id == id)
-			return kvm;
-	}
-
-	return NULL;
-}
+/* Nodes or pages after which the page cache's lock is let go for a moment. */
+#define KVM_GMEM_MARK_BATCH	512
 
 static void kvm_gmem_add_stale(struct kvm *kvm, s64 nr_pages)
 {
 	if (nr_pages)
-		atomic64_add(nr_pages, &kvm->stat.generic.gmem.stale_pages);
+		atomic64_add(nr_pages, &kvm->gmem.counters.stale_pages);
 }
 
-/**
- * kvm_gmem_classify - count one page as stale or not, if it is there
- * @kvm: the VM
- * @mapping: page cache of the guest_memfd
- * @slot: memslot that maps the page, or NULL
- * @index: the page
- *
- * Context: holds @mapping's invalidate lock at least shared.
- */
-void kvm_gmem_classify(struct kvm *kvm, struct address_space *mapping,
-		       struct kvm_memory_slot *slot, pgoff_t index)
+/* Marks the page that @xas is at, or unmarks it; returns by how much. */
+static s64 kvm_gmem_mark_page(struct xa_state *xas, bool stale)
 {
-	XA_STATE(xas, &mapping->i_pages, index);
-	bool stale = true;
+	if (xas_get_mark(xas, KVM_GMEM_STALE) == stale)
+		return 0;
+	if (!stale) {
+		xas_clear_mark(xas, KVM_GMEM_STALE);
+		return -1;
+	}
+	xas_set_mark(xas, KVM_GMEM_STALE);
+
+	return 1;
+}
+
+/*
+ * The same for all pages of the lowest node that @xas is in, which must have 64
+ * of them if they are to be marked.  One page is left to the xarray's own code,
+ * which knows what a node's first or last mark means to the nodes above.
+ */
+static s64 kvm_gmem_mark_node(struct xa_state *xas, bool stale)
+{
+	unsigned long *marks =
+		xas->xa_node->marks[(__force unsigned int)KVM_GMEM_STALE];
+	unsigned long before = *marks;
 	s64 delta = 0;
 
-	rwsem_assert_held(&mapping->invalidate_lock);
+	BUILD_BUG_ON(XA_CHUNK_SIZE != BITS_PER_LONG);
 
-	xas_lock_irq(&xas);
-	if (xas_load(&xas)) {
-		/* Under the lock: a conversion marks after it has changed it. */
-		if (slot)
-			stale = !kvm_mem_is_private(kvm, slot->base_gfn + index -
-						    slot->gmem.pgoff);
-		delta = stale - xas_get_mark(&xas, KVM_GMEM_STALE);
-		if (stale)
-			xas_set_mark(&xas, KVM_GMEM_STALE);
-		else
-			xas_clear_mark(&xas, KVM_GMEM_STALE);
+	if (before == (stale ? ~0UL : 0))
+		return 0;
+	if (stale) {
+		delta = kvm_gmem_mark_page(xas, true);
+		delta += hweight_long(~*marks);
+		WRITE_ONCE(*marks, ~0UL);
+	} else {
+		xas->xa_offset = __ffs(before);
+		delta = 1 - (s64)hweight_long(before);
+		WRITE_ONCE(*marks, BIT(xas->xa_offset));
+		delta += kvm_gmem_mark_page(xas, false);
 	}
-	xas_unlock_irq(&xas);
 
-	kvm_gmem_add_stale(kvm, delta);
+	return delta;
+}
+
+/*
+ * Marks pages from @start on, under the page cache's lock, until @end or until
+ * @budget is used up.  Returns the page to go on with.
+ */
+static pgoff_t kvm_gmem_mark_locked(struct address_space *mapping,
+				    pgoff_t start, pgoff_t end, bool stale,
+				    unsigned int *budget, s64 *delta)
+{
+	XA_STATE(xas, &mapping->i_pages, start);
+
+	while (stale ? xas_find(&xas, end - 1) :
+		       xas_find_marked(&xas, end - 1, KVM_GMEM_STALE)) {
+		const struct xa_node *node = xas.xa_node;
+		pgoff_t first = round_down(xas.xa_index, XA_CHUNK_SIZE);
+
+		if (node && !node->shift && first >= start &&
+		    end - first >= XA_CHUNK_SIZE &&
+		    (!stale || node->count == XA_CHUNK_SIZE)) {
+			*delta += kvm_gmem_mark_node(&xas, stale);
+			xas.xa_index = first + XA_CHUNK_SIZE - 1;
+			xas.xa_offset = XA_CHUNK_SIZE - 1;
+		} else {
+			*delta += kvm_gmem_mark_page(&xas, stale);
+		}
+		if (!--*budget)
+			return xas.xa_index + 1;
+	}
+
+	return end;
+}
+
+/* Leaves a hole that is being punched out of what is to be marked. */
+static pgoff_t kvm_gmem_mark_outside(const struct kvm_gmem_inode *gi,
+				     pgoff_t start, pgoff_t end,
+				     unsigned int *budget, s64 *delta)
+{
+	if (start < gi->punch_end && end > gi->punch_start) {
+		if (start >= gi->punch_start)
+			return min(end, gi->punch_end);
+		end = gi->punch_start;
+	}
+
+	return kvm_gmem_mark_locked(gi->vfs_inode.i_mapping, start, end, true,
+				    budget, delta);
 }
 
 /**
- * kvm_gmem_mark_stale - mark the populated pages of a range as stale or not
+ * kvm_gmem_mark - mark the populated pages of a range as stale or not
  * @kvm: the VM
- * @mapping: page cache of the guest_memfd
+ * @inode: the guest_memfd
  * @start: first page
  * @end: page after the last
  * @stale: what they are from now on
  *
- * Context: may sleep; holds @mapping's invalidate lock at least shared, or
- *	nobody else can reach @mapping.
+ * Context: may sleep; nobody else changes what they are.
  */
-void kvm_gmem_mark_stale(struct kvm *kvm, struct address_space *mapping,
-			 pgoff_t start, pgoff_t end, bool stale)
+void kvm_gmem_mark(struct kvm *kvm, struct inode *inode, pgoff_t start,
+		   pgoff_t end, bool stale)
 {
-	XA_STATE(xas, &mapping->i_pages, start);
-	unsigned int scanned = 0;
-	struct folio *folio;
+	struct address_space *mapping = inode->i_mapping;
 	s64 delta = 0;
 
 	/*
 	 * The lock is taken even if no page is marked: kvm_gmem_classify() may
 	 * be about to mark one by what it found before a conversion.
 	 */
-	xas_lock_irq(&xas);
-	for (folio = stale ? xas_find(&xas, end - 1) :
-			     xas_find_marked(&xas, end - 1, KVM_GMEM_STALE);
-	     folio;
-	     folio = stale ? xas_next_entry(&xas, end - 1) :
-			     xas_next_marked(&xas, end - 1, KVM_GMEM_STALE)) {
-		if (stale && !xas_get_mark(&xas, KVM_GMEM_STALE)) {
-			xas_set_mark(&xas, KVM_GMEM_STALE);
-			delta += folio_nr_pages(folio);
-		} else if (!stale) {
-			xas_clear_mark(&xas, KVM_GMEM_STALE);
-			delta -= folio_nr_pages(folio);
-		}
+	while (start < end) {
+		unsigned int budget = KVM_GMEM_MARK_BATCH;
 
-		if (++scanned % XA_CHECK_SCHED)
-			continue;
-
-		xas_pause(&xas);
-		xas_unlock_irq(&xas);
-		cond_resched();
-		xas_lock_irq(&xas);
+		xa_lock_irq(&mapping->i_pages);
+		while (start < end && budget)
+			start = stale ?
+				kvm_gmem_mark_outside(to_kvm_gmem_inode(inode),
+						      start, end, &budget,
+						      &delta) :
+				kvm_gmem_mark_locked(mapping, start, end, false,
+						     &budget, &delta);
+		xa_unlock_irq(&mapping->i_pages);
+		if (start < end)
+			cond_resched();
 	}
-	xas_unlock_irq(&xas);
 
 	kvm_gmem_add_stale(kvm, delta);
+}
+
+/* What a page and those after it are; returns the last of them, plus one. */
+static pgoff_t kvm_gmem_attr_run(struct kvm *kvm,
+				 const struct kvm_memory_slot *slot,
+				 pgoff_t start, pgoff_t end, bool *stale)
+{
+	unsigned long attrs;
+	u64 gfn, last;
+
+	*stale = true;
+	if (!slot)
+		return end;
+
+	gfn = start - slot->gmem.pgoff + slot->base_gfn;
+	last = kvm_mem_attr_map_run(&kvm->mem_attr_map, gfn, gfn + end - start,
+				    &attrs);
+	*stale = !(attrs & KVM_MEMORY_ATTRIBUTE_PRIVATE);
+
+	return start + (last - gfn);
+}
+
+/**
+ * kvm_gmem_classify - mark the populated pages of a range by their frames
+ * @kvm: the VM
+ * @inode: the guest_memfd
+ * @slot: memslot that maps all of the range, or NULL if none does
+ * @start: first page
+ * @end: page after the last
+ *
+ * Context: may sleep; attributes may change meanwhile.
+ */
+void kvm_gmem_classify(struct kvm *kvm, struct inode *inode,
+		       const struct kvm_memory_slot *slot, pgoff_t start,
+		       pgoff_t end)
+{
+	struct address_space *mapping = inode->i_mapping;
+	pgoff_t stop;
+	s64 delta = 0;
+	bool stale;
+
+	while (start < end) {
+		unsigned int budget = KVM_GMEM_MARK_BATCH;
+
+		xa_lock_irq(&mapping->i_pages);
+		while (start < end && budget) {
+			/* Under the lock: a conversion marks after it changed it. */
+			stop = kvm_gmem_attr_run(kvm, slot, start, end, &stale);
+			start = stale ?
+				kvm_gmem_mark_outside(to_kvm_gmem_inode(inode),
+						      start, stop, &budget,
+						      &delta) :
+				kvm_gmem_mark_locked(mapping, start, stop,
+						     false, &budget, &delta);
+			if (budget)
+				budget--;
+		}
+		xa_unlock_irq(&mapping->i_pages);
+		if (start < end)
+			cond_resched();
+	}
+
+	kvm_gmem_add_stale(kvm, delta);
+}
+
+/**
+ * kvm_gmem_set_punch - say which hole is being punched
+ * @inode: the guest_memfd
+ * @start: first page
+ * @end: page after the last; not greater than @start if none is any more
+ *
+ * Context: holds the invalidate lock exclusively, so there is one at a time.
+ */
+void kvm_gmem_set_punch(struct inode *inode, pgoff_t start, pgoff_t end)
+{
+	struct kvm_gmem_inode *gi = to_kvm_gmem_inode(inode);
+
+	xa_lock_irq(&inode->i_mapping->i_pages);
+	gi->punch_start = start;
+	gi->punch_end = end;
+	xa_unlock_irq(&inode->i_mapping->i_pages);
 }
 
 /**
@@ -173,24 +281,34 @@ u64 kvm_gmem_count_populated(struct address_space *mapping, pgoff_t start,
 	return nr_pages;
 }
 
-/*
- * The VM's guest_memfds and their pages.  A file leaves the list when it is
- * closed; its pages are freed by then or about to be.
+/**
+ * struct kvm_gmem_pages - the pages of a VM's guest_memfds
+ * @size: sum of the sizes of those that are open
+ * @populated: pages that they have
+ * @closed: those of @populated whose file is closed
  */
-static u64 kvm_gmem_populated(struct kvm *kvm, u64 *size_pages)
-{
-	struct kvm_gmem_file *file;
-	u64 populated = 0;
+struct kvm_gmem_pages {
+	u64 size;
+	u64 populated;
+	u64 closed;
+};
 
-	*size_pages = 0;
+static void kvm_gmem_count_pages(struct kvm *kvm, struct kvm_gmem_pages *pages)
+{
+	struct kvm_gmem_inode *gi;
+
+	*pages = (struct kvm_gmem_pages) {};
 	rcu_read_lock();
-	list_for_each_entry_rcu(file, &kvm->gmem.files, node) {
-		populated += READ_ONCE(file->mapping->nrpages);
-		*size_pages += i_size_read(file->mapping->host) >> PAGE_SHIFT;
+	list_for_each_entry_rcu(gi, &kvm->gmem.files, node) {
+		u64 nr_pages = READ_ONCE(gi->vfs_inode.i_mapping->nrpages);
+
+		pages->populated += nr_pages;
+		if (READ_ONCE(gi->closed))
+			pages->closed += nr_pages;
+		else
+			pages->size += i_size_read(&gi->vfs_inode) >> PAGE_SHIFT;
 	}
 	rcu_read_unlock();
-
-	return populated;
 }
 
 /*
@@ -198,18 +316,18 @@ static u64 kvm_gmem_populated(struct kvm *kvm, u64 *size_pages)
  * comes meanwhile makes this less than it is, never more, so the largest figure
  * so far is the best one, and the counter never goes back.
  */
-static u64 kvm_gmem_freed(struct kvm *kvm, u64 *populated, u64 *allocated,
-			  u64 *size_pages)
+static u64 kvm_gmem_freed(struct kvm *kvm, struct kvm_gmem_pages *pages,
+			  u64 *allocated)
 {
-	atomic64_t *freed_pages = &kvm->stat.generic.gmem.freed_pages;
+	atomic64_t *freed_pages = &kvm->gmem.counters.freed_pages;
 	s64 freed, seen;
 
-	*allocated = atomic64_read(&kvm->gmem.allocated_pages);
-	/* Pairs with the barrier in kvm_gmem_file_grab_folio(). */
+	*allocated = atomic64_read(&kvm->gmem.counters.allocated_pages);
+	/* Pairs with the barrier in kvm_gmem_inode_grab_folio(). */
 	smp_rmb();
-	*populated = kvm_gmem_populated(kvm, size_pages);
+	kvm_gmem_count_pages(kvm, pages);
 
-	freed = *allocated - *populated;
+	freed = *allocated - pages->populated;
 	seen = atomic64_read(freed_pages);
 	while (seen < freed) {
 		if (atomic64_try_cmpxchg(freed_pages, &seen, freed))
@@ -228,75 +346,137 @@ static u64 kvm_gmem_freed(struct kvm *kvm, u64 *populated, u64 *allocated,
  */
 void kvm_gmem_fill_usage(struct kvm *kvm, struct kvm_gmem_usage *usage)
 {
-	const struct kvm_gmem_vm_stat *stat = &kvm->stat.generic.gmem;
+	const struct kvm_gmem_counters *counters = &kvm->gmem.counters;
 	u64 faults = 0, prefaults = 0;
+	struct kvm_gmem_pages pages;
 	struct kvm_vcpu *vcpu;
 	unsigned long i;
 
 	kvm_for_each_vcpu(i, vcpu, kvm) {
-		faults += READ_ONCE(vcpu->stat.generic.gmem.faults);
-		prefaults += READ_ONCE(vcpu->stat.generic.gmem.prefaults);
+		faults += READ_ONCE(vcpu->gmem.faults);
+		prefaults += READ_ONCE(vcpu->gmem.prefaults);
 	}
 
 	usage->vm_id = kvm->gmem.id;
 	usage->pid = kvm->gmem.pid;
 	usage->nr_vcpus = atomic_read(&kvm->online_vcpus);
-	usage->freed_pages = kvm_gmem_freed(kvm, &usage->populated_pages,
-					    &usage->allocated_pages,
-					    &usage->size_pages);
-	usage->private_pages = atomic64_read(&stat->private_pages);
-	usage->stale_pages = atomic64_read(&stat->stale_pages);
+	usage->freed_pages = kvm_gmem_freed(kvm, &pages,
+					    &usage->allocated_pages);
+	usage->size_pages = pages.size;
+	usage->populated_pages = pages.populated;
+	usage->closed_pages = pages.closed;
+	usage->private_pages = atomic64_read(&counters->private_pages);
+	usage->stale_pages = atomic64_read(&counters->stale_pages) +
+			     pages.closed;
 	usage->faults[KVM_GMEM_FAULT_VCPU] = faults;
 	usage->faults[KVM_GMEM_FAULT_PREFAULT] = prefaults;
 	usage->faults[KVM_GMEM_FAULT_POPULATE] =
-		atomic64_read(&stat->populate_faults);
+		atomic64_read(&counters->populate_faults);
 	usage->faults[KVM_GMEM_FAULT_FALLOCATE] =
-		atomic64_read(&stat->fallocate_faults);
-	usage->conversions = atomic64_read(&stat->conversions);
-	usage->conversions_noop = atomic64_read(&stat->conversions_noop);
-	usage->pages_to_private = atomic64_read(&stat->pages_to_private);
-	usage->pages_to_shared = atomic64_read(&stat->pages_to_shared);
+		atomic64_read(&counters->fallocate_faults);
+	usage->arch_faults = atomic64_read(&counters->arch_faults);
+	usage->conversions = atomic64_read(&counters->conversions);
+	usage->conversions_noop = atomic64_read(&counters->conversions_noop);
+	usage->pages_to_private = atomic64_read(&counters->pages_to_private);
+	usage->pages_to_shared = atomic64_read(&counters->pages_to_shared);
 	for (i = 0; i < KVM_GMEM_NR_INVALIDATE_REASONS; i++)
-		usage->invalidations[i] = atomic64_read(&stat->invalidations[i]);
-	usage->faults_denied = atomic64_read(&stat->faults_denied);
-	usage->conversions_denied = atomic64_read(&stat->conversions_denied);
-	usage->faults_delayed = atomic64_read(&stat->faults_delayed);
-	usage->conversions_delayed = atomic64_read(&stat->conversions_delayed);
-	usage->delayed_ns = atomic64_read(&stat->delayed_ns);
+		usage->invalidations[i] =
+			atomic64_read(&counters->invalidations[i]);
+	usage->faults_denied = atomic64_read(&counters->faults_denied);
+	usage->conversions_denied = atomic64_read(&counters->conversions_denied);
+	usage->faults_delayed = atomic64_read(&counters->faults_delayed);
+	usage->conversions_delayed =
+		atomic64_read(&counters->conversions_delayed);
+	usage->delayed_ns = atomic64_read(&counters->delayed_ns);
+	usage->delays_expired = atomic64_read(&counters->delays_expired);
 	usage->attribute_bytes = READ_ONCE(kvm->mem_attr_map.bytes);
 }
 
-/**
- * kvm_gmem_refresh_stats - bring those KVM stats up to date that are computed
- * @kvm: the VM
- */
-void kvm_gmem_refresh_stats(struct kvm *kvm)
+/* The KVM stats as they would be if nobody ever cleared one. */
+static void kvm_gmem_fill_stats(struct kvm *kvm, struct kvm_gmem_vm_stat *stat)
 {
-	struct kvm_gmem_vm_stat *stat = &kvm->stat.generic.gmem;
-	u64 populated, allocated, size_pages;
+	const struct kvm_gmem_counters *counters = &kvm->gmem.counters;
+	struct kvm_gmem_pages pages;
+	int i;
 
-	kvm_gmem_freed(kvm, &populated, &allocated, &size_pages);
-	atomic64_set(&stat->populated_pages, populated);
-	atomic64_set(&stat->attribute_bytes,
-		     READ_ONCE(kvm->mem_attr_map.bytes));
+	kvm_gmem_count_pages(kvm, &pages);
+	*stat = (struct kvm_gmem_vm_stat) {
+		.private_pages = atomic64_read(&counters->private_pages),
+		.populated_pages = pages.populated,
+		.stale_pages = atomic64_read(&counters->stale_pages) +
+			       pages.closed,
+		.conversions = atomic64_read(&counters->conversions),
+		.denied = atomic64_read(&counters->faults_denied) +
+			  atomic64_read(&counters->conversions_denied),
+		.delayed = atomic64_read(&counters->faults_delayed) +
+			   atomic64_read(&counters->conversions_delayed),
+	};
+	for (i = 0; i < KVM_GMEM_NR_INVALIDATE_REASONS; i++)
+		stat->invalidations += atomic64_read(&counters->invalidations[i]);
 }
 
 /**
- * kvm_gmem_file_grab_folio - find or allocate a page of a guest_memfd
- * @file: the guest_memfd
- * @mapping: its page cache
+ * kvm_gmem_refresh_stats - bring a VM's KVM stats up to date
+ * @kvm: the VM
+ *
+ * Context: any but NMI.
+ */
+void kvm_gmem_refresh_stats(struct kvm *kvm)
+{
+	const struct kvm_gmem_vm_stat *base = &kvm->gmem.stat_base;
+	struct kvm_gmem_vm_stat *stat = &kvm->stat.generic.gmem, now;
+
+	kvm_gmem_fill_stats(kvm, &now);
+	WRITE_ONCE(stat->private_pages, now.private_pages);
+	WRITE_ONCE(stat->populated_pages, now.populated_pages);
+	WRITE_ONCE(stat->stale_pages, now.stale_pages);
+	WRITE_ONCE(stat->conversions,
+		   now.conversions - READ_ONCE(base->conversions));
+	WRITE_ONCE(stat->invalidations,
+		   now.invalidations - READ_ONCE(base->invalidations));
+	WRITE_ONCE(stat->denied, now.denied - READ_ONCE(base->denied));
+	WRITE_ONCE(stat->delayed, now.delayed - READ_ONCE(base->delayed));
+}
+
+/**
+ * kvm_gmem_stat_cleared - somebody cleared a KVM stat in debugfs
+ * @kvm: the VM
+ * @offset: where in struct kvm_vm_stat it is
+ *
+ * It counts from here on.  What policies and gmem's own readers go by does not.
+ *
+ * Context: any but NMI.
+ */
+void kvm_gmem_stat_cleared(struct kvm *kvm, size_t offset)
+{
+	size_t first = offsetof(struct kvm_vm_stat, generic.gmem);
+	struct kvm_gmem_vm_stat now;
+
+	if (offset < first || offset - first >= sizeof(now))
+		return;
+
+	offset -= first;
+	kvm_gmem_fill_stats(kvm, &now);
+	WRITE_ONCE(*(u64 *)((void *)&kvm->gmem.stat_base + offset),
+		   *(u64 *)((void *)&now + offset));
+}
+
+/**
+ * kvm_gmem_inode_grab_folio - find or allocate a page of a guest_memfd
+ * @inode: the guest_memfd
  * @index: the page
+ * @allocated: increased if it was not there; may be NULL
  *
  * Unlike filemap_grab_folio(), knows who allocated a page when several vCPUs
  * ask for it at once, so that allocations are counted exactly.
  *
- * Context: may sleep.
+ * Context: may sleep; the file is open.
  * Return: the folio, locked and with a reference, or an ERR_PTR().
  */
-struct folio *kvm_gmem_file_grab_folio(struct kvm_gmem_file *file,
-				       struct address_space *mapping,
-				       pgoff_t index)
+struct folio *kvm_gmem_inode_grab_folio(struct inode *inode, pgoff_t index,
+					u64 *allocated)
 {
+	struct address_space *mapping = inode->i_mapping;
 	gfp_t gfp = mapping_gfp_mask(mapping);
 	struct folio *folio;
 	int r;
@@ -314,7 +494,9 @@ struct folio *kvm_gmem_file_grab_folio(struct kvm_gmem_file *file,
 		if (!r) {
 			/* Who counts it as allocated finds it populated. */
 			smp_mb__before_atomic();
-			atomic64_inc(&file->kvm->gmem.allocated_pages);
+			atomic64_inc(&to_kvm_gmem_inode(inode)->kvm->gmem.counters.allocated_pages);
+			if (allocated)
+				++*allocated;
 			return folio;
 		}
 

@@ -2,65 +2,94 @@
 /*
  * What common code reports: kvm_main.c its conversions, guest_memfd.c its
  * files.  Here is only what must be inline to cost nothing when nobody looks;
- * see gmem_events.c for the rest.
+ * see gmem_events.c and gmem_inode.c for the rest.
  */
 #ifndef __KVM_GMEM_HOOKS_H
 #define __KVM_GMEM_HOOKS_H
 
+#include <linux/anon_inodes.h>
+#include <linux/fs.h>
 #include <linux/jump_label.h>
 #include <linux/kvm_host.h>
 #include <linux/pagemap.h>
 #include <linux/timekeeping.h>
 #include <linux/tracepoint-defs.h>
 
+/* guest_memfd.c: kvm_gmem_get_pfn() without asking; counts pages that are new. */
+int kvm_gmem_get_page(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn,
+		      kvm_pfn_t *pfn, int *max_order, u64 *allocated);
+
 #ifdef CONFIG_KVM_GMEM_BPF
+
+struct kvm_gmem_chain;
 
 DECLARE_STATIC_KEY_FALSE(kvm_gmem_policy_key);
 DECLARE_TRACEPOINT(kvm_gmem_convert);
 
 /**
+ * struct kvm_gmem_asked - who is to be told how a request ends
+ * @chain: the policies that were asked, with a reference; NULL if nobody wants
+ *	to be told
+ * @allowed: those of them that let it pass, a bit each
+ */
+struct kvm_gmem_asked {
+	struct kvm_gmem_chain *chain;
+	u32 allowed;
+};
+
+/**
  * struct kvm_gmem_conversion - an attribute change under way
+ * @request: what was asked for
+ * @asked: who is to be told how it ends
  * @began_ns: when it began, 0 if nobody asked for the duration
+ *
+ * Of no use, and not filled in, but for @asked.chain and @began_ns, while nobody
+ * looks.
  */
 struct kvm_gmem_conversion {
+	struct kvm_gmem_convert request;
+	struct kvm_gmem_asked asked;
 	u64 began_ns;
 };
 
-int kvm_gmem_convert_ask(struct kvm *kvm, u64 start, u64 end,
-			 unsigned long attributes, u64 began_ns);
-void kvm_gmem_convert_done(struct kvm *kvm, u64 start, u64 end,
-			   unsigned long attributes, u64 changed, u64 began_ns,
-			   int result);
+int kvm_gmem_convert_ask(struct kvm *kvm, struct kvm_gmem_conversion *conv,
+			 u64 start, u64 end, unsigned long attributes);
+void kvm_gmem_convert_changed(struct kvm *kvm, u64 start, u64 end,
+			      unsigned long attributes, u64 changed);
+void kvm_gmem_convert_settle(struct kvm *kvm, struct kvm_gmem_conversion *conv,
+			     u64 changed, int result);
+void kvm_gmem_convert_trace(struct kvm *kvm, struct kvm_gmem_conversion *conv,
+			    u64 start, u64 end, unsigned long attributes,
+			    u64 changed, int result);
 
 /**
  * kvm_gmem_convert_begin - ask whether a range may change its attributes
  * @kvm: the VM
- * @conv: for kvm_gmem_convert_end()
+ * @conv: for kvm_gmem_convert_done() and kvm_gmem_convert_end()
  * @start: first guest frame
  * @end: guest frame after the last
  * @attributes: what they shall be
  *
  * Context: may sleep, for as long as a policy says; no locks held.
- * Return: 0, the errno of the policy that denied, or -EINTR if a signal ended
- *	a delay.
+ * Return: 0; the errno of the policy that denied; -ERESTARTNOINTR if a signal
+ *	interrupted a delay, or -EINTR if it was fatal.
  */
 static __always_inline int
 kvm_gmem_convert_begin(struct kvm *kvm, struct kvm_gmem_conversion *conv,
 		       u64 start, u64 end, unsigned long attributes)
 {
+	conv->asked.chain = NULL;
 	conv->began_ns = tracepoint_enabled(kvm_gmem_convert) ?
 			 ktime_get_ns() : 0;
 	if (!static_branch_unlikely(&kvm_gmem_policy_key))
 		return 0;
 
-	return kvm_gmem_convert_ask(kvm, start, end, attributes,
-				    conv->began_ns);
+	return kvm_gmem_convert_ask(kvm, conv, start, end, attributes);
 }
 
 /**
- * kvm_gmem_convert_end - count and report a conversion that was begun
+ * kvm_gmem_convert_done - count a conversion
  * @kvm: the VM
- * @conv: from kvm_gmem_convert_begin()
  * @start: first guest frame
  * @end: guest frame after the last
  * @attributes: what they are now
@@ -70,77 +99,89 @@ kvm_gmem_convert_begin(struct kvm *kvm, struct kvm_gmem_conversion *conv,
  * Context: holds slots_lock, so that conversions are counted in their order.
  */
 static __always_inline void
+kvm_gmem_convert_done(struct kvm *kvm, u64 start, u64 end,
+		      unsigned long attributes, u64 changed, int result)
+{
+	if (changed)
+		kvm_gmem_convert_changed(kvm, start, end, attributes, changed);
+	else if (!result)
+		atomic64_inc(&kvm->gmem.counters.conversions_noop);
+}
+
+/**
+ * kvm_gmem_convert_end - report a conversion that was begun
+ * @kvm: the VM
+ * @conv: from kvm_gmem_convert_begin()
+ * @start: first guest frame
+ * @end: guest frame after the last
+ * @attributes: what they are now
+ * @changed: how many of them have really changed
+ * @result: 0 or a negative errno
+ *
+ * Context: no locks held.
+ */
+static __always_inline void
 kvm_gmem_convert_end(struct kvm *kvm, struct kvm_gmem_conversion *conv,
 		     u64 start, u64 end, unsigned long attributes, u64 changed,
 		     int result)
 {
-	if (!changed && !result && !tracepoint_enabled(kvm_gmem_convert))
-		atomic64_inc(&kvm->stat.generic.gmem.conversions_noop);
-	else
-		kvm_gmem_convert_done(kvm, start, end, attributes,
-				      changed, conv->began_ns, result);
+	if (unlikely(conv->asked.chain))
+		kvm_gmem_convert_settle(kvm, conv, changed, result);
+	if (tracepoint_enabled(kvm_gmem_convert))
+		kvm_gmem_convert_trace(kvm, conv, start, end, attributes,
+				       changed, result);
 }
-
-/**
- * struct kvm_gmem_file - what is kept of a guest_memfd
- * @node: in the list of its VM's files
- * @kvm: its VM
- * @mapping: its page cache
- * @bindings: memslots by page index, stable under @mapping's invalidate lock
- */
-struct kvm_gmem_file {
-	struct list_head node;
-	struct kvm *kvm;
-	struct address_space *mapping;
-	struct xarray *bindings;
-};
 
 /**
  * struct kvm_gmem_request - a request for pages under way
  * @fault: what was asked for; where BPF programs see it, it is part of this
  * @slot: memslot of a vCPU's fault, or NULL
- * @mapping: page cache of a request for a range, or NULL
+ * @inode: guest_memfd of a request for a range, or NULL
+ * @asked: who is to be told how it ends
+ * @allocated: pages that were not there before
  * @began_ns: when it began, 0 if nobody asked for the duration
  * @present: whether the first page was there then, if somebody asked
  */
 struct kvm_gmem_request {
 	struct kvm_gmem_fault fault;
 	struct kvm_memory_slot *slot;
-	struct address_space *mapping;
+	struct inode *inode;
+	struct kvm_gmem_asked asked;
+	u64 allocated;
 	u64 began_ns;
 	bool present;
 };
 
-void kvm_gmem_file_created(struct kvm_gmem_file *file, struct kvm *kvm,
-			   struct address_space *mapping,
-			   struct xarray *bindings);
-void kvm_gmem_file_released(struct kvm_gmem_file *file);
-struct folio *kvm_gmem_file_grab_folio(struct kvm_gmem_file *file,
-				       struct address_space *mapping,
-				       pgoff_t index);
-int kvm_gmem_file_begin(struct kvm_gmem_file *file,
-			struct kvm_gmem_request *request, pgoff_t start,
-			pgoff_t end, u32 reason);
-void kvm_gmem_file_end(struct kvm_gmem_file *file,
-		       struct kvm_gmem_request *request, pgoff_t end,
+struct file *kvm_gmem_inode_getfile(const char *name,
+				    const struct file_operations *fops,
+				    void *priv);
+void kvm_gmem_inode_created(struct inode *inode, struct kvm *kvm,
+			    struct xarray *bindings);
+void kvm_gmem_inode_released(struct inode *inode);
+struct folio *kvm_gmem_inode_grab_folio(struct inode *inode, pgoff_t index,
+					u64 *allocated);
+
+int kvm_gmem_range_begin(struct inode *inode, struct kvm_gmem_request *request,
+			 pgoff_t start, pgoff_t end, u32 reason);
+void kvm_gmem_range_end(struct kvm_gmem_request *request, pgoff_t end,
+			int result);
+int kvm_gmem_arch_begin(struct kvm *kvm, struct kvm_gmem_request *request,
+			struct kvm_memory_slot *slot, gfn_t gfn);
+void kvm_gmem_arch_end(struct kvm *kvm, struct kvm_gmem_request *request,
 		       int result);
-void kvm_gmem_file_punched(struct kvm_gmem_file *file, pgoff_t start,
-			   pgoff_t end);
-void kvm_gmem_file_failed(struct kvm_gmem_file *file, pgoff_t start,
-			  pgoff_t end);
+void kvm_gmem_punch_begin(struct inode *inode, pgoff_t start, pgoff_t end);
+void kvm_gmem_punch_end(struct inode *inode, pgoff_t start, pgoff_t end);
+void kvm_gmem_memory_failed(struct inode *inode, pgoff_t start, pgoff_t end);
 void kvm_gmem_slot_bound(struct kvm *kvm, struct kvm_memory_slot *slot);
-void kvm_gmem_slot_unbound(struct kvm_gmem_file *file,
-			   struct kvm_memory_slot *slot);
+void kvm_gmem_slot_unbound(struct kvm *kvm, struct kvm_memory_slot *slot);
 
 #else /* !CONFIG_KVM_GMEM_BPF */
 
 struct kvm_gmem_conversion {
 };
 
-struct kvm_gmem_file {
-};
-
 struct kvm_gmem_request {
+	u64 allocated;
 };
 
 static inline int kvm_gmem_convert_begin(struct kvm *kvm,
@@ -151,6 +192,12 @@ static inline int kvm_gmem_convert_begin(struct kvm *kvm,
 	return 0;
 }
 
+static inline void kvm_gmem_convert_done(struct kvm *kvm, u64 start, u64 end,
+					 unsigned long attributes, u64 changed,
+					 int result)
+{
+}
+
 static inline void kvm_gmem_convert_end(struct kvm *kvm,
 					struct kvm_gmem_conversion *conv,
 					u64 start, u64 end,
@@ -159,44 +206,66 @@ static inline void kvm_gmem_convert_end(struct kvm *kvm,
 {
 }
 
-static inline struct folio *
-kvm_gmem_file_grab_folio(struct kvm_gmem_file *file,
-			 struct address_space *mapping, pgoff_t index)
+static inline struct file *
+kvm_gmem_inode_getfile(const char *name, const struct file_operations *fops,
+		       void *priv)
 {
-	return filemap_grab_folio(mapping, index);
+	return anon_inode_create_getfile(name, fops, priv, O_RDWR, NULL);
 }
 
-static inline void kvm_gmem_file_created(struct kvm_gmem_file *file,
-					 struct kvm *kvm,
-					 struct address_space *mapping,
-					 struct xarray *bindings)
+static inline struct folio *kvm_gmem_inode_grab_folio(struct inode *inode,
+						      pgoff_t index,
+						      u64 *allocated)
+{
+	return filemap_grab_folio(inode->i_mapping, index);
+}
+
+static inline void kvm_gmem_inode_created(struct inode *inode, struct kvm *kvm,
+					  struct xarray *bindings)
 {
 }
 
-static inline void kvm_gmem_file_released(struct kvm_gmem_file *file)
+static inline void kvm_gmem_inode_released(struct inode *inode)
 {
 }
 
-static inline int kvm_gmem_file_begin(struct kvm_gmem_file *file,
-				      struct kvm_gmem_request *request,
-				      pgoff_t start, pgoff_t end, u32 reason)
+static inline int kvm_gmem_range_begin(struct inode *inode,
+				       struct kvm_gmem_request *request,
+				       pgoff_t start, pgoff_t end, u32 reason)
 {
 	return 0;
 }
 
-static inline void kvm_gmem_file_end(struct kvm_gmem_file *file,
+static inline void kvm_gmem_range_end(struct kvm_gmem_request *request,
+				      pgoff_t end, int result)
+{
+}
+
+static inline int kvm_gmem_arch_begin(struct kvm *kvm,
+				      struct kvm_gmem_request *request,
+				      struct kvm_memory_slot *slot, gfn_t gfn)
+{
+	return 0;
+}
+
+static inline void kvm_gmem_arch_end(struct kvm *kvm,
 				     struct kvm_gmem_request *request,
-				     pgoff_t end, int result)
+				     int result)
 {
 }
 
-static inline void kvm_gmem_file_punched(struct kvm_gmem_file *file,
-					 pgoff_t start, pgoff_t end)
+static inline void kvm_gmem_punch_begin(struct inode *inode, pgoff_t start,
+					pgoff_t end)
 {
 }
 
-static inline void kvm_gmem_file_failed(struct kvm_gmem_file *file,
-					pgoff_t start, pgoff_t end)
+static inline void kvm_gmem_punch_end(struct inode *inode, pgoff_t start,
+				      pgoff_t end)
+{
+}
+
+static inline void kvm_gmem_memory_failed(struct inode *inode, pgoff_t start,
+					  pgoff_t end)
 {
 }
 
@@ -205,7 +274,7 @@ static inline void kvm_gmem_slot_bound(struct kvm *kvm,
 {
 }
 
-static inline void kvm_gmem_slot_unbound(struct kvm_gmem_file *file,
+static inline void kvm_gmem_slot_unbound(struct kvm *kvm,
 					 struct kvm_memory_slot *slot)
 {
 }

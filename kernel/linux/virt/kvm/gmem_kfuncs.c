@@ -6,8 +6,7 @@
 #include <linux/bpf.h>
 #include <linux/btf.h>
 #include <linux/btf_ids.h>
-#include <linux/rculist.h>
-#include <linux/wait_bit.h>
+#include <linux/capability.h>
 
 #include "gmem.h"
 
@@ -46,28 +45,39 @@ struct kvm_gmem_policy_info {
 	char name[KVM_GMEM_POLICY_NAME_LEN];
 };
 
+/*
+ * A walk keeps nothing but where it is: what it gives is a copy in the iterator,
+ * which is the program's own.
+ */
 struct bpf_iter_kvm_gmem_vm {
-	u64 __opaque[2];
+	u64 __opaque[1];
 } __aligned(8);
 
 struct bpf_iter_kvm_gmem_vm_kern {
-	struct kvm *kvm;
-	int srcu_idx;
+	u64 vm_id;
 } __aligned(8);
 
 struct bpf_iter_kvm_gmem_policy {
 	u64 __opaque[2];
 } __aligned(8);
 
-struct kvm_gmem_policy_cursor {
-	struct kvm_gmem_policy *policy;
-	struct kvm_gmem_policy_info info;
-};
-
 struct bpf_iter_kvm_gmem_policy_kern {
-	struct kvm_gmem_policy_cursor *cursor;
-	int srcu_idx;
+	u64 seq;
+	s32 priority;
+	u32 link_id;
 } __aligned(8);
+
+/* What a program gets in its own buffer, whose contents nobody else may choose. */
+static int kvm_gmem_copy_out(void *to, u32 to_size, const void *from,
+			     u32 from_size)
+{
+	u32 size = min(to_size, from_size);
+
+	memcpy(to, from, size);
+	memset(to + size, 0, to_size - size);
+
+	return size;
+}
 
 __bpf_kfunc_start_defs();
 
@@ -98,21 +108,14 @@ __bpf_kfunc int bpf_kvm_gmem_usage(struct kvm *kvm,
 				   struct kvm_gmem_usage *usage, u32 usage__sz)
 {
 	struct kvm_gmem_usage whole;
-	u32 size = min_t(u32, usage__sz, sizeof(whole));
 
 	if (usage__sz < KVM_GMEM_USAGE_MIN)
 		return -EINVAL;
 
-	if (usage__sz == sizeof(whole)) {
-		kvm_gmem_fill_usage(kvm, usage);
-		return size;
-	}
-
+	/* Userspace may write to the buffer: nothing is read back from it. */
 	kvm_gmem_fill_usage(kvm, &whole);
-	memcpy(usage, &whole, size);
-	memset((void *)usage + size, 0, usage__sz - size);
 
-	return size;
+	return kvm_gmem_copy_out(usage, usage__sz, &whole, sizeof(whole));
 }
 
 /**
@@ -123,7 +126,7 @@ __bpf_kfunc int bpf_kvm_gmem_usage(struct kvm *kvm,
  * nothing.  Not a member of @fault, since finding out costs as much as the rest
  * of the hook.
  *
- * Context: in the fault hook of a policy.
+ * Context: in the fault hooks of a policy.
  * Return: true if it is populated at the moment.
  */
 __bpf_kfunc bool
@@ -159,21 +162,14 @@ __bpf_kfunc int bpf_kvm_gmem_vm_verdicts(struct kvm *kvm,
  * bpf_kvm_gmem_vm_acquire - find a VM and keep it
  * @vm_id: its id
  *
+ * The VM's destruction waits for the release, and nothing else does.
+ *
  * Context: may sleep.
  * Return: the VM, for bpf_kvm_gmem_vm_release(); NULL if there is none.
  */
 __bpf_kfunc struct kvm *bpf_kvm_gmem_vm_acquire(u64 vm_id)
 {
-	struct kvm *kvm;
-	int idx;
-
-	idx = srcu_read_lock(&kvm_gmem_srcu);
-	kvm = kvm_gmem_find_vm(vm_id);
-	if (kvm && !atomic_inc_not_zero(&kvm->gmem.users))
-		kvm = NULL;
-	srcu_read_unlock(&kvm_gmem_srcu, idx);
-
-	return kvm;
+	return kvm_gmem_vm_get(vm_id);
 }
 
 /**
@@ -184,19 +180,27 @@ __bpf_kfunc struct kvm *bpf_kvm_gmem_vm_acquire(u64 vm_id)
  */
 __bpf_kfunc void bpf_kvm_gmem_vm_release(struct kvm *kvm)
 {
-	/* Whoever destroys the VM may free it as soon as the count is zero. */
-	atomic_t *users = &kvm->gmem.users;
+	kvm_gmem_vm_put(kvm);
+}
 
-	if (atomic_dec_and_test(users))
-		wake_up_var(users);
+/**
+ * bpf_kvm_gmem_orphaned_pages - pages of guest_memfds whose VM is gone
+ *
+ * They are there as long as somebody holds the guest_memfd's inode.
+ *
+ * Context: any but an interrupt.
+ * Return: how many there are.
+ */
+__bpf_kfunc u64 bpf_kvm_gmem_orphaned_pages(void)
+{
+	return kvm_gmem_orphaned_pages();
 }
 
 /**
  * bpf_iter_kvm_gmem_vm_new - begin to walk all VMs
  * @it: the iterator
  *
- * Context: may sleep; VMs whose destruction has begun stay valid until the
- *	walk ends.
+ * Context: may sleep.
  * Return: 0.
  */
 __bpf_kfunc int bpf_iter_kvm_gmem_vm_new(struct bpf_iter_kvm_gmem_vm *it)
@@ -206,8 +210,7 @@ __bpf_kfunc int bpf_iter_kvm_gmem_vm_new(struct bpf_iter_kvm_gmem_vm *it)
 	BUILD_BUG_ON(sizeof(*kit) > sizeof(*it));
 	BUILD_BUG_ON(__alignof__(*kit) != __alignof__(*it));
 
-	kit->kvm = NULL;
-	kit->srcu_idx = srcu_read_lock(&kvm_gmem_srcu);
+	kit->vm_id = 0;
 
 	return 0;
 }
@@ -216,19 +219,22 @@ __bpf_kfunc int bpf_iter_kvm_gmem_vm_new(struct bpf_iter_kvm_gmem_vm *it)
  * bpf_iter_kvm_gmem_vm_next - go to the next VM
  * @it: the iterator
  *
- * Return: the VM, or NULL after the last.
+ * In the order of the ids, which is that of the VMs' age.  The walk holds
+ * nothing: a VM may be gone by the time it is acquired.
+ *
+ * Context: any but an interrupt.
+ * Return: the VM's id, or NULL after the last.
  */
-__bpf_kfunc struct kvm *
-bpf_iter_kvm_gmem_vm_next(struct bpf_iter_kvm_gmem_vm *it)
+__bpf_kfunc u64 *bpf_iter_kvm_gmem_vm_next(struct bpf_iter_kvm_gmem_vm *it)
 {
 	struct bpf_iter_kvm_gmem_vm_kern *kit = (void *)it;
-	struct list_head *pos;
+	unsigned long id = kit->vm_id;
 
-	pos = kit->kvm ? &kit->kvm->gmem.node : &kvm_gmem_vms;
-	kit->kvm = list_next_or_null_rcu(&kvm_gmem_vms, pos, struct kvm,
-					 gmem.node);
+	if (!xa_find_after(&kvm_gmem_vms, &id, ULONG_MAX, XA_PRESENT))
+		return NULL;
+	kit->vm_id = id;
 
-	return kit->kvm;
+	return &kit->vm_id;
 }
 
 /**
@@ -237,9 +243,6 @@ bpf_iter_kvm_gmem_vm_next(struct bpf_iter_kvm_gmem_vm *it)
  */
 __bpf_kfunc void bpf_iter_kvm_gmem_vm_destroy(struct bpf_iter_kvm_gmem_vm *it)
 {
-	struct bpf_iter_kvm_gmem_vm_kern *kit = (void *)it;
-
-	srcu_read_unlock(&kvm_gmem_srcu, kit->srcu_idx);
 }
 
 /**
@@ -247,7 +250,7 @@ __bpf_kfunc void bpf_iter_kvm_gmem_vm_destroy(struct bpf_iter_kvm_gmem_vm *it)
  * @it: the iterator
  *
  * Context: may sleep.
- * Return: 0 or -ENOMEM.
+ * Return: 0.
  */
 __bpf_kfunc int
 bpf_iter_kvm_gmem_policy_new(struct bpf_iter_kvm_gmem_policy *it)
@@ -257,10 +260,9 @@ bpf_iter_kvm_gmem_policy_new(struct bpf_iter_kvm_gmem_policy *it)
 	BUILD_BUG_ON(sizeof(*kit) > sizeof(*it));
 	BUILD_BUG_ON(__alignof__(*kit) != __alignof__(*it));
 
-	kit->cursor = kzalloc(sizeof(*kit->cursor), GFP_KERNEL);
-	if (!kit->cursor)
-		return -ENOMEM;
-	kit->srcu_idx = srcu_read_lock(&kvm_gmem_srcu);
+	kit->priority = S32_MIN;
+	kit->seq = 0;
+	kit->link_id = 0;
 
 	return 0;
 }
@@ -269,38 +271,60 @@ bpf_iter_kvm_gmem_policy_new(struct bpf_iter_kvm_gmem_policy *it)
  * bpf_iter_kvm_gmem_policy_next - go to the next policy, in the order they run
  * @it: the iterator
  *
- * Return: what there is to tell of it, valid until the next call, or NULL
- *	after the last.
+ * The walk holds nothing: a policy may be gone by the time it is asked for.
+ *
+ * Context: may sleep.
+ * Return: the id of the BPF link that holds it, or NULL after the last.
  */
-__bpf_kfunc struct kvm_gmem_policy_info *
+__bpf_kfunc u32 *
 bpf_iter_kvm_gmem_policy_next(struct bpf_iter_kvm_gmem_policy *it)
 {
 	struct bpf_iter_kvm_gmem_policy_kern *kit = (void *)it;
-	struct kvm_gmem_policy_info *info;
 	struct kvm_gmem_policy *policy;
-	const struct kvm_gmem_ops *ops;
-	struct list_head *pos;
+	u32 *found = NULL;
+
+	mutex_lock(&kvm_gmem_lock);
+	list_for_each_entry(policy, &kvm_gmem_policies, node) {
+		s32 priority = policy->programs->ops->priority;
+
+		if (priority < kit->priority ||
+		    (priority == kit->priority && policy->seq <= kit->seq))
+			continue;
+		/* A link that is still being made has no id yet. */
+		kit->link_id = READ_ONCE(policy->link->id);
+		if (!kit->link_id)
+			continue;
+		kit->priority = priority;
+		kit->seq = policy->seq;
+		found = &kit->link_id;
+		break;
+	}
+	mutex_unlock(&kvm_gmem_lock);
+
+	return found;
+}
+
+/**
+ * bpf_iter_kvm_gmem_policy_destroy - end the walk
+ * @it: the iterator
+ */
+__bpf_kfunc void
+bpf_iter_kvm_gmem_policy_destroy(struct bpf_iter_kvm_gmem_policy *it)
+{
+}
+
+static void kvm_gmem_fill_policy_info(const struct kvm_gmem_policy *policy,
+				      struct kvm_gmem_policy_info *info)
+{
+	const struct kvm_gmem_ops *ops = policy->programs->ops;
 	int cpu, i;
 
-	if (!kit->cursor)
-		return NULL;
-
-	policy = kit->cursor->policy;
-	pos = policy ? &policy->node : &kvm_gmem_policies;
-	policy = list_next_or_null_rcu(&kvm_gmem_policies, pos,
-				       struct kvm_gmem_policy, node);
-	kit->cursor->policy = policy;
-	if (!policy)
-		return NULL;
-
-	ops = READ_ONCE(policy->ops);
-	info = &kit->cursor->info;
 	memset(info, 0, sizeof(*info));
 	info->vm_id = ops->vm_id;
 	info->priority = ops->priority;
 	info->flags = ops->flags;
 	info->link_id = READ_ONCE(policy->link->id);
-	info->nr_vms = READ_ONCE(policy->nr_vms);
+	info->nr_vms = policy->nr_vms;
 	memcpy(info->name, ops->name, sizeof(info->name));
 
 	for_each_possible_cpu(cpu) {
@@ -317,24 +341,40 @@ bpf_iter_kvm_gmem_policy_next(struct bpf_iter_kvm_gmem_policy *it)
 	}
 	info->allowed = info->calls -
 			min(info->calls, info->denied + info->delayed);
-
-	return info;
 }
 
 /**
- * bpf_iter_kvm_gmem_policy_destroy - end the walk
- * @it: the iterator
+ * bpf_kvm_gmem_policy_info - what there is to tell of an attached policy
+ * @link_id: the BPF link that holds it
+ * @info: filled in as far as it reaches
+ * @info__sz: its size in bytes, see bpf_kvm_gmem_usage()
+ *
+ * Context: may sleep.
+ * Return: bytes filled in; -ENOENT if there is no such policy; -EINVAL if
+ *	@info__sz is too small for what it is and whose.
  */
-__bpf_kfunc void
-bpf_iter_kvm_gmem_policy_destroy(struct bpf_iter_kvm_gmem_policy *it)
+__bpf_kfunc int bpf_kvm_gmem_policy_info(u32 link_id,
+					 struct kvm_gmem_policy_info *info,
+					 u32 info__sz)
 {
-	struct bpf_iter_kvm_gmem_policy_kern *kit = (void *)it;
+	struct kvm_gmem_policy_info whole;
+	struct kvm_gmem_policy *policy;
+	int r = -ENOENT;
 
-	if (!kit->cursor)
-		return;
+	if (info__sz < offsetof(struct kvm_gmem_policy_info, calls))
+		return -EINVAL;
 
-	srcu_read_unlock(&kvm_gmem_srcu, kit->srcu_idx);
-	kfree(kit->cursor);
+	mutex_lock(&kvm_gmem_lock);
+	list_for_each_entry(policy, &kvm_gmem_policies, node) {
+		if (!link_id || READ_ONCE(policy->link->id) != link_id)
+			continue;
+		kvm_gmem_fill_policy_info(policy, &whole);
+		r = 0;
+		break;
+	}
+	mutex_unlock(&kvm_gmem_lock);
+
+	return r ?: kvm_gmem_copy_out(info, info__sz, &whole, sizeof(whole));
 }
 
 __bpf_kfunc_end_defs();
@@ -361,8 +401,11 @@ BTF_ID_FLAGS(func, bpf_iter_kvm_gmem_vm_new, KF_ITER_NEW | KF_SLEEPABLE)
 BTF_ID_FLAGS(func, bpf_iter_kvm_gmem_vm_next, KF_ITER_NEXT | KF_RET_NULL)
 BTF_ID_FLAGS(func, bpf_iter_kvm_gmem_vm_destroy, KF_ITER_DESTROY)
 BTF_ID_FLAGS(func, bpf_iter_kvm_gmem_policy_new, KF_ITER_NEW | KF_SLEEPABLE)
-BTF_ID_FLAGS(func, bpf_iter_kvm_gmem_policy_next, KF_ITER_NEXT | KF_RET_NULL)
+BTF_ID_FLAGS(func, bpf_iter_kvm_gmem_policy_next,
+	     KF_ITER_NEXT | KF_RET_NULL | KF_SLEEPABLE)
 BTF_ID_FLAGS(func, bpf_iter_kvm_gmem_policy_destroy, KF_ITER_DESTROY)
+BTF_ID_FLAGS(func, bpf_kvm_gmem_policy_info, KF_SLEEPABLE)
+BTF_ID_FLAGS(func, bpf_kvm_gmem_orphaned_pages)
 BTF_ID_FLAGS(func, bpf_kvm_gmem_vm_verdicts, KF_TRUSTED_ARGS | KF_SLEEPABLE)
 BTF_ID_FLAGS(func, bpf_kvm_gmem_slots, KF_TRUSTED_ARGS | KF_SLEEPABLE)
 BTF_ID_FLAGS(func, bpf_kvm_gmem_map, KF_TRUSTED_ARGS | KF_SLEEPABLE)
@@ -379,9 +422,24 @@ static const struct btf_kfunc_id_set kvm_gmem_policy_set = {
 	.set = &kvm_gmem_policy_ids,
 };
 
+/*
+ * Tenants must not learn of each other, and what CAP_BPF or a BPF token allows
+ * may be meant for one of them.  Asked when the program is loaded: who may run
+ * it afterwards is up to who loaded it.  The first id is for everybody.
+ */
+static int kvm_gmem_sleepable_filter(const struct bpf_prog *prog, u32 kfunc_id)
+{
+	if (!btf_id_set8_contains(&kvm_gmem_sleepable_ids, kfunc_id) ||
+	    btf_id_set8_contains(&kvm_gmem_any_ids, kfunc_id))
+		return 0;
+
+	return capable(CAP_SYS_ADMIN) ? 0 : -EACCES;
+}
+
 static const struct btf_kfunc_id_set kvm_gmem_sleepable_set = {
 	.owner = THIS_MODULE,
 	.set = &kvm_gmem_sleepable_ids,
+	.filter = kvm_gmem_sleepable_filter,
 };
 
 /**

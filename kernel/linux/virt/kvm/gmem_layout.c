@@ -12,6 +12,7 @@
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 #include <linux/rcupdate_wait.h>
+#include <linux/slab.h>
 #include <linux/xarray.h>
 
 #include "gmem.h"
@@ -191,32 +192,31 @@ static void kvm_gmem_put_file(struct file *file)
 		fput(file);
 }
 
-/*
- * Adds one memslot to all the buckets it reaches.  Buckets are filled in their
- * order, so when @work is used up, @end comes down to the last that is whole.
- */
-static void kvm_gmem_fill_slot(struct kvm *kvm, struct kvm_memory_slot *slot,
-			       gfn_t start, u64 pages, gfn_t *end,
-			       struct kvm_gmem_bucket *buckets, int *work)
+/* A memslot that is being deleted or moved is the shadow of itself. */
+static bool kvm_gmem_slot_is_going(const struct kvm_memory_slot *slot)
 {
-	gfn_t gfn = max(start, slot->base_gfn);
-	gfn_t last = slot->base_gfn + slot->npages;
-	struct file *file = kvm_gmem_slot_file(slot);
+	return slot->flags & KVM_MEMSLOT_INVALID;
+}
 
-	while (gfn < min(last, *end)) {
-		u64 bucket = (gfn - start) / pages;
-		gfn_t stop = min(last, start + (bucket + 1) * pages);
+/* Adds up what all memslots have of a stretch. */
+static void kvm_gmem_fill_stretch(struct kvm *kvm, gfn_t start, gfn_t end,
+				  struct kvm_gmem_bucket *bucket, int *work)
+{
+	struct kvm_memslot_iter iter;
 
-		if (*work <= 0 && bucket && gfn == start + bucket * pages) {
-			*end = gfn;
-			break;
-		}
-		kvm_gmem_fill_bucket(kvm, slot, file, gfn, stop,
-				     &buckets[bucket], work);
-		gfn = stop;
+	kvm_for_each_memslot_in_gfn_range(&iter, kvm_memslots(kvm), start, end) {
+		struct kvm_memory_slot *slot = iter.slot;
+		struct file *file;
+
+		if (kvm_gmem_slot_is_going(slot))
+			continue;
+		file = kvm_gmem_slot_file(slot);
+		kvm_gmem_fill_bucket(kvm, slot, file, max(start, slot->base_gfn),
+				     min(end, slot->base_gfn + slot->npages),
+				     bucket, work);
+		kvm_gmem_put_file(file);
 		cond_resched();
 	}
-	kvm_gmem_put_file(file);
 }
 
 __bpf_kfunc_start_defs();
@@ -254,6 +254,8 @@ __bpf_kfunc int bpf_kvm_gmem_slots(struct kvm *kvm, u64 start,
 
 		if (nr == room)
 			break;
+		if (kvm_gmem_slot_is_going(slot))
+			continue;
 		file = kvm_gmem_slot_file(slot);
 		slots[nr++] = (struct kvm_gmem_slot_info) {
 			.base_gfn = slot->base_gfn,
@@ -294,8 +296,7 @@ __bpf_kfunc int bpf_kvm_gmem_map(struct kvm *kvm, u64 start, u64 pages,
 				 struct kvm_gmem_bucket *buckets,
 				 u32 buckets__sz)
 {
-	u64 nr = buckets__sz / sizeof(*buckets), end;
-	struct kvm_memslot_iter iter;
+	u64 nr = buckets__sz / sizeof(*buckets), end, i;
 	int work = KVM_GMEM_LAYOUT_WORK, idx;
 
 	if (!pages || pages > KVM_GMEM_BUCKET_MAX || !nr ||
@@ -305,29 +306,29 @@ __bpf_kfunc int bpf_kvm_gmem_map(struct kvm *kvm, u64 start, u64 pages,
 	if (check_add_overflow(start, nr * pages, &end))
 		return -EINVAL;
 
-	memset(buckets, 0, buckets__sz);
 	idx = srcu_read_lock(&kvm->srcu);
-	kvm_for_each_memslot_in_gfn_range(&iter, kvm_memslots(kvm), start, end)
-		kvm_gmem_fill_slot(kvm, iter.slot, start, pages, &end, buckets,
-				   &work);
+	for (i = 0; i < nr && work > 0; i++) {
+		struct kvm_gmem_bucket bucket = {};
+
+		kvm_gmem_fill_stretch(kvm, start, start + pages, &bucket, &work);
+		buckets[i] = bucket;
+		start += pages;
+	}
 	srcu_read_unlock(&kvm->srcu, idx);
 
-	return (end - start) / pages;
+	return i;
 }
 
 struct kvm_gmem_node_count {
-	u64 *pages;
-	u32 nr;
+	u64 pages[MAX_NUMNODES];
 };
 
 static void kvm_gmem_count_node(struct xa_state *xas, struct folio *folio,
 				bool whole_node, void *arg)
 {
 	struct kvm_gmem_node_count *count = arg;
-	int nid = folio_nid(folio);
 
-	if (nid < count->nr)
-		count->pages[nid]++;
+	count->pages[folio_nid(folio)]++;
 }
 
 /**
@@ -340,38 +341,41 @@ static void kvm_gmem_count_node(struct xa_state *xas, struct folio *folio,
  * Counts pages that a memslot maps.  Ends early when it has done much.
  *
  * Context: may sleep.
- * Return: guest frame to go on with, 0 at the end, or -EINVAL if @pages__sz is
- *	not a positive multiple of 8.
+ * Return: guest frame to go on with, 0 at the end, -EINVAL if @pages__sz is not
+ *	a positive multiple of 8, or -ENOMEM.
  */
 __bpf_kfunc s64 bpf_kvm_gmem_nodes(struct kvm *kvm, u64 start, u64 *pages,
 				   u32 pages__sz)
 {
-	struct kvm_gmem_node_count count = {
-		.pages = pages,
-		.nr = pages__sz / sizeof(*pages),
-	};
+	u32 nr = pages__sz / sizeof(*pages), i;
 	int work = KVM_GMEM_LAYOUT_WORK, idx;
+	struct kvm_gmem_node_count *count;
 	struct kvm_memslot_iter iter;
 	u64 next = 0;
 
-	if (!count.nr || pages__sz % sizeof(*pages))
+	if (!nr || pages__sz % sizeof(*pages))
 		return -EINVAL;
+	count = kzalloc(sizeof(*count), GFP_KERNEL);
+	if (!count)
+		return -ENOMEM;
 
 	idx = srcu_read_lock(&kvm->srcu);
 	kvm_for_each_memslot_in_gfn_range(&iter, kvm_memslots(kvm), start,
 					  ~0ULL) {
 		struct kvm_memory_slot *slot = iter.slot;
-		struct file *file = kvm_gmem_slot_file(slot);
 		u64 offset = max(start, slot->base_gfn) - slot->base_gfn;
+		struct file *file;
 		pgoff_t index;
 
+		file = kvm_gmem_slot_is_going(slot) ? NULL :
+						      kvm_gmem_slot_file(slot);
 		if (!file)
 			continue;
 		index = kvm_gmem_walk_pages(file->f_mapping,
 					    slot->gmem.pgoff + offset,
 					    slot->gmem.pgoff + slot->npages,
 					    false, &work, kvm_gmem_count_node,
-					    &count);
+					    count);
 		fput(file);
 		if (!work) {
 			next = slot->base_gfn + index - slot->gmem.pgoff;
@@ -380,6 +384,10 @@ __bpf_kfunc s64 bpf_kvm_gmem_nodes(struct kvm *kvm, u64 start, u64 *pages,
 		cond_resched();
 	}
 	srcu_read_unlock(&kvm->srcu, idx);
+
+	for (i = 0; i < min_t(u32, nr, MAX_NUMNODES); i++)
+		pages[i] += count->pages[i];
+	kfree(count);
 
 	return next;
 }

@@ -1,0 +1,791 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Policies on guest private memory: struct kvm_gmem_ops as a BPF struct_ops
+ * type, and which policies are attached to which VMs.
+ *
+ * BPF's own mutex of struct_ops is held around most of this, and
+ * kvm_gmem_lock, which the birth and death of a VM take.  So nothing here waits
+ * for a program: a chain is put in the place of another, and whoever lets go of
+ * the older one last calls vm_exit.  Until then the programs have a reference.
+ * vm_init and vm_exit cannot sleep.  All memory is taken before a change; for
+ * its own detaching, each policy leaves a spare chain with each VM.
+ */
+#include <linux/bpf.h>
+#include <linux/bpf_verifier.h>
+#include <linux/btf.h>
+#include <linux/capability.h>
+#include <linux/module.h>
+#include <linux/percpu.h>
+#include <linux/slab.h>
+#include <linux/wait_bit.h>
+
+#include "gmem.h"
+
+/*
+ * How long a detach or an update waits, as a courtesy, for requests that are
+ * under way.  A program that sleeps ends later, and so does its policy.
+ */
+#define KVM_GMEM_LEAVE_MS	5
+
+LIST_HEAD(kvm_gmem_policies);
+
+static bool kvm_gmem_ops_match(const struct kvm_gmem_ops *ops,
+			       const struct kvm *kvm)
+{
+	return !ops->vm_id || ops->vm_id == kvm->gmem.id;
+}
+
+/* Walks the VMs that a policy is for; one if it names one. */
+#define kvm_gmem_for_each_vm(ops, kvm, id)				\
+	xa_for_each_range(&kvm_gmem_vms, id, kvm, (ops)->vm_id,		\
+			  (ops)->vm_id ?: ULONG_MAX)
+
+static void kvm_gmem_call_vm_init(const struct kvm_gmem_ops *ops,
+				  struct kvm *kvm)
+{
+	if (ops->vm_init)
+		ops->vm_init(kvm);
+}
+
+static void kvm_gmem_call_vm_exit(const struct kvm_gmem_ops *ops,
+				  struct kvm *kvm)
+{
+	if (ops->vm_exit)
+		ops->vm_exit(kvm);
+}
+
+/* Programs and policies */
+
+static struct kvm_gmem_programs *
+kvm_gmem_programs_new(struct kvm_gmem_policy *policy,
+		      const struct kvm_gmem_ops *ops)
+{
+	struct kvm_gmem_programs *programs;
+
+	programs = kzalloc(sizeof(*programs), GFP_KERNEL_ACCOUNT);
+	if (!programs)
+		return NULL;
+	/* They may have to outlive the link. */
+	if (!bpf_struct_ops_get(ops)) {
+		kfree(programs);
+		return NULL;
+	}
+	programs->ops = ops;
+	programs->policy = policy;
+	refcount_set(&programs->refs, 1);
+
+	return programs;
+}
+
+static void kvm_gmem_policy_free(struct kvm_gmem_policy *policy)
+{
+	free_percpu(policy->stat);
+	kfree(policy);
+}
+
+/**
+ * kvm_gmem_programs_put - programs leave a VM, or are waited for no more
+ * @programs: the programs
+ *
+ * Context: any but an interrupt.
+ */
+void kvm_gmem_programs_put(struct kvm_gmem_programs *programs)
+{
+	refcount_t *refs = &programs->refs;
+
+	if (!refcount_dec_and_test(refs)) {
+		/* Only an address: they may be gone by now. */
+		smp_mb__after_atomic();
+		wake_up_var(refs);
+		return;
+	}
+
+	bpf_struct_ops_put(programs->ops);
+	if (programs->detached)
+		kvm_gmem_policy_free(programs->policy);
+	kfree(programs);
+}
+
+/* Waits a little until the last request that they were asked about has ended. */
+static void kvm_gmem_programs_leave(struct kvm_gmem_programs *programs)
+{
+	wait_var_event_timeout(&programs->refs,
+			       refcount_read(&programs->refs) == 1,
+			       msecs_to_jiffies(KVM_GMEM_LEAVE_MS));
+	kvm_gmem_programs_put(programs);
+}
+
+static struct kvm_gmem_policy *kvm_gmem_policy_new(const struct kvm_gmem_ops *ops,
+						   struct bpf_link *link)
+{
+	struct kvm_gmem_policy *policy;
+
+	policy = kzalloc(sizeof(*policy), GFP_KERNEL_ACCOUNT);
+	if (!policy)
+		return NULL;
+
+	policy->link = link;
+	policy->stat = alloc_percpu_gfp(struct kvm_gmem_policy_stat,
+					GFP_KERNEL_ACCOUNT);
+	if (policy->stat)
+		policy->programs = kvm_gmem_programs_new(policy, ops);
+	if (!policy->programs) {
+		kvm_gmem_policy_free(policy);
+		return NULL;
+	}
+
+	return policy;
+}
+
+static struct kvm_gmem_policy *kvm_gmem_policy_find(const struct bpf_link *link)
+{
+	struct kvm_gmem_policy *policy;
+
+	lockdep_assert_held(&kvm_gmem_lock);
+
+	list_for_each_entry(policy, &kvm_gmem_policies, node) {
+		if (policy->link == link)
+			return policy;
+	}
+
+	return NULL;
+}
+
+static void kvm_gmem_policy_insert(struct kvm_gmem_policy *policy)
+{
+	s32 priority = policy->programs->ops->priority;
+	struct kvm_gmem_policy *next;
+
+	/* The first to come runs first among equals. */
+	list_for_each_entry(next, &kvm_gmem_policies, node) {
+		if (next->programs->ops->priority > priority)
+			break;
+	}
+	list_add_tail(&policy->node, &next->node);
+}
+
+/* Chains */
+
+/* Takes memory for a VM to have @nr more chains; those that it has are kept. */
+static int kvm_gmem_spares_add(struct kvm *kvm, unsigned int nr)
+{
+	struct kvm_gmem_chain *chain;
+
+	lockdep_assert_held(&kvm_gmem_lock);
+
+	while (nr--) {
+		chain = kmalloc(sizeof(*chain), GFP_KERNEL_ACCOUNT);
+		if (!chain)
+			return -ENOMEM;
+		chain->next = kvm->gmem.spares;
+		kvm->gmem.spares = chain;
+	}
+
+	return 0;
+}
+
+static struct kvm_gmem_chain *kvm_gmem_spare_take(struct kvm *kvm)
+{
+	struct kvm_gmem_chain *chain = kvm->gmem.spares;
+
+	kvm->gmem.spares = chain->next;
+
+	return chain;
+}
+
+static struct kvm_gmem_chain *kvm_gmem_chain_locked(const struct kvm *kvm)
+{
+	return rcu_dereference_protected(kvm->gmem.chain,
+					 lockdep_is_held(&kvm_gmem_lock));
+}
+
+/* Gives back what a VM has beyond one spare for each policy in force on it. */
+static void kvm_gmem_spares_trim(struct kvm *kvm)
+{
+	struct kvm_gmem_chain *chain = kvm_gmem_chain_locked(kvm), **last;
+	unsigned int nr = chain ? chain->nr : 0;
+
+	last = &kvm->gmem.spares;
+	while (*last && nr--)
+		last = &(*last)->next;
+	while ((chain = *last)) {
+		*last = chain->next;
+		kfree(chain);
+	}
+}
+
+static u32 kvm_gmem_ops_hooks(const struct kvm_gmem_ops *ops)
+{
+	u32 hooks = 0;
+
+	hooks |= ops->fault ? BIT(KVM_GMEM_HOOK_FAULT) : 0;
+	hooks |= ops->convert ? BIT(KVM_GMEM_HOOK_CONVERT) : 0;
+	hooks |= ops->invalidate ? BIT(KVM_GMEM_HOOK_INVALIDATE) : 0;
+	hooks |= ops->fault_end ? BIT(KVM_GMEM_HOOK_FAULT_END) : 0;
+	hooks |= ops->convert_end ? BIT(KVM_GMEM_HOOK_CONVERT_END) : 0;
+
+	return hooks;
+}
+
+static struct kvm_gmem_tally *
+kvm_gmem_find_tally(const struct kvm_gmem_chain *chain,
+		    const struct kvm_gmem_policy *policy)
+{
+	unsigned int i;
+
+	for (i = 0; chain && i < chain->nr; i++) {
+		if (chain->entry[i].policy == policy)
+			return chain->entry[i].tally;
+	}
+
+	return NULL;
+}
+
+/*
+ * Put the policies that match into force on a VM.  A request is put to the
+ * chain as it was or as it is.  @tally is for the one that has none there yet.
+ */
+static void kvm_gmem_chain_publish(struct kvm *kvm, struct kvm_gmem_tally *tally,
+				   struct kvm_gmem_programs *leaving)
+{
+	struct kvm_gmem_chain *old = kvm_gmem_chain_locked(kvm);
+	struct kvm_gmem_chain *new = kvm_gmem_spare_take(kvm);
+	struct kvm_gmem_policy *policy;
+
+	memset(new, 0, sizeof(*new));
+	refcount_set(&new->refs, 1);
+	list_for_each_entry(policy, &kvm_gmem_policies, node) {
+		const struct kvm_gmem_ops *ops = policy->programs->ops;
+		struct kvm_gmem_chain_entry *entry;
+
+		if (!kvm_gmem_ops_match(ops, kvm))
+			continue;
+		if (WARN_ON_ONCE(new->nr == KVM_GMEM_MAX_POLICIES))
+			break;
+		entry = &new->entry[new->nr++];
+		entry->ops = ops;
+		entry->policy = policy;
+		entry->tally = kvm_gmem_find_tally(old, policy) ?: tally;
+		new->hooks |= kvm_gmem_ops_hooks(ops);
+	}
+	WRITE_ONCE(kvm->gmem.hooks, new->hooks);
+	if (!new->nr) {
+		kfree(new);
+		new = NULL;
+	}
+	rcu_assign_pointer(kvm->gmem.chain, new);
+
+	if (!old)
+		return;
+	if (new) {
+		old->next = new;
+		refcount_inc(&new->refs);
+	}
+	if (leaving) {
+		old->leaving = leaving;
+		if (leaving->detached)
+			old->leaving_tally = kvm_gmem_find_tally(old,
+								 leaving->policy);
+		refcount_inc(&leaving->refs);
+	}
+	kvm_gmem_chain_put(kvm, old);
+}
+
+/* Each of these visits the VMs that a policy is for. */
+
+static int kvm_gmem_prepare_vms(const struct kvm_gmem_ops *ops, unsigned int nr)
+{
+	struct kvm *kvm;
+	unsigned long id;
+	int r;
+
+	kvm_gmem_for_each_vm(ops, kvm, id) {
+		r = kvm_gmem_spares_add(kvm, nr);
+		if (r)
+			return r;
+	}
+
+	return 0;
+}
+
+static void kvm_gmem_trim_vms(const struct kvm_gmem_ops *ops)
+{
+	struct kvm *kvm;
+	unsigned long id;
+
+	kvm_gmem_for_each_vm(ops, kvm, id)
+		kvm_gmem_spares_trim(kvm);
+}
+
+static void kvm_gmem_init_vms(const struct kvm_gmem_ops *ops)
+{
+	struct kvm *kvm;
+	unsigned long id;
+
+	kvm_gmem_for_each_vm(ops, kvm, id)
+		kvm_gmem_call_vm_init(ops, kvm);
+}
+
+static void kvm_gmem_publish_vms(const struct kvm_gmem_ops *ops,
+				 struct kvm_gmem_programs *leaving)
+{
+	struct kvm *kvm;
+	unsigned long id;
+
+	kvm_gmem_for_each_vm(ops, kvm, id) {
+		kvm_gmem_chain_publish(kvm, NULL, leaving);
+		kvm_gmem_spares_trim(kvm);
+	}
+}
+
+/* Is there room for one more policy wherever @ops would be in force? */
+static int kvm_gmem_policy_room(const struct kvm_gmem_ops *ops)
+{
+	struct kvm_gmem_policy *policy;
+	struct kvm_gmem_chain *chain;
+	unsigned int nr_global = 0;
+	struct kvm *kvm;
+	unsigned long id;
+
+	if (ops->vm_id && !kvm_gmem_find_vm(ops->vm_id))
+		return -ESRCH;
+
+	/* The next VM to come has only the global ones. */
+	list_for_each_entry(policy, &kvm_gmem_policies, node)
+		nr_global += !policy->programs->ops->vm_id;
+	if (!ops->vm_id && nr_global >= KVM_GMEM_MAX_POLICIES)
+		return -E2BIG;
+
+	kvm_gmem_for_each_vm(ops, kvm, id) {
+		chain = kvm_gmem_chain_locked(kvm);
+		if (chain && chain->nr >= KVM_GMEM_MAX_POLICIES)
+			return -E2BIG;
+	}
+
+	return 0;
+}
+
+/* Tallies for the VMs of a new policy, chained by their first word. */
+static int kvm_gmem_tallies_new(unsigned int nr, struct kvm_gmem_tally **tallies)
+{
+	struct kvm_gmem_tally *tally;
+
+	while (nr--) {
+		tally = kzalloc(sizeof(*tally), GFP_KERNEL_ACCOUNT);
+		if (!tally)
+			return -ENOMEM;
+		*(struct kvm_gmem_tally **)tally = *tallies;
+		*tallies = tally;
+	}
+
+	return 0;
+}
+
+static struct kvm_gmem_tally *kvm_gmem_tally_take(struct kvm_gmem_tally **tallies)
+{
+	struct kvm_gmem_tally *tally = *tallies;
+
+	*tallies = *(struct kvm_gmem_tally **)tally;
+	memset(tally, 0, sizeof(*tally));
+
+	return tally;
+}
+
+static unsigned int kvm_gmem_count_vms(const struct kvm_gmem_ops *ops)
+{
+	unsigned int nr = 0;
+	struct kvm *kvm;
+	unsigned long id;
+
+	kvm_gmem_for_each_vm(ops, kvm, id)
+		nr++;
+
+	return nr;
+}
+
+/* All memory first; then nothing can fail. */
+static int kvm_gmem_policy_attach(struct kvm_gmem_policy *policy)
+{
+	const struct kvm_gmem_ops *ops = policy->programs->ops;
+	struct kvm_gmem_tally *tallies = NULL;
+	static u64 last_seq;
+	struct kvm *kvm;
+	unsigned long id;
+	int r;
+
+	r = kvm_gmem_policy_room(ops);
+	if (r)
+		return r;
+	policy->nr_vms = kvm_gmem_count_vms(ops);
+	/* One to come into force by, one to go by. */
+	r = kvm_gmem_tallies_new(policy->nr_vms, &tallies) ?:
+	    kvm_gmem_prepare_vms(ops, 2);
+	if (r) {
+		while (tallies)
+			kfree(kvm_gmem_tally_take(&tallies));
+		kvm_gmem_trim_vms(ops);
+		return r;
+	}
+
+	policy->seq = ++last_seq;
+	kvm_gmem_policy_insert(policy);
+	static_branch_inc(&kvm_gmem_policy_key);
+	kvm_gmem_for_each_vm(ops, kvm, id) {
+		kvm_gmem_call_vm_init(ops, kvm);
+		kvm_gmem_chain_publish(kvm, kvm_gmem_tally_take(&tallies), NULL);
+	}
+
+	return 0;
+}
+
+/**
+ * kvm_gmem_policy_vm_created - put a new VM under the policies for every VM
+ * @kvm: the VM, not yet among the others
+ *
+ * Context: under kvm_gmem_lock; nobody else knows @kvm.
+ * Return: 0 or -ENOMEM.
+ */
+int kvm_gmem_policy_vm_created(struct kvm *kvm)
+{
+	struct kvm_gmem_tally *tallies = NULL;
+	struct kvm_gmem_policy *policy;
+	struct kvm_gmem_chain *chain;
+	unsigned int nr = 0, i;
+	int r;
+
+	lockdep_assert_held(&kvm_gmem_lock);
+
+	list_for_each_entry(policy, &kvm_gmem_policies, node)
+		nr += kvm_gmem_ops_match(policy->programs->ops, kvm);
+	if (!nr)
+		return 0;
+
+	r = kvm_gmem_tallies_new(nr, &tallies) ?:
+	    kvm_gmem_spares_add(kvm, nr + 1);
+	if (r) {
+		while (tallies)
+			kfree(kvm_gmem_tally_take(&tallies));
+		kvm_gmem_spares_trim(kvm);
+		return r;
+	}
+
+	list_for_each_entry(policy, &kvm_gmem_policies, node) {
+		if (!kvm_gmem_ops_match(policy->programs->ops, kvm))
+			continue;
+		kvm_gmem_call_vm_init(policy->programs->ops, kvm);
+		policy->nr_vms++;
+	}
+	kvm_gmem_chain_publish(kvm, NULL, NULL);
+	chain = kvm_gmem_chain_locked(kvm);
+	for (i = 0; i < chain->nr; i++)
+		chain->entry[i].tally = kvm_gmem_tally_take(&tallies);
+
+	return 0;
+}
+
+/**
+ * kvm_gmem_policy_vm_destroyed - release a VM from its policies
+ * @kvm: the VM, no longer among the others
+ *
+ * Context: under kvm_gmem_lock; nobody else uses @kvm.
+ */
+void kvm_gmem_policy_vm_destroyed(struct kvm *kvm)
+{
+	struct kvm_gmem_chain *chain = kvm_gmem_chain_locked(kvm);
+	unsigned int i;
+
+	for (i = 0; chain && i < chain->nr; i++) {
+		kvm_gmem_call_vm_exit(chain->entry[i].ops, kvm);
+		chain->entry[i].policy->nr_vms--;
+		kfree(chain->entry[i].tally);
+	}
+	/* No request is under way that could still be asked by it. */
+	WARN_ON_ONCE(chain && refcount_read(&chain->refs) != 1);
+	kfree(chain);
+	RCU_INIT_POINTER(kvm->gmem.chain, NULL);
+	kvm->gmem.hooks = 0;
+	kvm_gmem_spares_trim(kvm);
+}
+
+/**
+ * kvm_gmem_fill_verdicts - what the policies in force on a VM said of it
+ * @kvm: the VM
+ * @verdicts: filled in the order in which the policies run
+ * @nr: how many fit in there
+ *
+ * Context: may sleep.
+ * Return: number of policies in force, filled in or not.
+ */
+unsigned int kvm_gmem_fill_verdicts(struct kvm *kvm,
+				    struct kvm_gmem_vm_verdicts *verdicts,
+				    unsigned int nr)
+{
+	const struct kvm_gmem_chain *chain;
+	unsigned int i, in_force;
+
+	mutex_lock(&kvm_gmem_lock);
+	chain = kvm_gmem_chain_locked(kvm);
+	in_force = chain ? chain->nr : 0;
+	for (i = 0; i < min(nr, in_force); i++) {
+		const struct kvm_gmem_tally *tally = chain->entry[i].tally;
+
+		verdicts[i] = (struct kvm_gmem_vm_verdicts) {
+			.link_id = chain->entry[i].policy->link->id,
+			.calls = atomic64_read(&tally->calls),
+			.denied = atomic64_read(&tally->denied),
+			.delayed = atomic64_read(&tally->delayed),
+			.delayed_ns = atomic64_read(&tally->delayed_ns),
+		};
+	}
+	mutex_unlock(&kvm_gmem_lock);
+
+	return in_force;
+}
+
+/* struct_ops */
+
+static int kvm_gmem_bpf_reg(void *kdata, struct bpf_link *link)
+{
+	struct kvm_gmem_policy *policy;
+	int r;
+
+	/* Without a link nothing would detach the policy of a dead loader. */
+	if (!link)
+		return -EOPNOTSUPP;
+	/* A BPF token is for the VMs of its user namespace, which KVM knows not. */
+	if (!capable(CAP_SYS_ADMIN))
+		return -EPERM;
+
+	policy = kvm_gmem_policy_new(kdata, link);
+	if (!policy)
+		return -ENOMEM;
+
+	mutex_lock(&kvm_gmem_lock);
+	r = kvm_gmem_policy_attach(policy);
+	mutex_unlock(&kvm_gmem_lock);
+	if (r) {
+		policy->programs->detached = true;
+		kvm_gmem_programs_put(policy->programs);
+	}
+
+	return r;
+}
+
+static void kvm_gmem_bpf_unreg(void *kdata, struct bpf_link *link)
+{
+	struct kvm_gmem_programs *programs;
+	struct kvm_gmem_policy *policy;
+
+	mutex_lock(&kvm_gmem_lock);
+	policy = kvm_gmem_policy_find(link);
+	if (WARN_ON_ONCE(!policy)) {
+		mutex_unlock(&kvm_gmem_lock);
+		return;
+	}
+
+	list_del(&policy->node);
+	policy->link = NULL;
+	programs = policy->programs;
+	programs->detached = true;
+	kvm_gmem_publish_vms(programs->ops, programs);
+	static_branch_dec(&kvm_gmem_policy_key);
+	mutex_unlock(&kvm_gmem_lock);
+
+	kvm_gmem_programs_leave(programs);
+}
+
+static int kvm_gmem_bpf_update(void *kdata, void *old_kdata,
+			       struct bpf_link *link)
+{
+	struct kvm_gmem_programs *programs, *old = NULL;
+	struct kvm_gmem_ops *new_ops = kdata, *old_ops = old_kdata;
+	struct kvm_gmem_policy *policy;
+	int r;
+
+	if (!capable(CAP_SYS_ADMIN))
+		return -EPERM;
+	if (new_ops->vm_id != old_ops->vm_id)
+		return -EINVAL;
+	/* vm_init and vm_exit would run in the wrong order. */
+	if (new_ops == old_ops)
+		return 0;
+
+	mutex_lock(&kvm_gmem_lock);
+	policy = kvm_gmem_policy_find(link);
+	if (!policy) {
+		r = -ENOENT;
+		goto out;
+	}
+	programs = kvm_gmem_programs_new(policy, new_ops);
+	if (!programs) {
+		r = -ENOMEM;
+		goto out;
+	}
+	r = kvm_gmem_prepare_vms(new_ops, 1);
+	if (r) {
+		kvm_gmem_trim_vms(new_ops);
+		kvm_gmem_programs_put(programs);
+		goto out;
+	}
+
+	kvm_gmem_init_vms(new_ops);
+	old = policy->programs;
+	policy->programs = programs;
+	if (new_ops->priority != old_ops->priority) {
+		list_del(&policy->node);
+		kvm_gmem_policy_insert(policy);
+	}
+	kvm_gmem_publish_vms(new_ops, old);
+out:
+	mutex_unlock(&kvm_gmem_lock);
+	if (old)
+		kvm_gmem_programs_leave(old);
+
+	return r;
+}
+
+static int kvm_gmem_bpf_init_btf(struct btf *btf)
+{
+	return 0;
+}
+
+static int kvm_gmem_bpf_check_member(const struct btf_type *t,
+				     const struct btf_member *member,
+				     const struct bpf_prog *prog)
+{
+	u32 moff = __btf_member_bit_offset(t, member) / 8;
+
+	if (!prog->sleepable)
+		return 0;
+
+	switch (moff) {
+	/* Called while others wait, or with locks that must not be slept under. */
+	case offsetof(struct kvm_gmem_ops, vm_init):
+	case offsetof(struct kvm_gmem_ops, vm_exit):
+	case offsetof(struct kvm_gmem_ops, invalidate):
+	case offsetof(struct kvm_gmem_ops, fault_end):
+	case offsetof(struct kvm_gmem_ops, convert_end):
+		return -EINVAL;
+	}
+
+	return 0;
+}
+
+static int kvm_gmem_copy_name(char *dst, const char *src)
+{
+	size_t len = strnlen(src, KVM_GMEM_POLICY_NAME_LEN);
+	size_t i;
+
+	if (!len || len == KVM_GMEM_POLICY_NAME_LEN)
+		return -EINVAL;
+
+	for (i = 0; i < len; i++) {
+		/* isalnum() takes Latin-1 as well. */
+		if (!isascii(src[i]) ||
+		    (!isalnum(src[i]) && !strchr("_.-", src[i])))
+			return -EINVAL;
+	}
+	memcpy(dst, src, len);
+
+	return 0;
+}
+
+static int kvm_gmem_bpf_init_member(const struct btf_type *t,
+				    const struct btf_member *member,
+				    void *kdata, const void *udata)
+{
+	u32 moff = __btf_member_bit_offset(t, member) / 8;
+	const struct kvm_gmem_ops *uops = udata;
+	struct kvm_gmem_ops *ops = kdata;
+	int r;
+
+	switch (moff) {
+	case offsetof(struct kvm_gmem_ops, vm_id):
+		ops->vm_id = uops->vm_id;
+		return 1;
+	case offsetof(struct kvm_gmem_ops, priority):
+		ops->priority = uops->priority;
+		return 1;
+	case offsetof(struct kvm_gmem_ops, flags):
+		if (uops->flags & ~KVM_GMEM_OPS_FLAGS)
+			return -EINVAL;
+		ops->flags = uops->flags;
+		return 1;
+	case offsetof(struct kvm_gmem_ops, name):
+		r = kvm_gmem_copy_name(ops->name, uops->name);
+		return r ?: 1;
+	}
+
+	return 0;
+}
+
+static void kvm_gmem_stub_vm(struct kvm *kvm)
+{
+}
+
+static s64 kvm_gmem_stub_fault(struct kvm *kvm,
+			       const struct kvm_gmem_fault *fault)
+{
+	return 0;
+}
+
+static s64 kvm_gmem_stub_convert(struct kvm *kvm,
+				 const struct kvm_gmem_convert *convert)
+{
+	return 0;
+}
+
+static void kvm_gmem_stub_invalidate(struct kvm *kvm,
+				     const struct kvm_gmem_invalidate *invalidate)
+{
+}
+
+static void kvm_gmem_stub_fault_end(struct kvm *kvm,
+				    const struct kvm_gmem_fault *fault,
+				    u64 allocated, s32 result)
+{
+}
+
+static void kvm_gmem_stub_convert_end(struct kvm *kvm,
+				      const struct kvm_gmem_convert *convert,
+				      u64 changed, s32 result)
+{
+}
+
+static struct kvm_gmem_ops kvm_gmem_ops_stubs = {
+	.vm_init = kvm_gmem_stub_vm,
+	.vm_exit = kvm_gmem_stub_vm,
+	.fault = kvm_gmem_stub_fault,
+	.convert = kvm_gmem_stub_convert,
+	.invalidate = kvm_gmem_stub_invalidate,
+	.fault_end = kvm_gmem_stub_fault_end,
+	.convert_end = kvm_gmem_stub_convert_end,
+};
+
+static const struct bpf_verifier_ops kvm_gmem_verifier_ops = {
+	.get_func_proto = bpf_base_func_proto,
+	.is_valid_access = bpf_tracing_btf_ctx_access,
+};
+
+static struct bpf_struct_ops bpf_kvm_gmem_ops = {
+	.verifier_ops = &kvm_gmem_verifier_ops,
+	.init = kvm_gmem_bpf_init_btf,
+	.check_member = kvm_gmem_bpf_check_member,
+	.init_member = kvm_gmem_bpf_init_member,
+	.reg = kvm_gmem_bpf_reg,
+	.unreg = kvm_gmem_bpf_unreg,
+	.update = kvm_gmem_bpf_update,
+	.name = "kvm_gmem_ops",
+	.cfi_stubs = &kvm_gmem_ops_stubs,
+	.owner = THIS_MODULE,
+};
+
+/**
+ * kvm_gmem_policy_register - make struct kvm_gmem_ops known to BPF
+ *
+ * Return: 0 or a negative errno.
+ */
+int kvm_gmem_policy_register(void)
+{
+	return register_bpf_struct_ops(&bpf_kvm_gmem_ops, kvm_gmem_ops);
+}

@@ -1,0 +1,377 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * How requests wait when a policy wants them delayed.
+ *
+ * A delay is slept only where no lock is held and no SRCU read section is
+ * open.  Where that is not so the delay is handed to the caller: a vCPU fault
+ * notes it in the vCPU and is replayed from the start, for the memslot may
+ * have gone meanwhile; populate, under slots_lock, notes it in the VM.
+ *
+ * Nobody in userspace sees a delay but as time.  A signal interrupts it like any
+ * sleep, and the system call is restarted afterwards, whatever the handler of
+ * the signal asked for: VMMs take an error of these calls as final.  What had
+ * been waited by then is remembered for the task, so that signals make a delay
+ * neither longer nor shorter.  All delays of one request together end with
+ * gmem_delay_total_max_ms, so that no guest hangs by a policy's mistake.
+ */
+#include <linux/hrtimer.h>
+#include <linux/moduleparam.h>
+#include <linux/rcuwait.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+
+#include "gmem.h"
+
+static unsigned int gmem_delay_total_max_ms = 30000;
+module_param(gmem_delay_total_max_ms, uint, 0644);
+MODULE_PARM_DESC(gmem_delay_total_max_ms,
+		 "Longest time that one request is delayed, in milliseconds, after which it goes on; 0 lets all delays pass (default 30000)");
+
+/* Interrupted requests that are remembered of a VM; the oldest is forgotten. */
+#define KVM_GMEM_MAX_PAUSES	1024
+
+static u64 kvm_gmem_delay_total_ns(void)
+{
+	return (u64)READ_ONCE(gmem_delay_total_max_ms) * NSEC_PER_MSEC;
+}
+
+/**
+ * kvm_gmem_overdue - has a request been delayed for as long as one may be?
+ * @since_ns: when its first delay began, 0 if it had none
+ * @now_ns: now
+ *
+ * Return: true if it has.
+ */
+bool kvm_gmem_overdue(u64 since_ns, u64 now_ns)
+{
+	u64 total_ns = kvm_gmem_delay_total_ns();
+
+	return !total_ns || (since_ns && now_ns - since_ns >= total_ns);
+}
+
+/* The end of a delay that begins now. */
+static u64 kvm_gmem_delay_end(u64 since_ns, u64 now_ns, u64 delay_ns)
+{
+	return min(now_ns + delay_ns, since_ns + kvm_gmem_delay_total_ns());
+}
+
+/* Those who have no system call to restart. */
+static bool kvm_gmem_is_worker(void)
+{
+	return current->flags & (PF_KTHREAD | PF_IO_WORKER | PF_USER_WORKER);
+}
+
+/*
+ * Sleeps until then.  Returns false if a signal came before, which for a worker
+ * is only one that kills.
+ */
+static bool kvm_gmem_sleep_until(u64 until_ns, bool killable)
+{
+	unsigned int state = (killable ? TASK_KILLABLE : TASK_INTERRUPTIBLE) |
+			     TASK_FREEZABLE;
+	ktime_t until = ns_to_ktime(until_ns);
+	u64 now_ns;
+
+	while ((now_ns = ktime_get_ns()) < until_ns) {
+		if (killable ? fatal_signal_pending(current) :
+			       signal_pending(current))
+			return false;
+		set_current_state(state);
+		/* Delays need not be exact; share wakeups where they can. */
+		schedule_hrtimeout_range(&until, (until_ns - now_ns) / 16,
+					 HRTIMER_MODE_ABS);
+	}
+
+	return true;
+}
+
+/* What is remembered of a request between two attempts of its system call. */
+
+/**
+ * struct kvm_gmem_pause - a request whose delay a signal interrupted
+ * @node: in struct kvm_gmem_vm.pauses
+ * @task: who made it; only to be compared, for it may be gone
+ * @hook: KVM_GMEM_HOOK_FAULT or KVM_GMEM_HOOK_CONVERT
+ * @start: first guest frame or page
+ * @nr_pages: its size
+ * @what: attributes or reason
+ * @since_ns: when its first delay began
+ * @until_ns: when the present one ends
+ */
+struct kvm_gmem_pause {
+	struct list_head node;
+	const struct task_struct *task;
+	enum kvm_gmem_hook hook;
+	u64 start;
+	u64 nr_pages;
+	u64 what;
+	u64 since_ns;
+	u64 until_ns;
+};
+
+static void kvm_gmem_pause_describe(struct kvm_gmem_pause *pause,
+				    enum kvm_gmem_hook hook, const void *args)
+{
+	const struct kvm_gmem_convert *convert = args;
+	const struct kvm_gmem_fault *fault = args;
+
+	pause->task = current;
+	pause->hook = hook;
+	if (hook == KVM_GMEM_HOOK_FAULT) {
+		pause->start = fault->index;
+		pause->nr_pages = fault->nr_pages;
+		pause->what = fault->reason;
+	} else {
+		pause->start = convert->start;
+		pause->nr_pages = convert->end - convert->start;
+		pause->what = convert->attributes;
+	}
+}
+
+static bool kvm_gmem_pause_is(const struct kvm_gmem_pause *pause,
+			      const struct kvm_gmem_pause *request)
+{
+	return pause->task == request->task && pause->hook == request->hook &&
+	       pause->start == request->start &&
+	       pause->nr_pages == request->nr_pages &&
+	       pause->what == request->what;
+}
+
+/* Finds and forgets what is remembered of a request, and of older ones. */
+static bool kvm_gmem_pause_take(struct kvm *kvm, struct kvm_gmem_pause *request)
+{
+	struct kvm_gmem_vm *gmem = &kvm->gmem;
+	struct kvm_gmem_pause *pause, *next;
+	u64 now_ns = ktime_get_ns();
+	bool found = false;
+
+	spin_lock(&gmem->pauses_lock);
+	list_for_each_entry_safe(pause, next, &gmem->pauses, node) {
+		bool is = kvm_gmem_pause_is(pause, request);
+		/* Whoever made it does not come back, or makes another. */
+		bool old = now_ns > pause->until_ns + kvm_gmem_delay_total_ns();
+
+		if (is && !old) {
+			request->since_ns = pause->since_ns;
+			request->until_ns = pause->until_ns;
+			found = true;
+		}
+		if (is || old) {
+			list_del(&pause->node);
+			gmem->nr_pauses--;
+			kfree(pause);
+		}
+	}
+	spin_unlock(&gmem->pauses_lock);
+
+	return found;
+}
+
+static void kvm_gmem_pause_keep(struct kvm *kvm, struct kvm_gmem_pause *pause)
+{
+	struct kvm_gmem_vm *gmem = &kvm->gmem;
+	struct kvm_gmem_pause *oldest = NULL;
+
+	spin_lock(&gmem->pauses_lock);
+	if (gmem->nr_pauses == KVM_GMEM_MAX_PAUSES) {
+		oldest = list_first_entry(&gmem->pauses, struct kvm_gmem_pause,
+					  node);
+		list_del(&oldest->node);
+		gmem->nr_pauses--;
+	}
+	list_add_tail(&pause->node, &gmem->pauses);
+	gmem->nr_pauses++;
+	spin_unlock(&gmem->pauses_lock);
+	kfree(oldest);
+}
+
+/**
+ * kvm_gmem_pauses_forget - forget all interrupted requests
+ * @kvm: the VM, which nobody uses any more
+ */
+void kvm_gmem_pauses_forget(struct kvm *kvm)
+{
+	struct kvm_gmem_pause *pause, *next;
+
+	list_for_each_entry_safe(pause, next, &kvm->gmem.pauses, node)
+		kfree(pause);
+}
+
+/*
+ * Sleeps a delay of a request.  Returns 0 when it is over, or what the system
+ * call is to return.
+ */
+static int kvm_gmem_pause_sleep(struct kvm *kvm,
+				const struct kvm_gmem_pause *request)
+{
+	struct kvm_gmem_pause *pause;
+
+	if (kvm_gmem_sleep_until(request->until_ns, kvm_gmem_is_worker()))
+		return 0;
+	if (fatal_signal_pending(current))
+		return -EINTR;
+
+	pause = kmemdup(request, sizeof(*request), GFP_KERNEL_ACCOUNT);
+	/* A signal that has to wait is better than a delay that is forgotten. */
+	if (!pause)
+		return kvm_gmem_sleep_until(request->until_ns, true) ? 0 : -EINTR;
+	kvm_gmem_pause_keep(kvm, pause);
+
+	return -ERESTARTNOINTR;
+}
+
+/**
+ * kvm_gmem_ask_and_wait - put a request to the policies until they let it pass
+ * @kvm: the VM
+ * @hook: KVM_GMEM_HOOK_FAULT or KVM_GMEM_HOOK_CONVERT
+ * @args: see kvm_gmem_ask()
+ * @asked: see kvm_gmem_ask()
+ *
+ * Context: sleeps, for as long as they say; no locks held.
+ * Return: 0 to go on; the errno of the policy that denied; -ERESTARTNOINTR if
+ *	a signal interrupted a delay, or -EINTR if it was fatal.
+ */
+int kvm_gmem_ask_and_wait(struct kvm *kvm, enum kvm_gmem_hook hook,
+			  const void *args, struct kvm_gmem_asked *asked)
+{
+	struct kvm_gmem_pause request = {};
+	bool overdue;
+	s64 verdict;
+	u64 now_ns;
+	int r;
+
+	kvm_gmem_pause_describe(&request, hook, args);
+	if (unlikely(!list_empty_careful(&kvm->gmem.pauses)) &&
+	    kvm_gmem_pause_take(kvm, &request)) {
+		r = kvm_gmem_pause_sleep(kvm, &request);
+		if (r)
+			return r;
+	}
+
+	for (;;) {
+		overdue = kvm_gmem_overdue(request.since_ns, request.since_ns ?
+					   ktime_get_ns() : 0);
+		verdict = kvm_gmem_ask(kvm, hook, args, asked, overdue);
+		if (verdict <= 0)
+			return verdict;
+
+		now_ns = ktime_get_ns();
+		if (!request.since_ns)
+			request.since_ns = now_ns;
+		request.until_ns = kvm_gmem_delay_end(request.since_ns, now_ns,
+						      verdict);
+		r = kvm_gmem_pause_sleep(kvm, &request);
+		if (r)
+			return r;
+	}
+}
+
+/* vCPUs */
+
+/*
+ * Sleeps like a vCPU that is halted: what would end that ends the delay, for
+ * other vCPUs may wait for it.
+ */
+static void kvm_gmem_delay_block(struct kvm_vcpu *vcpu, u64 until_ns,
+				 bool (*has_events)(struct kvm_vcpu *vcpu))
+{
+	struct rcuwait *wait = kvm_arch_vcpu_get_wait(vcpu);
+	ktime_t until = ns_to_ktime(until_ns);
+	u64 now_ns;
+
+	preempt_disable();
+	kvm_arch_vcpu_blocking(vcpu);
+	prepare_to_rcuwait(wait);
+	preempt_enable();
+
+	while ((now_ns = ktime_get_ns()) < until_ns) {
+		set_current_state(TASK_INTERRUPTIBLE | TASK_FREEZABLE);
+		if (signal_pending(current) || has_events(vcpu) ||
+		    kvm_cpu_has_pending_timer(vcpu))
+			break;
+		schedule_hrtimeout_range(&until, (until_ns - now_ns) / 16,
+					 HRTIMER_MODE_ABS);
+	}
+	__set_current_state(TASK_RUNNING);
+
+	preempt_disable();
+	finish_rcuwait(wait);
+	kvm_arch_vcpu_unblocking(vcpu);
+	preempt_enable();
+}
+
+/**
+ * kvm_gmem_delay_vcpu - sleep as long as a policy wants a vCPU's fault delayed
+ * @vcpu: the vCPU, loaded by the calling thread
+ * @has_events: tells whether the vCPU has something to do that others may wait
+ *	for, such as an interrupt; that ends the delay.  NULL if the guest does
+ *	not run, for KVM_PRE_FAULT_MEMORY.
+ *
+ * Context: sleeps; outside of any read section of kvm->srcu.
+ * Return: 0; without @has_events, -ERESTARTNOINTR if a signal interrupted the
+ *	delay, or -EINTR if it was fatal.  With it the caller finds the signal
+ *	pending.
+ */
+int kvm_gmem_delay_vcpu(struct kvm_vcpu *vcpu,
+			bool (*has_events)(struct kvm_vcpu *vcpu))
+{
+	struct kvm_gmem_vcpu *gmem = &vcpu->gmem;
+	u64 now_ns = ktime_get_ns(), until_ns = gmem->until_ns;
+
+	if (!until_ns)
+		until_ns = kvm_gmem_delay_end(gmem->since_ns, now_ns,
+					      gmem->delay_ns);
+	gmem->delay_ns = 0;
+	gmem->until_ns = 0;
+
+	if (has_events) {
+		kvm_gmem_delay_block(vcpu, until_ns, has_events);
+		return 0;
+	}
+	if (kvm_gmem_sleep_until(until_ns, false))
+		return 0;
+	if (fatal_signal_pending(current))
+		return -EINTR;
+	gmem->until_ns = until_ns;
+
+	return -ERESTARTNOINTR;
+}
+
+/**
+ * kvm_gmem_resume_prefault - is a prefault the one whose delay was interrupted?
+ * @vcpu: the vCPU, loaded by the calling thread
+ * @gpa: where it begins
+ *
+ * Return: true if kvm_gmem_delay_vcpu() has the rest of the delay to sleep.
+ */
+bool kvm_gmem_resume_prefault(struct kvm_vcpu *vcpu, u64 gpa)
+{
+	struct kvm_gmem_vcpu *gmem = &vcpu->gmem;
+
+	gmem->delay_ns = 0;
+	if (likely(!gmem->until_ns))
+		return false;
+	if (gmem->gfn == gpa >> PAGE_SHIFT)
+		return true;
+	gmem->until_ns = 0;
+
+	return false;
+}
+
+/* Launches */
+
+/**
+ * kvm_gmem_delay_populate - sleep as long as a policy wants a launch delayed
+ * @kvm: the VM
+ *
+ * For who was told -EAGAIN, so that trying again at once is not a busy loop.
+ *
+ * Context: sleeps; no locks held.
+ */
+void kvm_gmem_delay_populate(struct kvm *kvm)
+{
+	u64 delay_ns = xchg(&kvm->gmem.populate_delay_ns, 0);
+
+	if (delay_ns)
+		kvm_gmem_sleep_until(ktime_get_ns() + delay_ns, false);
+}

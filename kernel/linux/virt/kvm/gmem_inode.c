@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The memory of guest_memfds, as far as it is observed.  Memory belongs to an
+ * inode, and lives as long as that: beyond its file if somebody holds the inode,
+ * by an O_PATH descriptor for instance, and beyond its VM.  So guest_memfds
+ * have inodes of a file system of their own, which nobody can mount, and are
+ * counted until the inode goes: with their VM while there is one, and as memory
+ * without a VM afterwards.
+ *
+ * The file system is there while there is such an inode, and holds the module.
+ */
+#include <linux/dcache.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/module.h>
+#include <linux/mount.h>
+#include <linux/pagemap.h>
+#include <linux/pseudo_fs.h>
+#include <linux/rculist.h>
+#include <linux/slab.h>
+
+#include <trace/events/kvm_gmem.h>
+
+#include "gmem.h"
+
+/* As newer Linux has it. */
+#define KVM_GMEM_FS_MAGIC	0x474d454d
+
+static struct kmem_cache *kvm_gmem_inode_cache;
+static struct vfsmount *kvm_gmem_mnt;
+static int kvm_gmem_mnt_count;
+
+/* Protects the lists of inodes, and which VM an inode belongs to. */
+static DEFINE_SPINLOCK(kvm_gmem_inodes_lock);
+/* Those whose VM is gone. */
+static LIST_HEAD(kvm_gmem_orphans);
+
+static struct inode *kvm_gmem_alloc_inode(struct super_block *sb)
+{
+	struct kvm_gmem_inode *gi;
+
+	gi = alloc_inode_sb(sb, kvm_gmem_inode_cache, GFP_KERNEL);
+	if (!gi)
+		return NULL;
+	INIT_LIST_HEAD(&gi->node);
+	gi->kvm = NULL;
+	gi->bindings = NULL;
+	gi->punch_start = 0;
+	gi->punch_end = 0;
+	gi->closed = false;
+	gi->told = false;
+	gi->pinned = false;
+
+	return &gi->vfs_inode;
+}
+
+static void kvm_gmem_free_inode(struct inode *inode)
+{
+	kmem_cache_free(kvm_gmem_inode_cache, to_kvm_gmem_inode(inode));
+}
+
+/* Tells of pages that outlived their file, now that they go. */
+static void kvm_gmem_inode_tell(struct kvm_gmem_inode *gi)
+{
+	struct kvm *kvm;
+
+	spin_lock(&kvm_gmem_inodes_lock);
+	kvm = gi->kvm;
+	/* One that is being destroyed has nobody left to tell. */
+	if (kvm && !atomic_inc_not_zero(&kvm->gmem.users))
+		kvm = NULL;
+	spin_unlock(&kvm_gmem_inodes_lock);
+	if (!kvm)
+		return;
+
+	kvm_gmem_invalidated(kvm, KVM_GMEM_NO_GFN, KVM_GMEM_NO_GFN,
+			     gi->vfs_inode.i_mapping->nrpages,
+			     KVM_GMEM_INVALIDATE_RELEASE);
+	kvm_gmem_vm_put(kvm);
+}
+
+static void kvm_gmem_evict_inode(struct inode *inode)
+{
+	struct kvm_gmem_inode *gi = to_kvm_gmem_inode(inode);
+
+	if (gi->closed && !gi->told)
+		kvm_gmem_inode_tell(gi);
+	truncate_inode_pages_final(inode->i_mapping);
+	clear_inode(inode);
+
+	/* It was counted as long as it had pages. */
+	spin_lock(&kvm_gmem_inodes_lock);
+	if (!list_empty(&gi->node))
+		list_del_rcu(&gi->node);
+	spin_unlock(&kvm_gmem_inodes_lock);
+
+	/* Whoever got here by its path or by kvm_gmem_inode_getfile() has one, too. */
+	if (gi->pinned)
+		simple_release_fs(&kvm_gmem_mnt, &kvm_gmem_mnt_count);
+}
+
+static const struct super_operations kvm_gmem_super_ops = {
+	.alloc_inode	= kvm_gmem_alloc_inode,
+	.free_inode	= kvm_gmem_free_inode,
+	.evict_inode	= kvm_gmem_evict_inode,
+	.statfs		= simple_statfs,
+};
+
+/* What /proc/PID/fd shows is what it is for other anonymous inodes. */
+static char *kvm_gmem_dname(struct dentry *dentry, char *buffer, int buflen)
+{
+	return dynamic_dname(buffer, buflen, "anon_inode:%s",
+			     dentry->d_name.name);
+}
+
+static const struct dentry_operations kvm_gmem_dentry_ops = {
+	.d_dname	= kvm_gmem_dname,
+};
+
+static int kvm_gmem_init_fs_context(struct fs_context *fc)
+{
+	struct pseudo_fs_context *ctx = init_pseudo(fc, KVM_GMEM_FS_MAGIC);
+
+	if (!ctx)
+		return -ENOMEM;
+	ctx->ops = &kvm_gmem_super_ops;
+	ctx->dops = &kvm_gmem_dentry_ops;
+	/* Nothing in it can be run or be a device. */
+	fc->s_iflags |= SB_I_NOEXEC | SB_I_NODEV;
+
+	return 0;
+}
+
+static struct file_system_type kvm_gmem_fs_type = {
+	.name			= "guest_memfd",
+	.owner			= THIS_MODULE,
+	.init_fs_context	= kvm_gmem_init_fs_context,
+	.kill_sb		= kill_anon_super,
+};
+
+static void kvm_gmem_init_once(void *object)
+{
+	inode_init_once(&((struct kvm_gmem_inode *)object)->vfs_inode);
+}
+
+/**
+ * kvm_gmem_inode_init - prepare for the first guest_memfd
+ *
+ * Context: may sleep; whenever a vendor module initializes KVM.
+ * Return: 0 or -ENOMEM.
+ */
+int kvm_gmem_inode_init(void)
+{
+	if (kvm_gmem_inode_cache)
+		return 0;
+
+	kvm_gmem_inode_cache = kmem_cache_create("kvm_gmem_inode",
+						 sizeof(struct kvm_gmem_inode),
+						 0, SLAB_ACCOUNT,
+						 kvm_gmem_init_once);
+
+	return kvm_gmem_inode_cache ? 0 : -ENOMEM;
+}
+
+/**
+ * kvm_gmem_inode_exit - the module of KVM goes, which every inode holds
+ *
+ * Context: may sleep.
+ */
+void kvm_gmem_inode_exit(void)
+{
+	/* Inodes are freed after a grace period. */
+	rcu_barrier();
+	kmem_cache_destroy(kvm_gmem_inode_cache);
+}
+
+/**
+ * kvm_gmem_inode_getfile - make the file of a new guest_memfd
+ * @name: what /proc/PID/fd is to show
+ * @fops: its operations
+ * @priv: its private data
+ *
+ * Context: may sleep.
+ * Return: the file, with a new inode, or an ERR_PTR().
+ */
+struct file *kvm_gmem_inode_getfile(const char *name,
+				    const struct file_operations *fops,
+				    void *priv)
+{
+	struct vfsmount *mnt;
+	struct inode *inode;
+	struct file *file;
+	int r;
+
+	if (!kvm_gmem_inode_cache)
+		return ERR_PTR(-ENOMEM);
+	if (fops->owner && !try_module_get(fops->owner))
+		return ERR_PTR(-ENOENT);
+
+	r = simple_pin_fs(&kvm_gmem_fs_type, &kvm_gmem_mnt, &kvm_gmem_mnt_count);
+	if (r) {
+		module_put(fops->owner);
+		return ERR_PTR(r);
+	}
+	/* The file system must outlast the inode if something fails below. */
+	mnt = mntget(kvm_gmem_mnt);
+
+	inode = anon_inode_make_secure_inode(mnt->mnt_sb, name, NULL);
+	if (IS_ERR(inode)) {
+		file = ERR_CAST(inode);
+		simple_release_fs(&kvm_gmem_mnt, &kvm_gmem_mnt_count);
+		goto out;
+	}
+	to_kvm_gmem_inode(inode)->pinned = true;
+
+	file = alloc_file_pseudo(inode, mnt, name, O_RDWR, fops);
+	if (IS_ERR(file)) {
+		iput(inode);
+		goto out;
+	}
+	file->f_mapping = inode->i_mapping;
+	file->private_data = priv;
+out:
+	mntput(mnt);
+	if (IS_ERR(file))
+		module_put(fops->owner);
+
+	return file;
+}
+
+/**
+ * kvm_gmem_inode_created - begin to observe a guest_memfd
+ * @inode: its memory
+ * @kvm: its VM
+ * @bindings: its memslots by page index
+ */
+void kvm_gmem_inode_created(struct inode *inode, struct kvm *kvm,
+			    struct xarray *bindings)
+{
+	struct kvm_gmem_inode *gi = to_kvm_gmem_inode(inode);
+
+	gi->bindings = bindings;
+
+	spin_lock(&kvm_gmem_inodes_lock);
+	gi->kvm = kvm;
+	list_add_tail_rcu(&gi->node, &kvm->gmem.files);
+	spin_unlock(&kvm_gmem_inodes_lock);
+
+	trace_kvm_gmem_create(kvm, i_size_read(inode) >> PAGE_SHIFT);
+}
+
+/**
+ * kvm_gmem_inodes_orphan - a VM goes, the memory that somebody holds stays
+ * @kvm: the VM; all of its guest_memfds are closed
+ *
+ * Context: any but an interrupt.
+ */
+void kvm_gmem_inodes_orphan(struct kvm *kvm)
+{
+	struct kvm_gmem_inode *gi, *next;
+
+	spin_lock(&kvm_gmem_inodes_lock);
+	list_for_each_entry_safe(gi, next, &kvm->gmem.files, node) {
+		gi->kvm = NULL;
+		list_del(&gi->node);
+		list_add_tail_rcu(&gi->node, &kvm_gmem_orphans);
+	}
+	spin_unlock(&kvm_gmem_inodes_lock);
+}
+
+/**
+ * kvm_gmem_orphaned_pages - count the pages of guest_memfds whose VM is gone
+ *
+ * Context: any but an interrupt.
+ * Return: how many there are.
+ */
+u64 kvm_gmem_orphaned_pages(void)
+{
+	struct kvm_gmem_inode *gi;
+	u64 nr_pages = 0;
+
+	spin_lock(&kvm_gmem_inodes_lock);
+	list_for_each_entry(gi, &kvm_gmem_orphans, node)
+		nr_pages += READ_ONCE(gi->vfs_inode.i_mapping->nrpages);
+	spin_unlock(&kvm_gmem_inodes_lock);
+
+	return nr_pages;
+}
