@@ -132,7 +132,7 @@ static inline void start(struct worker *worker, void *(*fn)(void *),
 	*worker = (struct worker){ .vm = vm, .vcpu = vcpu };
 	sigaction(SIGUSR1, &action, NULL);
 	MUST(!pthread_create(&worker->thread, NULL, fn, worker),
-		    "cannot start a thread");
+	     "cannot start a thread");
 }
 
 static inline bool is_done(struct worker *worker)

@@ -105,6 +105,7 @@ setup_file()
 	numbers
 
 	# On one CPU, whose clock puts the events in order.
+	# shellcheck disable=SC2016 # it is for the inner shell
 	trace-cmd record -q -o verdicts.trace -e kvm_gmem_verdict \
 		taskset -c 0 sh -c '"$1/policy_verdict_test" -t denied_guest_goes_on \
 			-t audit_never_enforces &&
