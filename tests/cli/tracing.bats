@@ -105,9 +105,12 @@ setup_file()
 	numbers
 
 	# On one CPU, whose clock puts the events in order.
+	# shellcheck disable=SC2016 # it is for the inner shell
 	trace-cmd record -q -o verdicts.trace -e kvm_gmem_verdict \
-		taskset -c 0 "$build/tests/bpf/policy_test" -t denied_guest_goes_on \
-		-t delay_asks_again -t audit_never_enforces >verdicts.out 2>&1 3>&- || {
+		taskset -c 0 sh -c '"$1/policy_verdict_test" -t denied_guest_goes_on \
+			-t audit_never_enforces &&
+			"$1/policy_delay_test" -t delay_asks_again' sh "$build/tests/bpf" \
+		>verdicts.out 2>&1 3>&- || {
 		cat verdicts.out >&2
 		return 1
 	}
@@ -355,10 +358,10 @@ by_bpftrace()
 	trace-cmd report verdicts.trace | sed -n 's/^.*: kvm_gmem_verdict: *//p' | mask |
 		uniq -c | awk '{ $1 = $1; print }' | diff - <(cat <<END
 1 vm V policy fault hook fault verdict -122
-3 vm V policy delay hook convert verdict 1000
-6 vm V policy delay hook fault verdict 1000
 1 vm V policy audit hook convert verdict -16 audit
 1 vm V policy audit hook fault verdict 1000000000 audit
+3 vm V policy delay hook convert verdict 1000
+6 vm V policy delay hook fault verdict 1000
 END
 		)
 }

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What is delayed asks again, and while it sleeps nobody waits for it: neither
+ * memslots nor other VMs nor a detach, and a signal ends it.
+ */
+#include <sys/wait.h>
+
+#include "policy_fixture.h"
+
+TEST_F(policy, delay_asks_again)
+{
+	struct puppet_bpf *p = new_puppet("delay", 0, 0, 0);
+	struct bpf_link *link = attach(p);
+	struct gmem_vm_sample after;
+
+	p->bss->convert_verdict = 1000;
+	p->data->convert_times = 3;
+	EXPECT_EQ(convert(self->vm, 0, 1, false), 0);
+	EXPECT_EQ(p->bss->converts, 4);
+
+	p->bss->fault_verdict = 1000;
+	p->data->fault_times = 2;
+	EXPECT_EQ(prefault(self->vcpu, 5, 1), 0);
+	EXPECT_EQ(p->bss->faults, 3);
+
+	p->data->fault_times = 2;
+	EXPECT_EQ(populate(self->vm, 6, 1), 0);
+	EXPECT_EQ(p->bss->faults, 6);
+
+	ASSERT_EQ(convert(self->vm, 0, 1, true), 0);
+	p->data->fault_times = 2;
+	vcpu_run(self->vcpu);
+	EXPECT_EQ(p->bss->faults, 9);
+
+	after = usage();
+	EXPECT_EQ(after.conversions_delayed, 3);
+	EXPECT_EQ(after.faults_delayed, 6);
+	EXPECT_EQ(after.delayed_ns, 9000);
+	EXPECT_EQ(policy_info("delay").delayed, 9);
+	EXPECT_EQ(policy_info("delay").delayed_ns, 9000);
+
+	bpf_link__destroy(link);
+	puppet_bpf__destroy(p);
+}
+
+TEST_F(policy, delay_is_capped)
+{
+	struct puppet_bpf *p = new_puppet("capped", 0, 0, 0);
+	struct bpf_link *link = attach(p);
+
+	write_parameter(DELAY_MAX, "2");
+	p->bss->convert_verdict = LONG_NS;
+	p->data->convert_times = 1;
+	EXPECT_EQ(convert(self->vm, 0, 1, false), 0);
+	EXPECT_EQ(usage().delayed_ns, 2000000);
+	EXPECT_EQ(policy_info("capped").clamped, 1);
+
+	bpf_link__destroy(link);
+	puppet_bpf__destroy(p);
+}
+
+TEST_F_TIMEOUT(policy, signal_ends_a_delay, HANG_SECONDS)
+{
+	struct puppet_bpf *p = new_puppet("signal", 0, 0, 0);
+	struct bpf_link *link = attach(p);
+	struct worker worker;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(workers); i++) {
+		start_delayed(&worker, workers[i], self->vm, self->vcpu, p);
+		EXPECT_EQ(interrupt(&worker), EINTR);
+	}
+	EXPECT_EQ(usage().populated_pages, 0);
+	EXPECT_EQ(usage().private_pages, DATA_PAGES);
+	/* None of them was told that its time was up. */
+	EXPECT_EQ(policy_info("signal").calls, ARRAY_SIZE(workers));
+
+	bpf_link__destroy(link);
+	puppet_bpf__destroy(p);
+}
+
+TEST_F_TIMEOUT(policy, memslots_change_during_a_delay, HANG_SECONDS)
+{
+	struct puppet_bpf *p = new_puppet("memslots", 0, 0, 0);
+	struct bpf_link *link = attach(p);
+	struct worker worker;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(workers); i++) {
+		start_delayed(&worker, workers[i], self->vm, self->vcpu, p);
+		update_memslots(self->vm);
+		/* Neither do other users of the file wait for it. */
+		EXPECT_EQ(punch(self->vm, 0, DATA_PAGES), 0);
+		EXPECT_FALSE(is_done(&worker));
+		EXPECT_EQ(interrupt(&worker), EINTR);
+	}
+
+	bpf_link__destroy(link);
+	puppet_bpf__destroy(p);
+}
+
+/* Destruction of one VM waits for those who are in the policies of any. */
+TEST_F_TIMEOUT(policy, another_vm_dies_during_a_delay, HANG_SECONDS)
+{
+	struct puppet_bpf *p = new_puppet("another", 0, 0, 0);
+	struct bpf_link *link = attach(p);
+	struct kvm_vcpu *vcpu;
+	struct worker worker;
+	struct kvm_vm *other;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(workers); i++) {
+		other = new_vm(&vcpu, 1);
+		start_delayed(&worker, workers[i], self->vm, self->vcpu, p);
+		kvm_vm_free(other);
+		EXPECT_EQ(p->bss->exits, 2 * i + 1);
+		/* One that is born meanwhile, too. */
+		kvm_vm_free(new_vm(&vcpu, 1));
+		EXPECT_EQ(p->bss->exits, 2 * i + 2);
+		EXPECT_FALSE(is_done(&worker));
+		EXPECT_EQ(interrupt(&worker), EINTR);
+	}
+
+	bpf_link__destroy(link);
+	EXPECT_EQ(p->bss->out_of_order, 0);
+	puppet_bpf__destroy(p);
+}
+
+/*
+ * A process gives up a VM, all of its memslots and files, while a thread of its
+ * own is still in there: it need not wait, and the VM dies with that call.
+ */
+TEST_F_TIMEOUT(policy, its_vm_is_closed_during_a_delay, HANG_SECONDS)
+{
+	struct puppet_bpf *p = new_puppet("closed", 0, 0, 0);
+	struct bpf_link *link = attach(p);
+	struct kvm_vcpu *vcpu;
+	struct worker worker;
+	struct kvm_vm *vm;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(workers); i++) {
+		p->bss->convert_verdict = 0;
+		vm = new_vm(&vcpu, 1);
+		ASSERT_EQ(convert(vm, 0, DATA_PAGES, true), 0);
+		start_delayed(&worker, workers[i], vm, vcpu, p);
+		kvm_vm_free(vm);
+		EXPECT_EQ(p->bss->exits, i);
+		EXPECT_FALSE(is_done(&worker));
+		EXPECT_EQ(interrupt(&worker), EINTR);
+		await(&p->bss->exits, i + 1);
+	}
+
+	bpf_link__destroy(link);
+	EXPECT_EQ(p->bss->out_of_order, 0);
+	puppet_bpf__destroy(p);
+}
+
+TEST_F_TIMEOUT(policy, memslot_goes_during_a_delay, HANG_SECONDS)
+{
+	struct puppet_bpf *p = new_puppet("gone", 0, 0, 0);
+	struct bpf_link *link = attach(p);
+	struct worker worker;
+
+	/* The fault is replayed from the start and finds no memslot. */
+	write_parameter(DELAY_MAX, "20");
+	p->bss->fault_verdict = LONG_NS;
+	start(&worker, run_worker, self->vm, self->vcpu);
+	await(&p->bss->faults, 1);
+	vm_mem_region_delete(self->vm, DATA_SLOT);
+	EXPECT_EQ(finish(&worker), EFAULT);
+	EXPECT_EQ(self->vcpu->run->exit_reason, KVM_EXIT_MEMORY_FAULT);
+
+	bpf_link__destroy(link);
+	puppet_bpf__destroy(p);
+}
+
+TEST_F_TIMEOUT(policy, kill_ends_a_delayed_vmm, HANG_SECONDS)
+{
+	struct puppet_bpf *p = new_puppet("kill", 0, 0, 0);
+	struct bpf_link *link = attach(p);
+	int status;
+	pid_t pid;
+
+	write_parameter(DELAY_MAX, LONG_MS);
+	p->bss->convert_verdict = LONG_NS;
+	pid = fork();
+	ASSERT_GE(pid, 0);
+	if (!pid) {
+		struct kvm_vcpu *vcpu;
+
+		/* If it cannot be killed, the policy goes all the same. */
+		close(bpf_link__fd(link));
+		convert(new_vm(&vcpu, 1), 0, 1, true);
+		_exit(1);
+	}
+	await(&p->bss->converts, 1);
+	kill(pid, SIGKILL);
+	ASSERT_EQ(waitpid(pid, &status, 0), pid);
+	EXPECT_TRUE(WIFSIGNALED(status));
+	/* Its VM is gone, not only the process. */
+	await(&p->bss->exits, 1);
+
+	bpf_link__destroy(link);
+	EXPECT_EQ(p->bss->out_of_order, 0);
+	puppet_bpf__destroy(p);
+}
+
+TEST_F_TIMEOUT(policy, detach_during_a_delay, HANG_SECONDS)
+{
+	struct puppet_bpf *p = new_puppet("detach", 0, 0, 0);
+	struct bpf_link *link;
+	struct worker worker;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(workers); i++) {
+		link = attach(p);
+		start_delayed(&worker, workers[i], self->vm, self->vcpu, p);
+		bpf_link__destroy(link);
+		EXPECT_EQ(policy_info("detach").nr_vms, ~0U);
+		EXPECT_FALSE(is_done(&worker));
+		EXPECT_EQ(interrupt(&worker), EINTR);
+	}
+	puppet_bpf__destroy(p);
+}
+
+TEST_F_TIMEOUT(policy, who_was_delayed_passes_after_a_detach, HANG_SECONDS)
+{
+	struct puppet_bpf *p = new_puppet("detach", 0, 0, 0);
+	struct bpf_link *link = attach(p);
+	struct worker worker;
+
+	write_parameter(DELAY_MAX, "20");
+	p->bss->convert_verdict = LONG_NS;
+	start(&worker, convert_worker, self->vm, NULL);
+	await(&p->bss->converts, 1);
+	bpf_link__destroy(link);
+	/* Nobody is left to say no. */
+	EXPECT_EQ(finish(&worker), 0);
+	puppet_bpf__destroy(p);
+}
+
+int main(int argc, char **argv)
+{
+	return run_policy_tests(argc, argv);
+}
