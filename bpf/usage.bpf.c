@@ -38,6 +38,9 @@ SAME_OFFSET(faults_delayed);
 SAME_OFFSET(conversions_delayed);
 SAME_OFFSET(delayed_ns);
 SAME_OFFSET(attribute_bytes);
+SAME_OFFSET(closed_pages);
+SAME_OFFSET(arch_faults);
+SAME_OFFSET(delays_expired);
 _Static_assert(offsetof(struct gmem_vm_sample, rss_pages) ==
 	       sizeof(struct kvm_gmem_usage),
 	       "struct gmem_vm_sample differs from the kernel's: size");
@@ -45,9 +48,27 @@ _Static_assert((int)GMEM_NR_FAULTS == (int)KVM_GMEM_NR_FAULT_REASONS,
 	       "enum gmem_fault differs from the kernel's");
 _Static_assert((int)GMEM_NR_INVALIDATES == (int)KVM_GMEM_NR_INVALIDATE_REASONS,
 	       "enum gmem_invalidate differs from the kernel's");
-_Static_assert(sizeof(((struct kvm_gmem_policy_info *)0)->denied_by_errno) ==
-	       sizeof(((struct gmem_policy_sample *)0)->denied_by_errno),
-	       "enum gmem_denial differs from the kernel's");
+#define SAME_IN_POLICY(member)						\
+	_Static_assert(offsetof(struct gmem_policy_sample, member) ==	\
+		       offsetof(struct kvm_gmem_policy_info, member),	\
+		       "struct gmem_policy_sample differs from the kernel's: " #member)
+
+SAME_IN_POLICY(vm_id);
+SAME_IN_POLICY(priority);
+SAME_IN_POLICY(flags);
+SAME_IN_POLICY(link_id);
+SAME_IN_POLICY(nr_vms);
+SAME_IN_POLICY(calls);
+SAME_IN_POLICY(allowed);
+SAME_IN_POLICY(denied);
+SAME_IN_POLICY(delayed);
+SAME_IN_POLICY(delayed_ns);
+SAME_IN_POLICY(clamped);
+SAME_IN_POLICY(denied_by_errno);
+SAME_IN_POLICY(name);
+_Static_assert(sizeof(struct gmem_policy_sample) ==
+	       sizeof(struct kvm_gmem_policy_info),
+	       "struct gmem_policy_sample differs from the kernel's: size");
 
 _Static_assert(sizeof(struct gmem_vm_verdicts) ==
 	       sizeof(struct kvm_gmem_vm_verdicts) &&
@@ -75,6 +96,8 @@ struct {
 
 struct gmem_walk vm_walk = {};
 struct gmem_walk policy_walk = {};
+/* At the time of vm_walk. */
+__u64 orphaned_pages = 0;
 
 /* Of one VM: which, how many policies or a negative errno, and theirs. */
 __u64 verdicts_vm_id = 0;
@@ -145,49 +168,44 @@ static void walk_vms(void)
 	struct gmem_vm_sample *slot;
 	struct kvm *kvm;
 	__u32 found = 0;
+	__u64 *id;
 
 	vm_walk.time_ns = bpf_ktime_get_ns();
 	find_cpus();
-	bpf_for_each(kvm_gmem_vm, kvm) {
+	bpf_for_each(kvm_gmem_vm, id) {
 		slot = bpf_map_lookup_elem(&vm_samples, &found);
-		found++;
 		/* Go on counting: the tool makes room for all of them. */
-		if (!slot)
+		if (!slot) {
+			found++;
+			continue;
+		}
+		kvm = bpf_kvm_gmem_vm_acquire(*id);
+		if (!kvm)
 			continue;
 		bpf_kvm_gmem_usage(kvm, (struct kvm_gmem_usage *)slot,
 				   sizeof(struct kvm_gmem_usage));
 		slot->rss_pages = rss_pages(kvm);
+		bpf_kvm_gmem_vm_release(kvm);
+		found++;
 	}
 	vm_walk.found = found;
+	orphaned_pages = bpf_kvm_gmem_orphaned_pages();
 }
 
 static void walk_policies(void)
 {
-	struct kvm_gmem_policy_info *info;
 	struct gmem_policy_sample *slot;
-	__u32 found = 0, i;
+	__u32 found = 0, *link_id;
 
 	policy_walk.time_ns = bpf_ktime_get_ns();
-	bpf_for_each(kvm_gmem_policy, info) {
+	bpf_for_each(kvm_gmem_policy, link_id) {
 		slot = bpf_map_lookup_elem(&policy_samples, &found);
-		found++;
-		if (!slot)
+		if (slot &&
+		    bpf_kvm_gmem_policy_info(*link_id,
+					     (struct kvm_gmem_policy_info *)slot,
+					     sizeof(*slot)) < 0)
 			continue;
-		slot->vm_id = info->vm_id;
-		slot->priority = info->priority;
-		slot->flags = info->flags;
-		slot->link_id = info->link_id;
-		slot->nr_vms = info->nr_vms;
-		slot->calls = info->calls;
-		slot->allowed = info->allowed;
-		slot->denied = info->denied;
-		slot->delayed = info->delayed;
-		slot->delayed_ns = info->delayed_ns;
-		slot->clamped = info->clamped;
-		for (i = 0; i < GMEM_NR_DENIALS; i++)
-			slot->denied_by_errno[i] = info->denied_by_errno[i];
-		bpf_probe_read_kernel_str(slot->name, sizeof(slot->name),
-					  info->name);
+		found++;
 	}
 	policy_walk.found = found;
 }

@@ -73,6 +73,9 @@ struct gmem_vm_sample {
 	__u64 conversions_delayed;
 	__u64 delayed_ns;
 	__u64 attribute_bytes;
+	__u64 closed_pages;
+	__u64 arch_faults;
+	__u64 delays_expired;
 	__u64 rss_pages;
 };
 
@@ -92,6 +95,9 @@ enum gmem_denial {
 
 /**
  * struct gmem_policy_sample - one attached policy
+ *
+ * Has the layout of struct kvm_gmem_policy_info.
+ *
  * @vm_id: the VM it is for, 0 for every VM
  * @priority: policies run from the lowest number to the highest
  * @flags: GMEM_POLICY_*

@@ -21,36 +21,55 @@ extern int bpf_kvm_gmem_usage(struct kvm *kvm, struct kvm_gmem_usage *usage,
 extern bool
 bpf_kvm_gmem_fault_present(const struct kvm_gmem_fault *fault) __ksym;
 
-/* Sleepable programs only.  NULL if no VM has that id, or it is dying. */
+/*
+ * The rest is for syscall programs, and only for those that are loaded by a task
+ * with CAP_SYS_ADMIN in the initial user namespace.
+ */
+
+/* NULL if no VM has that id, or it is dying; it stays until the release. */
 extern struct kvm *bpf_kvm_gmem_vm_acquire(u64 vm_id) __ksym;
 extern void bpf_kvm_gmem_vm_release(struct kvm *kvm) __ksym;
 
-/* bpf_for_each(kvm_gmem_vm, kvm) visits every VM; sleepable programs only. */
+/* bpf_for_each(kvm_gmem_vm, id): the id of each VM, the lowest first. */
 extern int bpf_iter_kvm_gmem_vm_new(struct bpf_iter_kvm_gmem_vm *it) __ksym;
-extern struct kvm *
-bpf_iter_kvm_gmem_vm_next(struct bpf_iter_kvm_gmem_vm *it) __ksym;
+extern u64 *bpf_iter_kvm_gmem_vm_next(struct bpf_iter_kvm_gmem_vm *it) __ksym;
 extern void
 bpf_iter_kvm_gmem_vm_destroy(struct bpf_iter_kvm_gmem_vm *it) __ksym;
 
-/* bpf_for_each(kvm_gmem_policy, info) visits every policy in force. */
+/*
+ * bpf_for_each(kvm_gmem_policy, link_id): the BPF link of each policy in force,
+ * in the order they run.
+ */
 extern int
 bpf_iter_kvm_gmem_policy_new(struct bpf_iter_kvm_gmem_policy *it) __ksym;
-extern struct kvm_gmem_policy_info *
+extern u32 *
 bpf_iter_kvm_gmem_policy_next(struct bpf_iter_kvm_gmem_policy *it) __ksym;
 extern void
 bpf_iter_kvm_gmem_policy_destroy(struct bpf_iter_kvm_gmem_policy *it) __ksym;
 
 /*
- * What each policy in force on a VM said of it, in the order they run; syscall
- * programs only.  Returns how many there are, also if not all fit.
+ * Fills as much of *info as the kernel knows, zeroes the rest.  Returns the
+ * bytes filled, -ENOENT if no policy has that link (any more), or -EINVAL if
+ * info__sz is too small to be useful.
+ */
+extern int bpf_kvm_gmem_policy_info(u32 link_id,
+				    struct kvm_gmem_policy_info *info,
+				    u32 info__sz) __ksym;
+
+/* Pages of guest_memfds that somebody holds though their VM is gone. */
+extern u64 bpf_kvm_gmem_orphaned_pages(void) __ksym;
+
+/*
+ * What each policy in force on a VM said of it, in the order they run.  Returns
+ * how many there are, also if not all fit.
  */
 extern int bpf_kvm_gmem_vm_verdicts(struct kvm *kvm,
 				    struct kvm_gmem_vm_verdicts *verdicts,
 				    u32 verdicts__sz) __ksym;
 
 /*
- * Where a VM's memory is; syscall programs only.  The kernel's documentation
- * (gmem-bpf.rst) says what they return.
+ * Where a VM's memory is.  The kernel's documentation (gmem-bpf.rst) says what
+ * they return.
  */
 extern int bpf_kvm_gmem_slots(struct kvm *kvm, u64 start,
 			      struct kvm_gmem_slot_info *slots,

@@ -168,13 +168,13 @@ static __always_inline void audit_write(struct kvm *kvm, struct audit_record *r)
 		*slot = *r;
 }
 
-SEC("struct_ops.s/vm_init")
+SEC("struct_ops/vm_init")
 void BPF_PROG(audit_vm_init, struct kvm *kvm)
 {
 	gmem_vm_state(audit_vms, kvm);
 }
 
-SEC("struct_ops.s/vm_exit")
+SEC("struct_ops/vm_exit")
 void BPF_PROG(audit_vm_exit, struct kvm *kvm)
 {
 	gmem_vm_state_forget(audit_vms, kvm);

@@ -11,7 +11,8 @@
  * any more while the host's memory for the VM's attributes is at "metadata".
  * One that makes fewer, or leaves as many, always passes, so a guest at its
  * limit can go on converting what is shared to private, and the same memory
- * again.
+ * again.  The bounds hold however many threads convert: where it matters who of
+ * them comes first they wait for each other, a tenth of a millisecond at a time.
  *
  * It is fair between VMs: each has its own limit.  Within a VM who asks first
  * gets the range.
@@ -23,9 +24,10 @@
  * policies were switched off for a while, and with a VM that gets a state of
  * its own later than others.  It does not know how many ranges a guest needs:
  * Linux guests with SEV-SNP share up to two pages for each vCPU, which is up to
- * 4 ranges; leave room for them.  Conversions that are on their way at
- * the same moment may go beyond the limit, each by two.  In audit mode, where
- * nothing holds a guest, it counts up to 2,047.  VMs beyond the first 16,384
+ * 4 ranges; leave room for them.  Conversions that were under way when it came
+ * may go beyond the limit, each by two, and one that finds the memory for
+ * attributes below "metadata" may bring it above.  In audit mode, where nothing
+ * holds a guest, it counts up to 2,047.  VMs beyond the first 16,384
  * are not bounded as long as there are so many.
  */
 #include "vmlinux.h"
@@ -48,7 +50,7 @@ struct vm_state {
 
 GMEM_VM_STATE(vms, struct vm_state);
 
-SEC("struct_ops.s/vm_init")
+SEC("struct_ops/vm_init")
 void BPF_PROG(fragment_vm_init, struct kvm *kvm)
 {
 	struct vm_state *vm = gmem_vm_state(vms, kvm);
@@ -57,7 +59,7 @@ void BPF_PROG(fragment_vm_init, struct kvm *kvm)
 		fragment_init(&vm->fragment, &vm->lock, kvm);
 }
 
-SEC("struct_ops.s/vm_exit")
+SEC("struct_ops/vm_exit")
 void BPF_PROG(fragment_vm_exit, struct kvm *kvm)
 {
 	gmem_vm_state_forget(vms, kvm);
@@ -69,7 +71,8 @@ s64 BPF_PROG(fragment_convert, struct kvm *kvm,
 {
 	const struct fragment_params *params = gmem_params();
 	struct vm_state *vm = gmem_vm_state_own(vms, kvm);
-	bool allows, more;
+	u64 answer, others;
+	bool more;
 
 	if (!vm) {
 		/* There may be room now that there was none in vm_init. */
@@ -81,12 +84,36 @@ s64 BPF_PROG(fragment_convert, struct kvm *kvm,
 	fragment_init(&vm->fragment, &vm->lock, kvm);
 
 	bpf_spin_lock(&vm->lock);
-	allows = fragment_allows(&vm->fragment, params, convert, &more);
+	answer = fragment_ask(&vm->fragment, params, convert, &more);
+	others = vm->fragment.under_way;
+	if (answer == FRAGMENT_PASSES)
+		fragment_promise(&vm->fragment);
 	bpf_spin_unlock(&vm->lock);
-	if (allows && more)
-		allows = fragment_affords(params, kvm);
+	if (answer != FRAGMENT_PASSES || !more)
+		return fragment_verdict(answer);
 
-	return allows ? gmem_allow() : gmem_deny(ENOSPC);
+	/* Those that end meanwhile have taken their memory by then. */
+	answer = fragment_affords(params, kvm, others);
+	if (answer != FRAGMENT_PASSES) {
+		bpf_spin_lock(&vm->lock);
+		fragment_end(&vm->fragment);
+		bpf_spin_unlock(&vm->lock);
+	}
+
+	return fragment_verdict(answer);
+}
+
+SEC("struct_ops/convert_end")
+void BPF_PROG(fragment_convert_end, struct kvm *kvm,
+	      const struct kvm_gmem_convert *convert, u64 changed, s32 result)
+{
+	struct vm_state *vm = gmem_vm_state_own(vms, kvm);
+
+	if (!vm)
+		return;
+	bpf_spin_lock(&vm->lock);
+	fragment_end(&vm->fragment);
+	bpf_spin_unlock(&vm->lock);
 }
 
 SEC("struct_ops/invalidate")
@@ -104,6 +131,7 @@ struct kvm_gmem_ops fragment = {
 	.vm_init = (void *)fragment_vm_init,
 	.vm_exit = (void *)fragment_vm_exit,
 	.convert = (void *)fragment_convert,
+	.convert_end = (void *)fragment_convert_end,
 	.invalidate = (void *)fragment_invalidate,
 	.name = "fragment",
 };

@@ -11,6 +11,12 @@
 
 /* Most ranges: less than GMEM_RANGES_MAX by what goes beyond the limit. */
 #define FRAGMENT_MAX	2000ULL
+/* Places at which the attribute changes that one conversion can make. */
+#define FRAGMENT_STEP	2
+/* Memory that one conversion can take: at each end all levels of the tree. */
+#define FRAGMENT_BYTES	(2 * (64 + 8 * 512))
+/* When a conversion that waits for others looks whether they have ended. */
+#define FRAGMENT_RETRY_NS	(100 * NSEC_PER_USEC)
 
 struct fragment_params {
 	GMEM_PARAM(u64, ranges, "ranges", 2, 2000,
@@ -24,12 +30,14 @@ struct fragment_params {
  * @known: 1 once the rest is filled in
  * @to_private: the kernel's count of pages that became private
  * @to_shared: likewise shared; the two tell what the last conversion did
+ * @under_way: conversions that were let pass and have not ended
  * @ranges: the attribute, as far as conversions showed it
  */
 struct fragment_state {
 	u64 known;
 	u64 to_private;
 	u64 to_shared;
+	u64 under_way;
 	struct gmem_ranges ranges;
 };
 
@@ -67,16 +75,29 @@ static __always_inline void fragment_init(struct fragment_state *s,
 	bpf_spin_unlock(lock);
 }
 
+/* What fragment_ask() and fragment_affords() say of a conversion. */
+enum fragment_answer {
+	FRAGMENT_PASSES,
+	FRAGMENT_WAITS,
+	FRAGMENT_REFUSED,
+};
+
 /**
- * fragment_allows() - may a conversion go on?
+ * fragment_ask() - may a conversion go on?
  * @s: the VM's memory, locked
  * @p: the bounds
  * @convert: the conversion
  * @more: set if it leaves more ranges than there are; others always may go on
+ *
+ * What it would leave is known if no other is under way.  If there are some it
+ * may be otherwise by the time it is done: then there must be room for whatever
+ * all of them can make, or it has to wait for them.
+ *
+ * Return: enum fragment_answer.
  */
-static __always_inline bool
-fragment_allows(const struct fragment_state *s, const struct fragment_params *p,
-		const struct kvm_gmem_convert *convert, bool *more)
+static __always_inline u64
+fragment_ask(const struct fragment_state *s, const struct fragment_params *p,
+	     const struct kvm_gmem_convert *convert, bool *more)
 {
 	struct gmem_ranges_change change;
 
@@ -84,18 +105,54 @@ fragment_allows(const struct fragment_state *s, const struct fragment_params *p,
 				  gmem_is_private(convert));
 	*more = change.nr > s->ranges.nr;
 
-	return change.nr <= p->ranges || !*more;
+	if (*more && change.nr > p->ranges)
+		return FRAGMENT_REFUSED;
+	if (s->under_way && s->ranges.nr + FRAGMENT_STEP * (s->under_way + 1) >
+			    p->ranges)
+		return FRAGMENT_WAITS;
+	return FRAGMENT_PASSES;
 }
 
-/* Is there host memory left for more ranges?  Not under a lock. */
-static __always_inline bool fragment_affords(const struct fragment_params *p,
-					     struct kvm *kvm)
+/* It is let pass, by all parts of the policy; @s is locked. */
+static __always_inline void fragment_promise(struct fragment_state *s)
+{
+	s->under_way += s->known;
+}
+
+/* A conversion has ended that was let pass; @s is locked. */
+static __always_inline void fragment_end(struct fragment_state *s)
+{
+	s->under_way -= s->under_way ? 1 : 0;
+}
+
+/*
+ * Is there host memory left for more ranges, beside what @others under way may
+ * take?  Not under a lock.
+ */
+static __always_inline u64 fragment_affords(const struct fragment_params *p,
+					    struct kvm *kvm, u64 others)
 {
 	struct kvm_gmem_usage usage;
+	u64 most = p->metadata * 1024;
 
-	return !p->metadata ||
-	       bpf_kvm_gmem_usage(kvm, &usage, sizeof(usage)) < 0 ||
-	       usage.attribute_bytes < p->metadata * 1024;
+	if (!most || bpf_kvm_gmem_usage(kvm, &usage, sizeof(usage)) < 0)
+		return FRAGMENT_PASSES;
+	if (usage.attribute_bytes >= most)
+		return FRAGMENT_REFUSED;
+	return others && usage.attribute_bytes + others * FRAGMENT_BYTES >= most ?
+	       FRAGMENT_WAITS : FRAGMENT_PASSES;
+}
+
+static __always_inline s64 fragment_verdict(u64 answer)
+{
+	switch (answer) {
+	case FRAGMENT_PASSES:
+		return gmem_allow();
+	case FRAGMENT_WAITS:
+		return gmem_delay(FRAGMENT_RETRY_NS);
+	default:
+		return gmem_deny(ENOSPC);
+	}
 }
 
 /*

@@ -99,11 +99,13 @@ GMEM_PARAMS(struct guard_params,
  * @lock: protects the rest
  * @born: when it came under the policy, in ns, 0 before
  * @granted: pages that became private free of charge, or that were by then
+ * @shared: what became shared
  */
 struct vm_state {
 	struct bpf_spin_lock lock;
 	u64 born;
 	u64 granted;
+	struct gmem_account shared;
 	struct quota_state quota;
 	struct faultrate_state faults;
 	struct ratelimit_buckets limits;
@@ -120,8 +122,11 @@ static __always_inline void guard_begin(struct vm_state *vm, struct kvm *kvm,
 	pingpong_init(&vm->toggles);
 	/* What VMs share cannot say which memory is whose. */
 	vm = gmem_vm_state_own(vms, kvm);
-	if (vm)
-		fragment_init(&vm->fragment, &vm->lock, kvm);
+	if (!vm)
+		return;
+	quota_init(&vm->quota, &vm->lock, kvm);
+	sharedcap_init(&vm->shared, &vm->lock, kvm);
+	fragment_init(&vm->fragment, &vm->lock, kvm);
 }
 
 /* The state of a VM; it may be made later than in vm_init, and begins then. */
@@ -153,13 +158,13 @@ guard_look(struct kvm *kvm, const struct kvm_gmem_convert *convert, u64 *size,
 	*was_private = usage.pages_to_private;
 }
 
-SEC("struct_ops.s/vm_init")
+SEC("struct_ops/vm_init")
 void BPF_PROG(guard_vm_init, struct kvm *kvm)
 {
 	guard_state(kvm, bpf_ktime_get_ns());
 }
 
-SEC("struct_ops.s/vm_exit")
+SEC("struct_ops/vm_exit")
 void BPF_PROG(guard_vm_exit, struct kvm *kvm)
 {
 	gmem_vm_state_forget(vms, kvm);
@@ -197,20 +202,31 @@ s64 BPF_PROG(guard_convert, struct kvm *kvm,
 	u64 now = bpf_ktime_get_ns(), task = gmem_caller();
 	struct vm_state *vm = guard_state(kvm, now);
 	u64 wait, turn, size, was_private, granted;
+	struct sharedcap_ask share;
 	struct gmem_toggle *toggle;
 	struct ratelimit_ask ask;
-	s64 verdict;
+	u64 pieces = 0;
 	bool more;
 
 	if (!vm)
 		return gmem_allow();
 
-	verdict = sharedcap_convert(kvm, convert, &cap, vm->born, now);
-	if (verdict)
-		return verdict;
+	/* There is no wrong place. */
+	sharedcap_look(&share, &vm->shared, kvm, convert, &cap, vm->born, now);
 	guard_look(kvm, convert, &size, &was_private);
 
 	bpf_spin_lock(&vm->lock);
+	if (!sharedcap_allows(&share, &vm->shared)) {
+		bpf_spin_unlock(&vm->lock);
+		return gmem_deny(EDQUOT);
+	}
+	if (vm->fragment.known)
+		pieces = fragment_ask(&vm->fragment, &cut, convert, &more);
+	pieces = gmem_forget(pieces, &vm->born);
+	if (pieces != FRAGMENT_PASSES) {
+		bpf_spin_unlock(&vm->lock);
+		return fragment_verdict(pieces);
+	}
 	ratelimit_begin(&ask, &vm->limits, &rates, convert, task, now);
 	granted = gmem_max(vm->granted, was_private) + ask.pages;
 	if (granted <= size)
@@ -225,11 +241,6 @@ s64 BPF_PROG(guard_convert, struct kvm *kvm,
 		ask.pages = gmem_min(ask.pages, rates.page_burst ?:
 						rates.page_rate / 4);
 	ask.pages = gmem_forget(ask.pages, &vm->born);
-	if (vm->fragment.known &&
-	    !fragment_allows(&vm->fragment, &cut, convert, &more)) {
-		bpf_spin_unlock(&vm->lock);
-		return gmem_deny(ENOSPC);
-	}
 	toggle = &vm->toggles.entries[gmem_toggles_find(&vm->toggles, gfn)];
 	turn = gmem_toggle_wait(toggle, &turns, gfn, private, now);
 	wait = ratelimit_wait(&ask, &vm->limits, &rates, now);
@@ -239,11 +250,27 @@ s64 BPF_PROG(guard_convert, struct kvm *kvm,
 		ratelimit_spend(&ask, &vm->limits, &rates);
 		vm->granted = granted;
 		gmem_toggle_note(toggle, &turns, gfn, private, now);
+		sharedcap_promise(&share, &vm->shared);
+		fragment_promise(&vm->fragment);
 	}
 	bpf_spin_unlock(&vm->lock);
 
 	wait = gmem_max(wait, turn);
 	return wait ? gmem_delay(wait) : gmem_allow();
+}
+
+SEC("struct_ops/convert_end")
+void BPF_PROG(guard_convert_end, struct kvm *kvm,
+	      const struct kvm_gmem_convert *convert, u64 changed, s32 result)
+{
+	struct vm_state *vm = gmem_vm_state_own(vms, kvm);
+
+	if (!vm)
+		return;
+	bpf_spin_lock(&vm->lock);
+	sharedcap_end(convert, &vm->shared, changed);
+	fragment_end(&vm->fragment);
+	bpf_spin_unlock(&vm->lock);
 }
 
 SEC("struct_ops.s/fault")
@@ -273,7 +300,21 @@ s64 BPF_PROG(guard_fault, struct kvm *kvm, const struct kvm_gmem_fault *fault)
 	if (verdict)
 		return verdict;
 
-	return faultrate_fault(kvm, fault, &rate, &vm->lock, &vm->faults, now);
+	verdict = faultrate_fault(kvm, fault, &rate, &vm->lock, &vm->faults,
+				  now);
+	if (verdict)
+		quota_end(fault, &vm->lock, &vm->quota, 0);
+	return verdict;
+}
+
+SEC("struct_ops/fault_end")
+void BPF_PROG(guard_fault_end, struct kvm *kvm,
+	      const struct kvm_gmem_fault *fault, u64 allocated, s32 result)
+{
+	struct vm_state *vm = gmem_vm_state_own(vms, kvm);
+
+	if (vm)
+		quota_end(fault, &vm->lock, &vm->quota, allocated);
 }
 
 SEC("struct_ops/invalidate")
@@ -291,7 +332,9 @@ struct kvm_gmem_ops guard = {
 	.vm_init = (void *)guard_vm_init,
 	.vm_exit = (void *)guard_vm_exit,
 	.fault = (void *)guard_fault,
+	.fault_end = (void *)guard_fault_end,
 	.convert = (void *)guard_convert,
+	.convert_end = (void *)guard_convert_end,
 	.invalidate = (void *)guard_invalidate,
 	.name = "guard",
 };

@@ -50,7 +50,7 @@ struct vm_state {
 
 GMEM_VM_STATE(vms, struct vm_state);
 
-SEC("struct_ops.s/vm_init")
+SEC("struct_ops/vm_init")
 void BPF_PROG(pingpong_vm_init, struct kvm *kvm)
 {
 	struct vm_state *vm = gmem_vm_state(vms, kvm);
@@ -59,7 +59,7 @@ void BPF_PROG(pingpong_vm_init, struct kvm *kvm)
 		pingpong_init(&vm->toggles);
 }
 
-SEC("struct_ops.s/vm_exit")
+SEC("struct_ops/vm_exit")
 void BPF_PROG(pingpong_vm_exit, struct kvm *kvm)
 {
 	gmem_vm_state_forget(vms, kvm);

@@ -10,18 +10,27 @@
  * From then on requests are refused with "error", until the VMM has punched out
  * enough.  A fault on a page that is there already always passes.
  *
+ * "populated" is exact: the pages of a request that is let pass are its own
+ * until it has ended, so no number of threads gets more, in whatever order they
+ * come.  A ceiling that is set anew holds at once; the stale ones bite after 64
+ * pages at most.
+ *
  * It is fair between VMs: each has its own ceilings.  Within a VM who asks
  * first gets the page.
  *
  * It cannot make a VM give memory back.  It does not refuse conversions: memory
  * that is populated can become stale at any time, so there can be more of it
- * than the ceiling, though never more than was populated.  What is on its way
- * when room runs out may go beyond the ceiling: one request for each vCPU, 64
- * pages for stale memory.  A ceiling that is set anew while the policy is in
- * force bites after 64 pages at most.  A request for a range, as by fallocate,
- * counts in full, even if some of its pages are there.  The memory that AMD's
- * SEV code takes for itself is not asked for.  VMs beyond the first 16,384
- * share one state, so they may be refused or let pass by what another one has.
+ * than the ceiling, though never more than was populated.  It cannot know of
+ * requests that it was not asked about before they have allocated: those that
+ * were under way when it came, or passed while policies were switched off.  KVM
+ * lets a request go on that waited for gmem_delay_total_max_ms, 30 s, which
+ * takes threads that snatch every page that becomes free from the one that
+ * waits.  A request for a range, as by fallocate, counts in full until it has
+ * ended, even if some of its pages are there.  Memory that the architecture
+ * takes for itself, as AMD's SEV code does, counts as well, and is refused
+ * without a delay.  VMs beyond the first 16,384 are held to what the kernel
+ * counts: requests of such a VM that are under way at the same moment may go
+ * beyond, and one that waits may be refused since another VM has waited.
  */
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
@@ -45,13 +54,27 @@ struct vm_state {
 
 GMEM_VM_STATE(vms, struct vm_state);
 
-SEC("struct_ops.s/vm_init")
-void BPF_PROG(quota_vm_init, struct kvm *kvm)
+/* The state of a VM; it may be made later than in vm_init. */
+static __always_inline struct vm_state *quota_state(struct kvm *kvm)
 {
-	gmem_vm_state(vms, kvm);
+	struct vm_state *vm = gmem_vm_state(vms, kvm), *own;
+
+	if (!vm || vm->quota.account.known)
+		return vm;
+	/* What VMs share is of none of them. */
+	own = gmem_vm_state_own(vms, kvm);
+	if (own)
+		quota_init(&own->quota, &own->lock, kvm);
+	return vm;
 }
 
-SEC("struct_ops.s/vm_exit")
+SEC("struct_ops/vm_init")
+void BPF_PROG(quota_vm_init, struct kvm *kvm)
+{
+	quota_state(kvm);
+}
+
+SEC("struct_ops/vm_exit")
 void BPF_PROG(quota_vm_exit, struct kvm *kvm)
 {
 	gmem_vm_state_forget(vms, kvm);
@@ -62,7 +85,7 @@ s64 BPF_PROG(quota_fault_hook, struct kvm *kvm,
 	     const struct kvm_gmem_fault *fault)
 {
 	const struct quota_params *params = gmem_params();
-	struct vm_state *vm = gmem_vm_state(vms, kvm);
+	struct vm_state *vm = quota_state(kvm);
 
 	if (!vm)
 		return gmem_allow();
@@ -70,10 +93,21 @@ s64 BPF_PROG(quota_fault_hook, struct kvm *kvm,
 			   bpf_ktime_get_ns());
 }
 
+SEC("struct_ops/fault_end")
+void BPF_PROG(quota_fault_end, struct kvm *kvm,
+	      const struct kvm_gmem_fault *fault, u64 allocated, s32 result)
+{
+	struct vm_state *vm = gmem_vm_state_own(vms, kvm);
+
+	if (vm)
+		quota_end(fault, &vm->lock, &vm->quota, allocated);
+}
+
 SEC(".struct_ops.link")
 struct kvm_gmem_ops quota = {
 	.vm_init = (void *)quota_vm_init,
 	.vm_exit = (void *)quota_vm_exit,
 	.fault = (void *)quota_fault_hook,
+	.fault_end = (void *)quota_fault_end,
 	.name = "quota",
 };

@@ -49,13 +49,13 @@ struct vm_state {
 
 GMEM_VM_STATE(vms, struct vm_state);
 
-SEC("struct_ops.s/vm_init")
+SEC("struct_ops/vm_init")
 void BPF_PROG(ratelimit_vm_init, struct kvm *kvm)
 {
 	gmem_vm_state(vms, kvm);
 }
 
-SEC("struct_ops.s/vm_exit")
+SEC("struct_ops/vm_exit")
 void BPF_PROG(ratelimit_vm_exit, struct kvm *kvm)
 {
 	gmem_vm_state_forget(vms, kvm);

@@ -7,6 +7,7 @@
 #define SHAREDCAP_H
 
 #include "gmem.bpf.h"
+#include "gmem_account.h"
 
 struct sharedcap_params {
 	GMEM_PARAM(u64, grace, "s", 0, 86400,
@@ -24,35 +25,129 @@ struct sharedcap_params {
 #define SHAREDCAP_LAST_GFN	4503599627370495ULL
 
 /**
- * sharedcap_convert() - verdict on a conversion
+ * struct sharedcap_ask - one conversion
+ * @pages: how many become shared; 0: it is one to private
+ * @bounded: the cap is to be looked at
+ * @cap: pages that may be shared then
+ * @size: pages of the VM's guest_memfds
+ * @mark: for gmem_account_update()
+ * @to_shared: the kernel's counter of pages that became shared
+ * @to_private: likewise private
+ */
+struct sharedcap_ask {
+	u64 pages;
+	bool bounded;
+	u64 cap;
+	u64 size;
+	u64 mark;
+	u64 to_shared;
+	u64 to_private;
+};
+
+/* For vm_init, and for a VM whose state was made later; not if VMs share it. */
+static __always_inline void sharedcap_init(struct gmem_account *a,
+					   struct bpf_spin_lock *lock,
+					   struct kvm *kvm)
+{
+	struct kvm_gmem_usage usage;
+
+	if (a->known || bpf_kvm_gmem_usage(kvm, &usage, sizeof(usage)) < 0)
+		return;
+	bpf_spin_lock(lock);
+	gmem_account_begin(a, usage.pages_to_shared, usage.pages_to_private);
+	bpf_spin_unlock(lock);
+}
+
+/**
+ * sharedcap_look() - read what there is to know of a conversion
+ * @ask: filled in
+ * @a: what became shared; not locked
  * @kvm: the VM
  * @convert: the conversion
  * @p: the cap
  * @born: when the VM came under the policy, in ns
  * @now: clock in ns
+ *
+ * Return: a denial if it is in the wrong place, else 0.
  */
 static __always_inline s64
-sharedcap_convert(struct kvm *kvm, const struct kvm_gmem_convert *convert,
-		  const struct sharedcap_params *p, u64 born, u64 now)
+sharedcap_look(struct sharedcap_ask *ask, const struct gmem_account *a,
+	       struct kvm *kvm, const struct kvm_gmem_convert *convert,
+	       const struct sharedcap_params *p, u64 born, u64 now)
 {
-	u64 pages = convert->end - convert->start, cap = ~0ULL, shared;
 	struct kvm_gmem_usage usage;
 
-	if (gmem_is_private(convert) || now < born + p->grace * NSEC_PER_SEC)
+	ask->pages = gmem_is_private(convert) ? 0 :
+					       convert->end - convert->start;
+	ask->bounded = false;
+	ask->cap = ~0ULL;
+	ask->mark = *(const volatile u64 *)&a->moves;
+	if (!ask->pages || now < born + p->grace * NSEC_PER_SEC)
 		return gmem_allow();
 	if (convert->start < p->first_gfn || convert->end - 1 > p->last_gfn)
 		return gmem_deny(EACCES);
 
-	if (bpf_kvm_gmem_usage(kvm, &usage, sizeof(usage)) < 0)
+	if ((!p->shared && p->percent >= 100) ||
+	    bpf_kvm_gmem_usage(kvm, &usage, sizeof(usage)) < 0)
 		return gmem_allow();
 	if (p->shared)
-		cap = p->shared * PAGES_PER_MIB;
+		ask->cap = p->shared * PAGES_PER_MIB;
 	if (p->percent < 100)
-		cap = gmem_min(cap, usage.size_pages * p->percent / 100);
-	shared = usage.size_pages > usage.private_pages ?
-		 usage.size_pages - usage.private_pages : 0;
+		ask->cap = gmem_min(ask->cap,
+				    usage.size_pages * p->percent / 100);
+	ask->bounded = true;
+	ask->size = usage.size_pages;
+	ask->to_shared = usage.pages_to_shared;
+	ask->to_private = usage.pages_to_private;
 
-	return shared + pages > cap ? gmem_deny(EDQUOT) : gmem_allow();
+	return gmem_allow();
+}
+
+/**
+ * sharedcap_allows() - does a conversion leave the VM below its cap?
+ * @ask: from sharedcap_look()
+ * @a: what became shared, locked; not known if VMs share it
+ */
+static __always_inline bool sharedcap_allows(const struct sharedcap_ask *ask,
+					     struct gmem_account *a)
+{
+	u64 back = ask->to_shared, private, shared;
+
+	if (!ask->bounded)
+		return true;
+	private = ask->to_private;
+	if (a->known) {
+		gmem_account_update(a, ask->mark, ask->to_shared,
+				    ask->to_private);
+		back = a->taken + a->promised;
+		private = a->given;
+	}
+	private = private > back ? private - back : 0;
+	shared = ask->size > private ? ask->size - private : 0;
+
+	return shared <= ask->cap && ask->pages <= ask->cap - shared;
+}
+
+/* It is let pass, by all parts of the policy; @a is locked. */
+static __always_inline void sharedcap_promise(const struct sharedcap_ask *ask,
+					      struct gmem_account *a)
+{
+	if (a->known && ask->pages)
+		gmem_account_promise(a, ask->pages);
+}
+
+/**
+ * sharedcap_end() - a conversion has ended that was let pass
+ * @convert: the conversion
+ * @a: what became shared, locked
+ * @changed: pages that it really changed
+ */
+static __always_inline void
+sharedcap_end(const struct kvm_gmem_convert *convert, struct gmem_account *a,
+	      u64 changed)
+{
+	if (a->known && !gmem_is_private(convert))
+		gmem_account_settle(a, convert->end - convert->start, changed);
 }
 
 #endif /* SHAREDCAP_H */

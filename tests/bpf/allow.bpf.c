@@ -11,13 +11,13 @@ char _license[] SEC("license") = "GPL";
 
 __u64 calls = 0;
 
-SEC("struct_ops.s/vm_init")
+SEC("struct_ops/vm_init")
 void BPF_PROG(allow_vm_init, struct kvm *kvm)
 {
 	__sync_fetch_and_add(&calls, 1);
 }
 
-SEC("struct_ops.s/vm_exit")
+SEC("struct_ops/vm_exit")
 void BPF_PROG(allow_vm_exit, struct kvm *kvm)
 {
 	__sync_fetch_and_add(&calls, 1);
@@ -45,6 +45,20 @@ void BPF_PROG(allow_invalidate, struct kvm *kvm,
 	__sync_fetch_and_add(&calls, 1);
 }
 
+SEC("struct_ops/fault_end")
+void BPF_PROG(allow_fault_end, struct kvm *kvm,
+	      const struct kvm_gmem_fault *fault, u64 allocated, s32 result)
+{
+	__sync_fetch_and_add(&calls, 1);
+}
+
+SEC("struct_ops/convert_end")
+void BPF_PROG(allow_convert_end, struct kvm *kvm,
+	      const struct kvm_gmem_convert *convert, u64 changed, s32 result)
+{
+	__sync_fetch_and_add(&calls, 1);
+}
+
 SEC(".struct_ops.link")
 struct kvm_gmem_ops allow = {
 	.vm_init = (void *)allow_vm_init,
@@ -52,5 +66,7 @@ struct kvm_gmem_ops allow = {
 	.fault = (void *)allow_fault,
 	.convert = (void *)allow_convert,
 	.invalidate = (void *)allow_invalidate,
+	.fault_end = (void *)allow_fault_end,
+	.convert_end = (void *)allow_convert_end,
 	.name = "allow",
 };

@@ -39,6 +39,32 @@ __u64 invalidated[5] = {};
 __u64 freed = 0;
 __u64 last_vm = 0;
 
+/*
+ * Of what was let pass: how often the end was told, of how many pages at the
+ * question and at the end (both wrap around), and what the last one was.
+ */
+__u64 faults_passed = 0;
+__u64 faults_ended = 0;
+__u64 fault_pages_passed = 0;
+__u64 fault_pages_ended = 0;
+__u64 fault_allocated = 0;
+__u64 fault_end_gfn = 0;
+__u64 fault_end_index = 0;
+__u64 fault_end_pages = 0;
+__u64 fault_end_allocated = 0;
+__s32 fault_end_result = 0;
+__u32 fault_end_reason = 0;
+__u64 converts_passed = 0;
+__u64 converts_ended = 0;
+__u64 convert_sum_passed = 0;
+__u64 convert_sum_ended = 0;
+__u64 converted = 0;
+__u64 convert_end_start = 0;
+__u64 convert_end_end = 0;
+__u64 convert_end_attributes = 0;
+__u64 convert_end_changed = 0;
+__s32 convert_end_result = 0;
+
 /* The first invalidations, whole, in the order in which they were told. */
 __u64 told_start[10] = {};
 __u64 told_end[10] = {};
@@ -53,7 +79,6 @@ struct {
 	__type(value, __u64);
 } vms SEC(".maps");
 
-
 static void check_known(struct kvm *kvm)
 {
 	__u64 id = bpf_kvm_gmem_vm_id(kvm);
@@ -63,7 +88,7 @@ static void check_known(struct kvm *kvm)
 		__sync_fetch_and_add(&out_of_order, 1);
 }
 
-SEC("struct_ops.s/vm_init")
+SEC("struct_ops/vm_init")
 void BPF_PROG(puppet_vm_init, struct kvm *kvm)
 {
 	__u64 id = bpf_kvm_gmem_vm_id(kvm);
@@ -73,7 +98,7 @@ void BPF_PROG(puppet_vm_init, struct kvm *kvm)
 	__sync_fetch_and_add(&inits, 1);
 }
 
-SEC("struct_ops.s/vm_exit")
+SEC("struct_ops/vm_exit")
 void BPF_PROG(puppet_vm_exit, struct kvm *kvm)
 {
 	__u64 id = bpf_kvm_gmem_vm_id(kvm);
@@ -108,6 +133,8 @@ static long hold(__u64 i, void *ctx)
 SEC("struct_ops.s/fault")
 s64 BPF_PROG(puppet_fault, struct kvm *kvm, const struct kvm_gmem_fault *fault)
 {
+	s64 verdict;
+
 	check_known(kvm);
 	fault_gfn = fault->gfn;
 	fault_index = fault->index;
@@ -116,19 +143,63 @@ s64 BPF_PROG(puppet_fault, struct kvm *kvm, const struct kvm_gmem_fault *fault)
 	fault_present = bpf_kvm_gmem_fault_present(fault);
 	__sync_fetch_and_add(&faults, 1);
 	bpf_loop(100, hold, NULL, 0);
-	return answer(fault_verdict, &fault_times);
+	verdict = answer(fault_verdict, &fault_times);
+	if (!verdict) {
+		__sync_fetch_and_add(&faults_passed, 1);
+		__sync_fetch_and_add(&fault_pages_passed, fault->nr_pages);
+	}
+	return verdict;
+}
+
+SEC("struct_ops/fault_end")
+void BPF_PROG(puppet_fault_end, struct kvm *kvm,
+	      const struct kvm_gmem_fault *fault, u64 allocated, s32 result)
+{
+	check_known(kvm);
+	fault_end_gfn = fault->gfn;
+	fault_end_index = fault->index;
+	fault_end_pages = fault->nr_pages;
+	fault_end_reason = fault->reason;
+	fault_end_allocated = allocated;
+	fault_end_result = result;
+	__sync_fetch_and_add(&fault_pages_ended, fault->nr_pages);
+	__sync_fetch_and_add(&fault_allocated, allocated);
+	__sync_fetch_and_add(&faults_ended, 1);
 }
 
 SEC("struct_ops.s/convert")
 s64 BPF_PROG(puppet_convert, struct kvm *kvm,
 	     const struct kvm_gmem_convert *convert)
 {
+	s64 verdict;
+
 	check_known(kvm);
 	convert_start = convert->start;
 	convert_end = convert->end;
 	convert_attributes = convert->attributes;
 	__sync_fetch_and_add(&converts, 1);
-	return answer(convert_verdict, &convert_times);
+	verdict = answer(convert_verdict, &convert_times);
+	if (!verdict) {
+		__sync_fetch_and_add(&converts_passed, 1);
+		__sync_fetch_and_add(&convert_sum_passed,
+				     convert->start + convert->end);
+	}
+	return verdict;
+}
+
+SEC("struct_ops/convert_end")
+void BPF_PROG(puppet_convert_end, struct kvm *kvm,
+	      const struct kvm_gmem_convert *convert, u64 changed, s32 result)
+{
+	check_known(kvm);
+	convert_end_start = convert->start;
+	convert_end_end = convert->end;
+	convert_end_attributes = convert->attributes;
+	convert_end_changed = changed;
+	convert_end_result = result;
+	__sync_fetch_and_add(&convert_sum_ended, convert->start + convert->end);
+	__sync_fetch_and_add(&converted, changed);
+	__sync_fetch_and_add(&converts_ended, 1);
 }
 
 SEC("struct_ops/invalidate")
@@ -161,6 +232,8 @@ struct kvm_gmem_ops puppet = {
 	.fault = (void *)puppet_fault,
 	.convert = (void *)puppet_convert,
 	.invalidate = (void *)puppet_invalidate,
+	.fault_end = (void *)puppet_fault_end,
+	.convert_end = (void *)puppet_convert_end,
 	.name = "puppet",
 };
 

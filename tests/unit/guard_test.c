@@ -67,6 +67,7 @@ static s64 convert(u64 start, u64 pages, bool private, u64 *waited)
 		vm.usage.private_pages -= pages;
 	}
 	guard_invalidate(&vm, &done);
+	guard_convert_end(&vm, &c, pages, 0);
 	return 0;
 }
 
@@ -79,6 +80,7 @@ static s64 request(u64 pages)
 	if (!verdict) {
 		vm.usage.populated_pages += pages;
 		vm.usage.allocated_pages += pages;
+		guard_fault_end(&vm, &fault, pages, 0);
 	}
 	return verdict;
 }
@@ -249,9 +251,75 @@ TEST(populated_memory_is_bounded)
 	EXPECT_EQ(request(1), -EDQUOT);
 	/* Room again, and the rest of its memory is still free of charge. */
 	vm.usage.populated_pages -= 10;
+	vm.usage.freed_pages += 10;
 	EXPECT_EQ(request(10), 0);
 	verdict = request(1);
 	EXPECT_NE(verdict, 0);
+}
+
+static struct vm_state *state(void)
+{
+	return gmem_vm_state_own(vms, &vm);
+}
+
+/* What one part lets pass and another does not is promised to nobody. */
+TEST(a_request_that_waits_has_no_room)
+{
+	struct kvm_gmem_fault fault = { .nr_pages = 100 };
+	int i;
+
+	new_vm(1024);
+	params.populated = 1;
+	params.fault_rate = 1;
+	params.fault_burst = 1;
+	vm.usage.allocated_pages = vm.usage.freed_pages = 1024;
+	guard_vm_exit(&vm);
+	memset(state(), 0, sizeof(*state()));
+	guard_vm_init(&vm);
+	/* More than the bucket holds leaves a debt; the rest has to wait. */
+	EXPECT_EQ(guard_fault(&vm, &fault), 0);
+	EXPECT_EQ(state()->quota.account.promised, 100);
+	for (i = 0; i < 10; i++)
+		EXPECT_GT(guard_fault(&vm, &fault), 0);
+	EXPECT_EQ(state()->quota.account.promised, 100);
+	guard_fault_end(&vm, &fault, 100, 0);
+	EXPECT_EQ(state()->quota.account.promised, 0);
+}
+
+TEST(requests_under_way_have_their_room)
+{
+	struct kvm_gmem_fault fault = { .nr_pages = 128 };
+	int i, passed = 0;
+
+	new_vm(GIB);
+	params.populated = 1;
+	for (i = 0; i < 8; i++)
+		passed += !guard_fault(&vm, &fault);
+	EXPECT_EQ(passed, 2);
+}
+
+/* None of them is done when all of them ask. */
+TEST(conversions_under_way_have_their_share)
+{
+	struct kvm_gmem_convert c = { .start = DATA };
+	u64 waited = 0, i, passed = 0;
+
+	new_vm(GIB);
+	params.ranges = 2000;
+	ASSERT_EQ(convert(DATA, GIB, true, &waited), 0);
+	fake.now += 120 * NSEC_PER_SEC;
+	for (i = 0; i < 8; i++) {
+		c.start = DATA + i * GIB / 8;
+		c.end = c.start + GIB / 8;
+		passed += !guard_convert(&vm, &c);
+	}
+	EXPECT_EQ(passed, 4);
+	/* Two of them fail. */
+	for (i = 0; i < 2; i++)
+		guard_convert_end(&vm, &c, 0, -EINTR);
+	EXPECT_EQ(convert(DATA, GIB / 8 * 2 + 1, false, &waited), -EDQUOT);
+	EXPECT_EQ(convert(DATA, GIB / 8 * 2, false, &waited), 0);
+	EXPECT_EQ(state()->shared.promised, GIB / 8 * 2);
 }
 
 TEST(stale_memory_is_bounded)

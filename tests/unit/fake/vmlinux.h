@@ -45,6 +45,7 @@ enum kvm_gmem_fault_reason {
 	KVM_GMEM_FAULT_PREFAULT,
 	KVM_GMEM_FAULT_POPULATE,
 	KVM_GMEM_FAULT_FALLOCATE,
+	KVM_GMEM_FAULT_ARCH,
 };
 
 enum kvm_gmem_invalidate_reason {
@@ -59,6 +60,7 @@ struct kvm_gmem_usage {
 	u64 populated_pages;
 	u64 stale_pages;
 	u64 allocated_pages;
+	u64 freed_pages;
 	u64 pages_to_private;
 	u64 pages_to_shared;
 	u64 attribute_bytes;
@@ -96,6 +98,8 @@ struct kvm_gmem_ops {
 	void *fault;
 	void *convert;
 	void *invalidate;
+	void *fault_end;
+	void *convert_end;
 	const char *name;
 };
 
@@ -110,6 +114,7 @@ struct fake_entry {
  * @now: the clock, in ns
  * @task: who asks
  * @present: the page of a fault is there
+ * @on_present: called whenever somebody looks for a page
  * @full: no map has room
  * @on_usage: called once while the counters are read: what another CPU does
  * @locked: a lock is held
@@ -121,6 +126,7 @@ static struct {
 	u64 now;
 	u64 task;
 	bool present;
+	void (*on_present)(void);
 	bool full;
 	void (*on_usage)(void);
 	bool locked;
@@ -243,6 +249,9 @@ static inline int bpf_kvm_gmem_usage(struct kvm *kvm,
 
 static inline bool bpf_kvm_gmem_fault_present(const struct kvm_gmem_fault *fault)
 {
+	fake_no_lock("a look for a page");
+	if (fake.on_present)
+		fake.on_present();
 	return fake.present;
 }
 

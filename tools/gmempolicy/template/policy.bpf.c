@@ -47,14 +47,14 @@ struct vm_state {
 GMEM_VM_STATE(vms, struct vm_state);
 
 /* A VM comes under the policy: it is new, or the policy is. */
-SEC("struct_ops.s/vm_init")
+SEC("struct_ops/vm_init")
 void BPF_PROG(@NAME@_vm_init, struct kvm *kvm)
 {
 	gmem_vm_state(vms, kvm);
 }
 
 /* A VM ends, or the policy does. Without this the map would fill up. */
-SEC("struct_ops.s/vm_exit")
+SEC("struct_ops/vm_exit")
 void BPF_PROG(@NAME@_vm_exit, struct kvm *kvm)
 {
 	gmem_vm_state_forget(vms, kvm);
