@@ -77,10 +77,10 @@ struct kvm_gmem_convert {
 };
 
 /**
- * struct kvm_gmem_invalidate - guest mappings or pages that went away
+ * struct kvm_gmem_invalidate - guest mappings or pages that go away
  * @start: first guest frame, KVM_GMEM_NO_GFN if no memslot maps the range
  * @end: guest frame after the last
- * @pages_freed: pages that the guest_memfd gave back
+ * @pages_freed: pages that the guest_memfd gives back
  * @reason: enum kvm_gmem_invalidate_reason
  */
 struct kvm_gmem_invalidate {
@@ -200,13 +200,6 @@ struct kvm_gmem_usage {
 	u64 arch_faults;
 	u64 delays_expired;
 };
-
-/*
- * KVM_CAP_GUEST_MEMFD_POLICY: policies may refuse with errnos that KVM does not
- * return otherwise.  KVM_ENABLE_CAP on a VM, args[0]:
- */
-#define KVM_GMEM_PLAIN_ERRNOS	BIT(0)	/* A denial is -ENOMEM to this VMM. */
-#define KVM_GMEM_CAP_FLAGS	KVM_GMEM_PLAIN_ERRNOS
 
 #ifdef CONFIG_KVM_GMEM_BPF
 

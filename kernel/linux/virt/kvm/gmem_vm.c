@@ -149,16 +149,16 @@ void kvm_gmem_vm_destroyed(struct kvm *kvm)
 /**
  * kvm_gmem_enable_cap - KVM_ENABLE_CAP of KVM_CAP_GUEST_MEMFD_POLICY
  * @kvm: the VM
- * @flags: KVM_GMEM_PLAIN_ERRNOS or 0
+ * @flags: KVM_GUEST_MEMFD_POLICY_PLAIN_ERRNOS or 0
  *
  * Return: 0 or -EINVAL.
  */
 int kvm_gmem_enable_cap(struct kvm *kvm, u64 flags)
 {
-	if (flags & ~KVM_GMEM_CAP_FLAGS)
+	if (flags & ~KVM_GUEST_MEMFD_POLICY_PLAIN_ERRNOS)
 		return -EINVAL;
 
-	WRITE_ONCE(kvm->gmem.plain_errnos, flags & KVM_GMEM_PLAIN_ERRNOS);
+	WRITE_ONCE(kvm->gmem.plain_errnos, !!flags);
 
 	return 0;
 }
