@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * wait VARIANT...: how long one operation on private memory is kept waiting by
- * another one (none), and by a BPF program that sleeps in the hook of another
- * VM (asleep).
+ * wait VARIANT...: how long operations on private memory take beside another
+ * one on the same file (busy, and absent: a prefault that allocates its page),
+ * how long some take by themselves (call), and how long a BPF program that
+ * sleeps in the hook of a VM keeps operations on others waiting (asleep).
+ *
+ * "none" is all of them for the kernel without the patches, but for the last.
  *
  * Figures are microseconds of the icount clock: 1,000 instructions, or the
  * idle time until the next timer.  There is one CPU.  What keeps others waiting
@@ -14,11 +17,12 @@
  * can be preempted is in no figure, and neither is a tick, with all that it
  * does for RCU, unless the operation waits for so long that it meets one.
  *
- * The rows of one call are the least of several runs.  Those of "asleep" are
- * what the call takes longer than with nothing asleep, or one second if it does
- * not end until the program does.
+ * Allocating a page takes half a millisecond now and then, whoever does it, and
+ * that is why those rows have a limit of their own.
  *
- * "none" runs on the kernel without the patches, too.
+ * The rows of "call" are the least of several runs.  Those of "asleep" are what
+ * the call takes longer than with nothing asleep, or one second if it does not
+ * end until the program does.
  */
 #include <linux/userfaultfd.h>
 #include <pthread.h>
@@ -64,9 +68,10 @@ static void guest_code(void)
 
 /* Waiting for a thread that is busy with the same file */
 
-/* The first of the file is for those who wait, the rest for who is busy. */
+/* A part of the file is for who waits and another for who is busy. */
 #define BUSY_OFFSET	GIB
 #define BUSY_SIZE	(2 * GIB)
+#define TURNS		8192U
 
 /* From one timer tick to the next: CONFIG_HZ of the test kernels is 250. */
 #define TICK_NS		4000000ULL
@@ -127,6 +132,9 @@ static void wait_for_turn(void)
 
 static uint64_t prefault_page(unsigned int nr)
 {
+	if (nr == TURNS)
+		BENCH_DIE("there are more turns than pages");
+
 	return bench_prefault(vcpu, nr * PAGE_SIZE, PAGE_SIZE);
 }
 
@@ -135,62 +143,87 @@ static uint64_t convert_page(unsigned int nr)
 	return bench_convert(vm, PAGE_SIZE, PAGE_SIZE, nr & 1);
 }
 
-/* The longest @wait while @change is going on. */
-static uint64_t longest(uint64_t (*wait)(unsigned int nr),
-			void (*change)(int fd, uint64_t offset, uint64_t size),
-			const char *op)
+/**
+ * struct meanwhile - an operation beside another one
+ * @variant: what bench/limits calls it
+ * @op: what the table calls it
+ * @wait: the operation; returns what it cost
+ * @change: the other one
+ * @present: the pages of the operation are there
+ */
+static const struct meanwhile {
+	const char *variant;
+	const char *op;
+	uint64_t (*wait)(unsigned int nr);
+	void (*change)(int fd, uint64_t offset, uint64_t size);
+	bool present;
+} meanwhile[] = {
+	{ "busy", "prefault while 2 GiB are punched", prefault_page, punch, true },
+	{ "busy", "convert 4 KiB while 2 GiB are punched", convert_page, punch, true },
+	{ "busy", "prefault while 2 GiB are allocated", prefault_page, populate, true },
+	{ "busy", "convert 4 KiB while 2 GiB are allocated", convert_page, populate, true },
+	{ "absent", "prefault a new page while 2 GiB are punched", prefault_page, punch, false },
+	{ "absent", "prefault a new page while 2 GiB are allocated", prefault_page, populate, false },
+};
+
+static void prepare(const struct meanwhile *m)
+{
+	int fd;
+
+	vm = bench_vm(BUSY_OFFSET + BUSY_SIZE, guest_code, &vcpu);
+	fd = bench_data_fd(vm);
+	bench_convert(vm, 0, BUSY_OFFSET + BUSY_SIZE, true);
+	if (m->change == punch)
+		populate(fd, BUSY_OFFSET, BUSY_SIZE);
+	/* Page tables stay when what they map goes. */
+	bench_prefault(vcpu, 0, TURNS * PAGE_SIZE);
+	punch(fd, 0, TURNS * PAGE_SIZE);
+	if (m->present)
+		populate(fd, 0, TURNS * PAGE_SIZE);
+	bench_settle();
+}
+
+/* The longest while the other is going on. */
+static uint64_t longest(const struct meanwhile *m)
 {
 	uint64_t most = 0, cost;
-	unsigned int nr = 0, which = 0;
+	unsigned int nr = 0;
 	pthread_t thread;
 
-	/* The page that is converted is there. */
-	populate(bench_data_fd(vm), PAGE_SIZE, PAGE_SIZE);
 	done = false;
-	BENCH_MUST(!pthread_create(&thread, NULL, busy, change),
+	BENCH_MUST(!pthread_create(&thread, NULL, busy, m->change),
 		   "start a thread");
 	/* The first two are to warm up. */
-	wait(nr++);
-	wait(nr++);
+	m->wait(nr++);
+	m->wait(nr++);
 	bench_settle();
 	sem_post(&begin);
 	for (wait_for_turn(); !done; wait_for_turn()) {
-		cost = wait(nr++);
-		if (cost > most) {
+		cost = m->wait(nr++);
+		if (cost > most)
 			most = cost;
-			which = nr;
-		}
 	}
 	pthread_join(thread, NULL);
-	printf("%s: the longest is number %u of %u\n", op, which - 2, nr - 2);
+	printf("%s: the longest of %u\n", m->op, nr - 2);
 
 	return most;
 }
 
-static const struct meanwhile {
-	const char *op;
-	uint64_t (*wait)(unsigned int nr);
-	void (*change)(int fd, uint64_t offset, uint64_t size);
-} meanwhile[] = {
-	{ "prefault while 2 GiB are punched", prefault_page, punch },
-	{ "convert a page while 2 GiB are punched", convert_page, punch },
-	{ "prefault while 2 GiB are allocated", prefault_page, populate },
-	{ "convert a page while 2 GiB are allocated", convert_page, populate },
-};
-
-static void measure_meanwhile(const char *variant, const struct meanwhile *m)
+static void measure_meanwhile(const char *wanted)
 {
+	const struct meanwhile *m;
 	uint64_t cost;
 
-	vm = bench_vm(BUSY_OFFSET + BUSY_SIZE, guest_code, &vcpu);
-	bench_convert(vm, 0, BUSY_OFFSET + BUSY_SIZE, true);
-	if (m->change == punch)
-		populate(bench_data_fd(vm), BUSY_OFFSET, BUSY_SIZE);
-	bench_settle();
-	cost = longest(m->wait, m->change, m->op);
-	bench_report(variant, m->op, UNIT, microseconds(cost));
-	kvm_vm_free(vm);
-	bench_settle();
+	BENCH_MUST(!sem_init(&begin, 0, 0), "make a semaphore");
+	for (m = meanwhile; m < meanwhile + ARRAY_SIZE(meanwhile); m++) {
+		if (strcmp(wanted, "none") && strcmp(wanted, m->variant))
+			continue;
+		prepare(m);
+		cost = longest(m);
+		bench_report(wanted, m->op, UNIT, microseconds(cost));
+		kvm_vm_free(vm);
+		bench_settle();
+	}
 }
 
 /* Calls that take long by themselves */
@@ -274,11 +307,7 @@ static void measure_calls(const char *variant)
 
 static void measure_none(const char *variant)
 {
-	unsigned int i;
-
-	BENCH_MUST(!sem_init(&begin, 0, 0), "make a semaphore");
-	for (i = 0; i < ARRAY_SIZE(meanwhile); i++)
-		measure_meanwhile(variant, &meanwhile[i]);
+	measure_meanwhile(variant);
 	measure_calls(variant);
 }
 
@@ -463,8 +492,10 @@ static void measure_asleep(const char *variant)
 	attach_sleeper(id);
 	open_uffd();
 
-	measure_asleep_op(variant, "create and destroy a VM", create_and_destroy);
-	measure_asleep_op(variant, "attach and detach a policy", attach_and_detach);
+	measure_asleep_op(variant, "create and destroy a VM, a program asleep",
+			  create_and_destroy);
+	measure_asleep_op(variant, "attach and detach a policy, a program asleep",
+			  attach_and_detach);
 
 	bpf_link__destroy(sleeper_link);
 	sleeper_bpf__destroy(sleeper);
@@ -479,6 +510,9 @@ static const struct variant {
 	void (*measure)(const char *variant);
 } variants[] = {
 	{ "none", measure_none },
+	{ "busy", measure_meanwhile },
+	{ "absent", measure_meanwhile },
+	{ "call", measure_calls },
 	{ "asleep", measure_asleep },
 };
 
