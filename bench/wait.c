@@ -17,8 +17,8 @@
  * can be preempted is in no figure, and neither is a tick, with all that it
  * does for RCU, unless the operation waits for so long that it meets one.
  *
- * Allocating a page takes half a millisecond now and then, whoever does it, and
- * that is why those rows have a limit of their own.
+ * Allocating a page takes half a millisecond now and then, on either kernel,
+ * and that is why "absent" has a limit of its own.
  *
  * The rows of "call" are the least of several runs.  Those of "asleep" are what
  * the call takes longer than with nothing asleep, or one second if it does not
@@ -90,17 +90,6 @@ static void be_ordinary(void)
 		   "lower the priority");
 }
 
-static void *busy(void *change)
-{
-	be_ordinary();
-	sem_wait(&begin);
-	((void (*)(int fd, uint64_t offset, uint64_t size))change)(
-		bench_data_fd(vm), BUSY_OFFSET, BUSY_SIZE);
-	done = true;
-
-	return NULL;
-}
-
 static uint64_t now_ns(void)
 {
 	struct timespec ts;
@@ -166,6 +155,18 @@ static const struct meanwhile {
 	{ "absent", "prefault a new page while 2 GiB are allocated", prefault_page, populate, false },
 };
 
+static void *be_busy(void *arg)
+{
+	const struct meanwhile *m = arg;
+
+	be_ordinary();
+	sem_wait(&begin);
+	m->change(bench_data_fd(vm), BUSY_OFFSET, BUSY_SIZE);
+	done = true;
+
+	return NULL;
+}
+
 static void prepare(const struct meanwhile *m)
 {
 	int fd;
@@ -191,7 +192,7 @@ static uint64_t longest(const struct meanwhile *m)
 	pthread_t thread;
 
 	done = false;
-	BENCH_MUST(!pthread_create(&thread, NULL, busy, m->change),
+	BENCH_MUST(!pthread_create(&thread, NULL, be_busy, (void *)m),
 		   "start a thread");
 	/* The first two are to warm up. */
 	m->wait(nr++);
