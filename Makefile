@@ -60,7 +60,7 @@ help:
 	@echo '  make test-debug       the same on a kernel with KASAN, lockdep and kmemleak'
 	@echo '  make test-selftests   all KVM selftests, on the kernel without the patches and on ours'
 	@echo '  make test-patches     KVM builds after each patch, built in and as modules'
-	@echo '  make bench            instructions an operation costs; B=NAME runs one bench'
+	@echo '  make bench            what operations cost and how long they wait; B=NAME runs one bench'
 	@echo '  make shell            a shell in the test VM'
 	@echo
 	@echo 'Parts:'

@@ -2,8 +2,9 @@
 /*
  * convert VARIANT...: what it costs to convert memory that nobody has touched,
  * by how much it is (whole, same, large, block, page), or all of whose pages
- * are there (populated), what the attributes' lookup adds to a fault (fault),
- * and what memory the kernel keeps for them (uniform, mixed).
+ * are there (populated), what single pages cost in each direction (pages), what
+ * the attributes' lookup adds to a fault (fault), and what memory the kernel
+ * keeps for them (uniform, mixed).
  *
  * "none" is all of them for the kernel without the patches, but for those
  * where it would take minutes.
@@ -15,6 +16,7 @@
 
 #define LARGE_SIZE	(64ULL << 30)
 #define PREFAULTS	2048ULL
+#define ALTERNATE	(BLOCK_SIZE / PAGE_SIZE / 2)
 
 static struct kvm_vm *vm;
 static struct kvm_vcpu *vcpu;
@@ -53,22 +55,16 @@ static uint64_t whole_to_shared(void)
 	return convert_all(DATA_SIZE, false);
 }
 
-static void populate(void)
-{
-	BENCH_MUST(!fallocate(bench_data_fd(vm), FALLOC_FL_KEEP_SIZE, 0,
-			      DATA_SIZE), "populate memory");
-}
-
 static uint64_t populated_to_private(void)
 {
-	populate();
+	bench_populate(vm, DATA_SIZE);
 
 	return convert_all(DATA_SIZE, true);
 }
 
 static uint64_t populated_to_shared(void)
 {
-	populate();
+	bench_populate(vm, DATA_SIZE);
 
 	return convert_all(DATA_SIZE, false);
 }
@@ -100,12 +96,89 @@ static uint64_t toggle_page(void)
 	       bench_convert(vm, 0, PAGE_SIZE, true);
 }
 
+/* Every other page of a block, one by one. */
+static uint64_t alternate(bool private)
+{
+	uint64_t to_shared = 0, to_private = 0, offset;
+
+	for (offset = 0; offset < BLOCK_SIZE; offset += 2 * PAGE_SIZE)
+		to_shared += bench_convert(vm, offset, PAGE_SIZE, false);
+	bench_settle();
+	for (offset = 0; offset < BLOCK_SIZE; offset += 2 * PAGE_SIZE)
+		to_private += bench_convert(vm, offset, PAGE_SIZE, true);
+	bench_settle();
+
+	return private ? to_private : to_shared;
+}
+
+static uint64_t alternate_to_private(void)
+{
+	return alternate(true);
+}
+
+static uint64_t alternate_to_shared(void)
+{
+	return alternate(false);
+}
+
+static uint64_t alternate_there_to_private(void)
+{
+	bench_populate(vm, BLOCK_SIZE);
+
+	return alternate(true);
+}
+
+static uint64_t alternate_there_to_shared(void)
+{
+	bench_populate(vm, BLOCK_SIZE);
+
+	return alternate(false);
+}
+
+/* One page inside a block that is uniform. */
+static uint64_t one_page(bool private)
+{
+	uint64_t cost;
+
+	if (private)
+		bench_convert(vm, 0, BLOCK_SIZE, false);
+	bench_settle();
+	cost = bench_convert(vm, PAGE_SIZE, PAGE_SIZE, private);
+	bench_convert(vm, 0, BLOCK_SIZE, true);
+
+	return cost;
+}
+
+static uint64_t one_to_private(void)
+{
+	return one_page(true);
+}
+
+static uint64_t one_to_shared(void)
+{
+	return one_page(false);
+}
+
+static uint64_t one_there_to_private(void)
+{
+	bench_populate(vm, BLOCK_SIZE);
+
+	return one_page(true);
+}
+
+static uint64_t one_there_to_shared(void)
+{
+	bench_populate(vm, BLOCK_SIZE);
+
+	return one_page(false);
+}
+
 static uint64_t prefault(void)
 {
 	bench_punch(vm, PREFAULTS * PAGE_SIZE);
 	bench_settle();
 
-	return bench_prefault(vcpu, PREFAULTS * PAGE_SIZE);
+	return bench_prefault(vcpu, 0, PREFAULTS * PAGE_SIZE);
 }
 
 /**
@@ -136,6 +209,14 @@ static const struct operation {
 	{ "large", "convert 64 GiB to shared", "instructions", large_to_shared, LARGE_SIZE, 1, 4 },
 	{ "block", "toggle 2 MiB", "instructions/conversion", toggle_block, DATA_SIZE, 2, 51 },
 	{ "page", "toggle 4 KiB at a 2 MiB boundary", "instructions/conversion", toggle_page, DATA_SIZE, 2, 101 },
+	{ "pages", "every other page of a block to private", "instructions/conversion", alternate_to_private, DATA_SIZE, ALTERNATE, 9 },
+	{ "pages", "every other page of a block to shared", "instructions/conversion", alternate_to_shared, DATA_SIZE, ALTERNATE, 9 },
+	{ "pages", "every other page of a block to private, populated", "instructions/conversion", alternate_there_to_private, DATA_SIZE, ALTERNATE, 9 },
+	{ "pages", "every other page of a block to shared, populated", "instructions/conversion", alternate_there_to_shared, DATA_SIZE, ALTERNATE, 9 },
+	{ "pages", "a page of a uniform block to private", "instructions/conversion", one_to_private, DATA_SIZE, 1, 51 },
+	{ "pages", "a page of a uniform block to shared", "instructions/conversion", one_to_shared, DATA_SIZE, 1, 51 },
+	{ "pages", "a page of a uniform block to private, populated", "instructions/conversion", one_there_to_private, DATA_SIZE, 1, 51 },
+	{ "pages", "a page of a uniform block to shared, populated", "instructions/conversion", one_there_to_shared, DATA_SIZE, 1, 51 },
 	{ "fault", "prefault", "instructions/page", prefault, DATA_SIZE, PREFAULTS, 9 },
 };
 

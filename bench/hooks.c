@@ -49,8 +49,7 @@ static uint64_t convert(uint64_t offset, uint64_t size, bool private)
 
 static void populate(uint64_t nr_pages)
 {
-	BENCH_MUST(!fallocate(bench_data_fd(vm), FALLOC_FL_KEEP_SIZE, 0,
-			      nr_pages * PAGE_SIZE), "populate memory");
+	bench_populate(vm, nr_pages * PAGE_SIZE);
 }
 
 /* Frees the pages that a run has touched. */
@@ -76,7 +75,7 @@ static uint64_t prefault_pages(void)
 {
 	drop_pages();
 
-	return bench_prefault(vcpu, TOUCHED_PAGES * PAGE_SIZE);
+	return bench_prefault(vcpu, 0, TOUCHED_PAGES * PAGE_SIZE);
 }
 
 static uint64_t guest_touches_pages(void)

@@ -58,6 +58,12 @@ static inline int bench_data_fd(struct kvm_vm *vm)
 	return memslot2region(vm, DATA_SLOT)->region.guest_memfd;
 }
 
+static inline void bench_populate(struct kvm_vm *vm, uint64_t size)
+{
+	BENCH_MUST(!fallocate(bench_data_fd(vm), FALLOC_FL_KEEP_SIZE, 0, size),
+		   "populate memory");
+}
+
 /* Frees the first @size bytes. */
 static inline void bench_punch(struct kvm_vm *vm, uint64_t size)
 {
@@ -66,11 +72,12 @@ static inline void bench_punch(struct kvm_vm *vm, uint64_t size)
 			      size), "punch a hole");
 }
 
-/* Maps the first @size bytes, all private, as faults of the guest would. */
-static inline uint64_t bench_prefault(struct kvm_vcpu *vcpu, uint64_t size)
+/* Maps bytes that are all private, as faults of the guest would. */
+static inline uint64_t bench_prefault(struct kvm_vcpu *vcpu, uint64_t offset,
+				      uint64_t size)
 {
 	struct kvm_pre_fault_memory range = {
-		.gpa = DATA_GPA,
+		.gpa = DATA_GPA + offset,
 		.size = size,
 	};
 	uint64_t began, ended;
