@@ -209,11 +209,8 @@ struct kvm_gmem_usage {
  * go by.
  */
 struct kvm_gmem_vm_stat {
-	u64 private_pages;
 	u64 populated_pages;
-	u64 stale_pages;
 	u64 conversions;
-	u64 invalidations;
 	u64 denied;
 	u64 delayed;
 };

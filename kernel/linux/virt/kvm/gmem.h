@@ -194,6 +194,8 @@ int kvm_gmem_inode_init(void);
 
 /* gmem_account.c */
 void kvm_gmem_fill_usage(struct kvm *kvm, struct kvm_gmem_usage *usage);
+pgoff_t kvm_gmem_attr_run(struct kvm *kvm, const struct kvm_memory_slot *slot,
+			  pgoff_t start, pgoff_t end, bool *stale);
 void kvm_gmem_classify(struct kvm *kvm, struct inode *inode,
 		       const struct kvm_memory_slot *slot, pgoff_t start,
 		       pgoff_t end);

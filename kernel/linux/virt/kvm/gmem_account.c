@@ -169,10 +169,19 @@ void kvm_gmem_mark(struct kvm *kvm, struct inode *inode, pgoff_t start,
 	kvm_gmem_add_stale(kvm, delta);
 }
 
-/* What a page and those after it are; returns the last of them, plus one. */
-static pgoff_t kvm_gmem_attr_run(struct kvm *kvm,
-				 const struct kvm_memory_slot *slot,
-				 pgoff_t start, pgoff_t end, bool *stale)
+/**
+ * kvm_gmem_attr_run - what a page and those after it are, by their frames
+ * @kvm: the VM
+ * @slot: memslot that maps them, or NULL
+ * @start: first page
+ * @end: page to stop at
+ * @stale: set to whether they are stale
+ *
+ * Context: any.
+ * Return: the first page after @start that is something else, or @end.
+ */
+pgoff_t kvm_gmem_attr_run(struct kvm *kvm, const struct kvm_memory_slot *slot,
+			  pgoff_t start, pgoff_t end, bool *stale)
 {
 	unsigned long attrs;
 	u64 gfn, last;
@@ -397,22 +406,16 @@ static void kvm_gmem_fill_stats(struct kvm *kvm, struct kvm_gmem_vm_stat *stat)
 {
 	const struct kvm_gmem_counters *counters = &kvm->gmem.counters;
 	struct kvm_gmem_pages pages;
-	int i;
 
 	kvm_gmem_count_pages(kvm, &pages);
 	*stat = (struct kvm_gmem_vm_stat) {
-		.private_pages = atomic64_read(&counters->private_pages),
 		.populated_pages = pages.populated,
-		.stale_pages = atomic64_read(&counters->stale_pages) +
-			       pages.closed,
 		.conversions = atomic64_read(&counters->conversions),
 		.denied = atomic64_read(&counters->faults_denied) +
 			  atomic64_read(&counters->conversions_denied),
 		.delayed = atomic64_read(&counters->faults_delayed) +
 			   atomic64_read(&counters->conversions_delayed),
 	};
-	for (i = 0; i < KVM_GMEM_NR_INVALIDATE_REASONS; i++)
-		stat->invalidations += atomic64_read(&counters->invalidations[i]);
 }
 
 /**
@@ -427,13 +430,9 @@ void kvm_gmem_refresh_stats(struct kvm *kvm)
 	struct kvm_gmem_vm_stat *stat = &kvm->stat.generic.gmem, now;
 
 	kvm_gmem_fill_stats(kvm, &now);
-	WRITE_ONCE(stat->private_pages, now.private_pages);
 	WRITE_ONCE(stat->populated_pages, now.populated_pages);
-	WRITE_ONCE(stat->stale_pages, now.stale_pages);
 	WRITE_ONCE(stat->conversions,
 		   now.conversions - READ_ONCE(base->conversions));
-	WRITE_ONCE(stat->invalidations,
-		   now.invalidations - READ_ONCE(base->invalidations));
 	WRITE_ONCE(stat->denied, now.denied - READ_ONCE(base->denied));
 	WRITE_ONCE(stat->delayed, now.delayed - READ_ONCE(base->delayed));
 }

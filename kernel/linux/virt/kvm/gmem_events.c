@@ -774,20 +774,26 @@ void kvm_gmem_memory_failed(struct inode *inode, pgoff_t start, pgoff_t end)
  * @kvm: the VM
  * @slot: the memslot, not yet visible
  *
- * Pages that nobody mapped were stale; some are private now.
+ * Pages that nobody mapped were all stale; some are private now.
  *
- * Context: may sleep; holds slots_lock.
+ * Context: may sleep; holds slots_lock, which keeps the attributes as they are.
  */
 void kvm_gmem_slot_bound(struct kvm *kvm, struct kvm_memory_slot *slot)
 {
 	struct inode *inode = kvm_gmem_slot_inode(kvm, slot);
+	pgoff_t index = slot->gmem.pgoff, next, end;
+	bool stale;
 
 	if (!inode)
 		return;
 
-	if (mapping_tagged(inode->i_mapping, KVM_GMEM_STALE))
-		kvm_gmem_classify(kvm, inode, slot, slot->gmem.pgoff,
-				  slot->gmem.pgoff + slot->npages);
+	end = mapping_tagged(inode->i_mapping, KVM_GMEM_STALE) ?
+	      index + slot->npages : index;
+	for (; index < end; index = next) {
+		next = kvm_gmem_attr_run(kvm, slot, index, end, &stale);
+		if (!stale)
+			kvm_gmem_mark(kvm, inode, index, next, false);
+	}
 	trace_kvm_gmem_bind(kvm, slot);
 }
 
