@@ -168,19 +168,21 @@ find_node(unsigned long root, unsigned int *shift, u64 first, u64 last)
 	return node;
 }
 
-/* Goes through the attributes that a map has, in the order of the bitmaps. */
-#define for_each_attr(map, attr, rest)				\
-	for (rest = (map)->bits; attr = rest & -rest, rest; rest ^= attr)
+/* The lowest of some attributes: bitmaps are in the order of their bits. */
+static unsigned long first_attr(unsigned long attrs)
+{
+	return attrs & -attrs;
+}
 
 static __always_inline unsigned long block_attrs(const struct kvm_mem_attr_map *map,
 						 const unsigned long *block,
 						 unsigned int frame)
 {
-	unsigned long attr, rest, attrs = 0;
+	unsigned long rest, attrs = 0;
 
-	for_each_attr(map, attr, rest) {
+	for (rest = map->bits; rest; rest &= rest - 1) {
 		if (test_bit(frame, block))
-			attrs |= attr;
+			attrs |= first_attr(rest);
 		block += BLOCK_WORDS;
 	}
 
@@ -191,10 +193,10 @@ static __always_inline unsigned long block_attrs(const struct kvm_mem_attr_map *
 static unsigned int block_run(const struct kvm_mem_attr_map *map,
 			      const unsigned long *block, unsigned int frame)
 {
-	unsigned long attr, rest;
 	unsigned int end = BLOCK_FRAMES;
+	unsigned long rest;
 
-	for_each_attr(map, attr, rest) {
+	for (rest = map->bits; rest; rest &= rest - 1) {
 		/* Not from @frame: its bit may be changed meanwhile. */
 		end = test_bit(frame, block) ?
 		      find_next_zero_bit(block, end, frame + 1) :
@@ -225,12 +227,13 @@ static __always_inline unsigned long
 block_diff(const struct kvm_mem_attr_map *map, const unsigned long *block,
 	   unsigned int word, unsigned long mask, unsigned long attrs)
 {
-	unsigned long attr, rest, diff = 0;
+	unsigned long rest, diff = 0;
 
 	block += word;
-	for_each_attr(map, attr, rest) {
-		if (mask & attr)
-			diff |= READ_ONCE(*block) ^ (attrs & attr ? ~0UL : 0);
+	for (rest = map->bits; rest; rest &= rest - 1) {
+		if (mask & first_attr(rest))
+			diff |= READ_ONCE(*block) ^
+				(attrs & first_attr(rest) ? ~0UL : 0);
 		block += BLOCK_WORDS;
 	}
 
@@ -683,10 +686,11 @@ static void count_slot(const struct kvm_mem_attr_map *map,
 static void block_fill(const struct kvm_mem_attr_map *map, unsigned long *block,
 		       unsigned long attrs)
 {
-	unsigned long attr, rest;
+	unsigned long rest;
 
-	for_each_attr(map, attr, rest) {
-		memset64((u64 *)block, attrs & attr ? ~0ULL : 0, BLOCK_WORDS);
+	for (rest = map->bits; rest; rest &= rest - 1) {
+		memset64((u64 *)block, attrs & first_attr(rest) ? ~0ULL : 0,
+			 BLOCK_WORDS);
 		block += BLOCK_WORDS;
 	}
 }
@@ -694,13 +698,13 @@ static void block_fill(const struct kvm_mem_attr_map *map, unsigned long *block,
 static void block_set(const struct kvm_mem_attr_map *map, unsigned long *block,
 		      unsigned int first, unsigned int last, unsigned long attrs)
 {
-	unsigned long attr, rest, mask;
+	unsigned long rest, mask;
 	unsigned int word;
 
-	for_each_attr(map, attr, rest) {
+	for (rest = map->bits; rest; rest &= rest - 1) {
 		for (word = BIT_WORD(first); word <= BIT_WORD(last); word++) {
 			mask = word_mask(word, first, last);
-			WRITE_ONCE(block[word], attrs & attr ?
+			WRITE_ONCE(block[word], attrs & first_attr(rest) ?
 						block[word] | mask :
 						block[word] & ~mask);
 		}
@@ -954,11 +958,9 @@ int kvm_mem_attr_map_prepare(struct kvm_mem_attr_map *map,
 			     u64 end, unsigned long attrs)
 {
 	struct needs needs = {};
-	unsigned int root_shift, shift;
+	unsigned int root_shift, shift, child;
 	unsigned long root;
 	u64 in_node;
-
-	might_sleep();
 
 	change->changed = 0;
 	change->first = start;
@@ -978,15 +980,13 @@ int kvm_mem_attr_map_prepare(struct kvm_mem_attr_map *map,
 	root = read_root(map, &shift);
 	if (is_value(root) || change->last >> shift) {
 		/* Frames beyond the root have no attributes. */
-		if (attrs) {
-			if (grow_root(map, change->last))
-				goto err;
-			root = read_root(map, &shift);
-		} else if (is_value(root) || start >> shift) {
+		if (!attrs && (is_value(root) || start >> shift))
 			return 0;
-		} else {
+		if (!attrs)
 			change->last = BIT_ULL(shift) - 1;
-		}
+		else if (grow_root(map, change->last))
+			goto err;
+		root = read_root(map, &shift);
 	}
 
 	/* Most changes are of a few frames: find where they are once. */
@@ -994,15 +994,22 @@ int kvm_mem_attr_map_prepare(struct kvm_mem_attr_map *map,
 	change->node = find_node(root, &shift, start, change->last);
 	change->shift = shift;
 
-	/* The nodes up to the root may fold, and roots be trimmed. */
-	needs.retired = (root_shift - shift) / NODE_SHIFT;
-	if (!attrs)
-		needs.retired += (root_shift - BLOCK_SHIFT) / NODE_SHIFT;
+	/* They may be what they are to be, and many more with them. */
+	child = shift - NODE_SHIFT;
+	if (!((start ^ change->last) >> child) &&
+	    change->node->slot[start >> child & (NODE_SLOTS - 1)] == make_value(attrs))
+		return 0;
+
 	in_node = BIT_ULL(shift) - 1;
 	count_node(map, change, &needs, (unsigned long)change->node, shift,
 		   start & in_node, change->last & in_node);
 	if (!change->changed)
 		return 0;
+
+	/* The nodes up to the root may fold, and roots be trimmed. */
+	needs.retired += (root_shift - shift) / NODE_SHIFT;
+	if (!attrs)
+		needs.retired += (root_shift - BLOCK_SHIFT) / NODE_SHIFT;
 
 	if (reserve_room(change, needs.retired) ||
 	    reserve(&change->nodes, needs.nodes, sizeof(struct kvm_mem_attr_node)) ||
@@ -1079,13 +1086,15 @@ void kvm_mem_attr_map_finish(struct kvm_mem_attr_change *change)
 	unsigned long gp, *retired = change->more ?: change->few;
 	unsigned int i;
 
-	if (change->nr_retired) {
-		gp = get_state_synchronize_rcu();
-		for (i = 0; i < change->nr_retired; i++)
-			free_tree(retired[i] & ~RETIRED_SHIFT_MASK,
-				  retired[i] & RETIRED_SHIFT_MASK, gp);
-		change->nr_retired = 0;
-	}
+	/* Most changes are of bits in a block. */
+	if (!change->nr_retired && !change->more)
+		return;
+
+	gp = get_state_synchronize_rcu();
+	for (i = 0; i < change->nr_retired; i++)
+		free_tree(retired[i] & ~RETIRED_SHIFT_MASK,
+			  retired[i] & RETIRED_SHIFT_MASK, gp);
+	change->nr_retired = 0;
 	kfree(change->more);
 	change->more = NULL;
 }
