@@ -168,6 +168,18 @@ find_node(unsigned long root, unsigned int *shift, u64 first, u64 last)
 	return node;
 }
 
+/* Most ranges are a page or a hugepage, and need no look at more of a node. */
+static bool in_one_slot(u64 first, u64 last, unsigned int shift)
+{
+	return !((first ^ last) >> (shift - NODE_SHIFT));
+}
+
+static unsigned long *slot_of(struct kvm_mem_attr_node *node,
+			      unsigned int shift, u64 gfn)
+{
+	return &node->slot[gfn >> (shift - NODE_SHIFT) & (NODE_SLOTS - 1)];
+}
+
 /* The lowest of some attributes: bitmaps are in the order of their bits. */
 static unsigned long first_attr(unsigned long attrs)
 {
@@ -350,32 +362,42 @@ static bool value_has(unsigned long entry, unsigned long mask,
 	return (value_attrs(entry) & mask) == attrs;
 }
 
-/* Do frames @first to @last of a node's range have @attrs? */
+static bool node_has(const struct kvm_mem_attr_map *map,
+		     const struct kvm_mem_attr_node *node, unsigned int shift,
+		     u64 first, u64 last, unsigned long mask,
+		     unsigned long attrs);
+
+/* Do frames @first to @last of the range of a node or block have @attrs? */
+static __always_inline bool part_has(const struct kvm_mem_attr_map *map,
+				     unsigned long entry, unsigned int shift,
+				     u64 first, u64 last, unsigned long mask,
+				     unsigned long attrs)
+{
+	/* A range of equal attributes would be a value. */
+	if (!first && last == BIT_ULL(shift) - 1 && mask == map->bits)
+		return false;
+	if (shift == BLOCK_SHIFT)
+		return block_has(map, to_block(entry), first, last, mask, attrs);
+
+	return node_has(map, to_node(entry), shift, first, last, mask, attrs);
+}
+
 static bool node_has(const struct kvm_mem_attr_map *map,
 		     const struct kvm_mem_attr_node *node, unsigned int shift,
 		     u64 first, u64 last, unsigned long mask,
 		     unsigned long attrs)
 {
 	unsigned int child = shift - NODE_SHIFT;
-	u64 i, from, to, in_child = BIT_ULL(child) - 1;
-	unsigned long slot;
+	u64 i, in_child = BIT_ULL(child) - 1;
+	unsigned long entry;
 
 	for (i = first >> child; i <= last >> child; i++) {
-		slot = READ_ONCE(node->slot[i]);
-		if (is_value(slot)) {
-			if (!value_has(slot, mask, attrs))
-				return false;
-			continue;
-		}
-
-		from = i == first >> child ? first & in_child : 0;
-		to = i == last >> child ? last & in_child : in_child;
-		/* A range of equal attributes would be a value. */
-		if (!from && to == in_child && mask == map->bits)
-			return false;
-		if (child == BLOCK_SHIFT ?
-		    !block_has(map, to_block(slot), from, to, mask, attrs) :
-		    !node_has(map, to_node(slot), child, from, to, mask, attrs))
+		entry = READ_ONCE(node->slot[i]);
+		if (is_value(entry) ? !value_has(entry, mask, attrs) :
+		    !part_has(map, entry, child,
+			      i == first >> child ? first & in_child : 0,
+			      i == last >> child ? last & in_child : in_child,
+			      mask, attrs))
 			return false;
 	}
 
@@ -396,9 +418,9 @@ static bool node_has(const struct kvm_mem_attr_map *map,
 bool kvm_mem_attr_map_has(const struct kvm_mem_attr_map *map, u64 start,
 			  u64 end, unsigned long mask, unsigned long attrs)
 {
+	unsigned long root, entry;
 	struct kvm_mem_attr_node *node;
-	u64 in_node, last = end - 1;
-	unsigned long root;
+	u64 last = end - 1;
 	unsigned int shift;
 
 	guard(rcu)();
@@ -414,10 +436,18 @@ bool kvm_mem_attr_map_has(const struct kvm_mem_attr_map *map, u64 start,
 	}
 
 	node = find_node(root, &shift, start, last);
-	in_node = BIT_ULL(shift) - 1;
+	if (!in_one_slot(start, last, shift))
+		return node_has(map, node, shift, start & (BIT_ULL(shift) - 1),
+				last & (BIT_ULL(shift) - 1), mask, attrs);
 
-	return node_has(map, node, shift, start & in_node, last & in_node, mask,
-			attrs);
+	entry = READ_ONCE(*slot_of(node, shift, start));
+	if (is_value(entry))
+		return value_has(entry, mask, attrs);
+
+	shift -= NODE_SHIFT;
+
+	return part_has(map, entry, shift, start & (BIT_ULL(shift) - 1),
+			last & (BIT_ULL(shift) - 1), mask, attrs);
 }
 EXPORT_SYMBOL_IF_KUNIT(kvm_mem_attr_map_has);
 
@@ -902,7 +932,7 @@ static void fold_above(struct kvm_mem_attr_map *map,
 	u64 last = change->last;
 
 	/* Nothing has become one, most of the time. */
-	if (node->slot[last >> (shift - NODE_SHIFT) & (NODE_SLOTS - 1)] != value)
+	if (*slot_of(node, shift, last) != value)
 		return;
 
 	root = read_root(map, &root_shift);
@@ -913,7 +943,7 @@ static void fold_above(struct kvm_mem_attr_map *map,
 		/* The lowest that has this range and the one beside it. */
 		above_shift = root_shift;
 		above = find_node(root, &above_shift, last, last ^ BIT_ULL(shift));
-		write_slot(&above->slot[last >> shift & (NODE_SLOTS - 1)], value);
+		write_slot(slot_of(above, above_shift, last), value);
 		retire(map, change, (unsigned long)node, shift);
 		node = above;
 	}
@@ -958,9 +988,9 @@ int kvm_mem_attr_map_prepare(struct kvm_mem_attr_map *map,
 			     u64 end, unsigned long attrs)
 {
 	struct needs needs = {};
-	unsigned int root_shift, shift, child;
+	unsigned int root_shift, shift;
 	unsigned long root;
-	u64 in_node;
+	u64 in_range;
 
 	change->changed = 0;
 	change->first = start;
@@ -994,15 +1024,17 @@ int kvm_mem_attr_map_prepare(struct kvm_mem_attr_map *map,
 	change->node = find_node(root, &shift, start, change->last);
 	change->shift = shift;
 
-	/* They may be what they are to be, and many more with them. */
-	child = shift - NODE_SHIFT;
-	if (!((start ^ change->last) >> child) &&
-	    change->node->slot[start >> child & (NODE_SLOTS - 1)] == make_value(attrs))
-		return 0;
-
-	in_node = BIT_ULL(shift) - 1;
-	count_node(map, change, &needs, (unsigned long)change->node, shift,
-		   start & in_node, change->last & in_node);
+	if (in_one_slot(start, change->last, shift)) {
+		in_range = BIT_ULL(shift - NODE_SHIFT) - 1;
+		count_slot(map, change, &needs,
+			   *slot_of(change->node, shift, start),
+			   shift - NODE_SHIFT, start & in_range,
+			   change->last & in_range);
+	} else {
+		in_range = BIT_ULL(shift) - 1;
+		count_node(map, change, &needs, (unsigned long)change->node,
+			   shift, start & in_range, change->last & in_range);
+	}
 	if (!change->changed)
 		return 0;
 
@@ -1037,14 +1069,22 @@ EXPORT_SYMBOL_IF_KUNIT(kvm_mem_attr_map_prepare);
 void kvm_mem_attr_map_commit(struct kvm_mem_attr_map *map,
 			     struct kvm_mem_attr_change *change)
 {
-	u64 in_node;
+	u64 first = change->first, last = change->last, in_range;
+	unsigned int shift = change->shift;
 
 	if (!change->changed)
 		return;
 
-	in_node = BIT_ULL(change->shift) - 1;
-	change_node(map, change, change->node, change->shift,
-		    change->first & in_node, change->last & in_node);
+	if (in_one_slot(first, last, shift)) {
+		in_range = BIT_ULL(shift - NODE_SHIFT) - 1;
+		change_slot(map, change, slot_of(change->node, shift, first),
+			    shift - NODE_SHIFT, first & in_range,
+			    last & in_range);
+	} else {
+		in_range = BIT_ULL(shift) - 1;
+		change_node(map, change, change->node, shift, first & in_range,
+			    last & in_range);
+	}
 	if (change->bytes)
 		count_bytes(map, -change->bytes);
 	/* Blocks of several bitmaps may need none after all. */
