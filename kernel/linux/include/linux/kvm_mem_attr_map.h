@@ -24,22 +24,40 @@ struct kvm_mem_attr_map {
 	unsigned long bytes;
 };
 
+struct kvm_mem_attr_node;
+
 /**
  * struct kvm_mem_attr_change - a change that has all it needs
- * @changed: frames whose attributes differ from what they were
+ * @changed: frames whose attributes it makes differ from what they were
  * @first: first frame
  * @last: last frame
  * @attrs: the attributes that they get
+ * @node: the lowest node whose range has all of them
+ * @shift: how many bits of a frame's number it resolves
+ * @room: how many entries can be retired
+ * @nr_retired: how many have been
+ * @bytes: memory of those that are replaced together with all below them
  * @nodes: memory for nodes
  * @blocks: memory for bitmaps
+ * @more: entries that have been retired, if they might be more than a few
+ * @few: the same if not
+ *
+ * All but @changed are for the map.
  */
 struct kvm_mem_attr_change {
 	u64 changed;
 	u64 first;
 	u64 last;
 	unsigned long attrs;
+	struct kvm_mem_attr_node *node;
+	unsigned int shift;
+	unsigned int room;
+	unsigned int nr_retired;
+	unsigned long bytes;
 	unsigned long nodes;
 	unsigned long blocks;
+	unsigned long *more;
+	unsigned long few[8];
 };
 
 void kvm_mem_attr_map_init(struct kvm_mem_attr_map *map, unsigned long bits);
@@ -60,9 +78,11 @@ void kvm_mem_attr_map_commit(struct kvm_mem_attr_map *map,
 			     struct kvm_mem_attr_change *change);
 void kvm_mem_attr_map_abort(struct kvm_mem_attr_map *map,
 			    struct kvm_mem_attr_change *change);
+void kvm_mem_attr_map_finish(struct kvm_mem_attr_change *change);
 
 #if IS_ENABLED(CONFIG_KUNIT)
 void *kvm_mem_attr_map_alloc(size_t size);
+void kvm_mem_attr_map_free(const void *memory, unsigned long gp);
 #endif
 
 #endif /* __LINUX_KVM_MEM_ATTR_MAP_H */

@@ -145,7 +145,7 @@ struct kvm_gmem_vm_verdicts {
  * @punch_end: page after the last; both under the page cache's lock
  * @closed: the file is closed, somebody else holds the inode
  * @told: the pages were told of as freed when the file was closed
- * @pinned: it holds the file system
+ * @holds_module: the module must not go before it
  */
 struct kvm_gmem_inode {
 	struct inode vfs_inode;
@@ -156,7 +156,7 @@ struct kvm_gmem_inode {
 	pgoff_t punch_end;
 	bool closed;
 	bool told;
-	bool pinned;
+	bool holds_module;
 };
 
 static inline struct kvm_gmem_inode *to_kvm_gmem_inode(struct inode *inode)

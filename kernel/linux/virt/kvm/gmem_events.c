@@ -765,8 +765,12 @@ void kvm_gmem_punch_end(struct inode *inode, pgoff_t start, pgoff_t end)
  */
 void kvm_gmem_memory_failed(struct inode *inode, pgoff_t start, pgoff_t end)
 {
-	kvm_gmem_inode_invalidated(to_kvm_gmem_inode(inode), start, end, false,
-				   KVM_GMEM_INVALIDATE_MEMORY_FAILURE);
+	struct kvm_gmem_inode *gi = to_kvm_gmem_inode(inode);
+
+	/* No guest has pages of a closed file, and its VM may be gone. */
+	if (!gi->closed)
+		kvm_gmem_inode_invalidated(gi, start, end, false,
+					   KVM_GMEM_INVALIDATE_MEMORY_FAILURE);
 }
 
 /**

@@ -7,7 +7,9 @@
  * counted until the inode goes: with their VM while there is one, and as memory
  * without a VM afterwards.
  *
- * The file system is there while there is such an inode, and holds the module.
+ * The file system is there for as long as the module, which each inode holds
+ * until it is freed: an inode may be held without its file system, by inotify
+ * for instance, so that the file system must not go with the last of them.
  */
 #include <linux/dcache.h>
 #include <linux/file.h>
@@ -28,7 +30,6 @@
 
 static struct kmem_cache *kvm_gmem_inode_cache;
 static struct vfsmount *kvm_gmem_mnt;
-static int kvm_gmem_mnt_count;
 
 /* Protects the lists of inodes, and which VM an inode belongs to. */
 static DEFINE_SPINLOCK(kvm_gmem_inodes_lock);
@@ -49,14 +50,20 @@ static struct inode *kvm_gmem_alloc_inode(struct super_block *sb)
 	gi->punch_end = 0;
 	gi->closed = false;
 	gi->told = false;
-	gi->pinned = false;
+	gi->holds_module = false;
 
 	return &gi->vfs_inode;
 }
 
+/* Called by RCU, and kvm_gmem_inode_exit() waits until that has returned. */
 static void kvm_gmem_free_inode(struct inode *inode)
 {
-	kmem_cache_free(kvm_gmem_inode_cache, to_kvm_gmem_inode(inode));
+	struct kvm_gmem_inode *gi = to_kvm_gmem_inode(inode);
+	bool holds_module = gi->holds_module;
+
+	kmem_cache_free(kvm_gmem_inode_cache, gi);
+	if (holds_module)
+		module_put(THIS_MODULE);
 }
 
 /* Tells of pages that outlived their file, now that they go. */
@@ -93,10 +100,6 @@ static void kvm_gmem_evict_inode(struct inode *inode)
 	if (!list_empty(&gi->node))
 		list_del_rcu(&gi->node);
 	spin_unlock(&kvm_gmem_inodes_lock);
-
-	/* Whoever got here by its path or by kvm_gmem_inode_getfile() has one, too. */
-	if (gi->pinned)
-		simple_release_fs(&kvm_gmem_mnt, &kvm_gmem_mnt_count);
 }
 
 static const struct super_operations kvm_gmem_super_ops = {
@@ -133,7 +136,6 @@ static int kvm_gmem_init_fs_context(struct fs_context *fc)
 
 static struct file_system_type kvm_gmem_fs_type = {
 	.name			= "guest_memfd",
-	.owner			= THIS_MODULE,
 	.init_fs_context	= kvm_gmem_init_fs_context,
 	.kill_sb		= kill_anon_super,
 };
@@ -144,22 +146,33 @@ static void kvm_gmem_init_once(void *object)
 }
 
 /**
- * kvm_gmem_inode_init - prepare for the first guest_memfd
+ * kvm_gmem_inode_init - prepare for guest_memfds
  *
  * Context: may sleep; whenever a vendor module initializes KVM.
- * Return: 0 or -ENOMEM.
+ * Return: 0 or a negative errno.
  */
 int kvm_gmem_inode_init(void)
 {
-	if (kvm_gmem_inode_cache)
+	struct vfsmount *mnt;
+
+	if (kvm_gmem_mnt)
 		return 0;
 
 	kvm_gmem_inode_cache = kmem_cache_create("kvm_gmem_inode",
 						 sizeof(struct kvm_gmem_inode),
 						 0, SLAB_ACCOUNT,
 						 kvm_gmem_init_once);
+	if (!kvm_gmem_inode_cache)
+		return -ENOMEM;
 
-	return kvm_gmem_inode_cache ? 0 : -ENOMEM;
+	mnt = kern_mount(&kvm_gmem_fs_type);
+	if (IS_ERR(mnt)) {
+		kmem_cache_destroy(kvm_gmem_inode_cache);
+		return PTR_ERR(mnt);
+	}
+	kvm_gmem_mnt = mnt;
+
+	return 0;
 }
 
 /**
@@ -169,6 +182,10 @@ int kvm_gmem_inode_init(void)
  */
 void kvm_gmem_inode_exit(void)
 {
+	if (!kvm_gmem_mnt)
+		return;
+
+	kern_unmount(kvm_gmem_mnt);
 	/* Inodes are freed after a grace period. */
 	rcu_barrier();
 	kmem_cache_destroy(kvm_gmem_inode_cache);
@@ -187,44 +204,35 @@ struct file *kvm_gmem_inode_getfile(const char *name,
 				    const struct file_operations *fops,
 				    void *priv)
 {
-	struct vfsmount *mnt;
 	struct inode *inode;
 	struct file *file;
-	int r;
 
-	if (!kvm_gmem_inode_cache)
+	if (!kvm_gmem_mnt)
 		return ERR_PTR(-ENOMEM);
 	if (fops->owner && !try_module_get(fops->owner))
 		return ERR_PTR(-ENOENT);
 
-	r = simple_pin_fs(&kvm_gmem_fs_type, &kvm_gmem_mnt, &kvm_gmem_mnt_count);
-	if (r) {
-		module_put(fops->owner);
-		return ERR_PTR(r);
-	}
-	/* The file system must outlast the inode if something fails below. */
-	mnt = mntget(kvm_gmem_mnt);
-
-	inode = anon_inode_make_secure_inode(mnt->mnt_sb, name, NULL);
+	inode = anon_inode_make_secure_inode(kvm_gmem_mnt->mnt_sb, name, NULL);
 	if (IS_ERR(inode)) {
 		file = ERR_CAST(inode);
-		simple_release_fs(&kvm_gmem_mnt, &kvm_gmem_mnt_count);
-		goto out;
+		goto err;
 	}
-	to_kvm_gmem_inode(inode)->pinned = true;
+	/* The caller came by a VM, which has one. */
+	__module_get(THIS_MODULE);
+	to_kvm_gmem_inode(inode)->holds_module = true;
 
-	file = alloc_file_pseudo(inode, mnt, name, O_RDWR, fops);
+	file = alloc_file_pseudo(inode, kvm_gmem_mnt, name, O_RDWR, fops);
 	if (IS_ERR(file)) {
 		iput(inode);
-		goto out;
+		goto err;
 	}
 	file->f_mapping = inode->i_mapping;
 	file->private_data = priv;
-out:
-	mntput(mnt);
-	if (IS_ERR(file))
-		module_put(fops->owner);
 
+	return file;
+
+err:
+	module_put(fops->owner);
 	return file;
 }
 

@@ -18,12 +18,18 @@
  *
  * A change is made in place, frame by frame in no particular order: a slot is
  * replaced by one store, after what it points to is complete.  A reader sees
- * each frame as it was before or as it is afterwards.  What is replaced is freed
- * after a grace period.  All memory that a change needs is taken before it
- * begins, so that it cannot fail half way.
+ * each frame as it was before or as it is afterwards.
+ *
+ * A change has three parts, so that little is left for the one in the middle,
+ * during which vCPUs may wait.  kvm_mem_attr_map_prepare() looks at all that the
+ * change concerns and takes all memory that it needs, so that it cannot fail
+ * half way.  kvm_mem_attr_map_commit() does it, without a look at what is below
+ * the slots that it replaces, and only remembers that.  Then
+ * kvm_mem_attr_map_finish() frees it after a grace period.
  */
 #include <linux/bitmap.h>
 #include <linux/bits.h>
+#include <linux/bug.h>
 #include <linux/export.h>
 #include <linux/log2.h>
 #include <linux/kvm_mem_attr_map.h>
@@ -56,6 +62,9 @@ struct kvm_mem_attr_node {
 };
 
 #define ROOT_SHIFT_MASK	(sizeof(struct kvm_mem_attr_node) - 1)
+
+/* The same of a block, which is the smallest thing to be retired. */
+#define RETIRED_SHIFT_MASK	(BLOCK_WORDS * sizeof(unsigned long) - 1)
 
 /* Entries */
 
@@ -136,16 +145,56 @@ static __always_inline unsigned long find(unsigned long entry,
 	return entry;
 }
 
+/*
+ * Returns the lowest node whose range has both frames, which the root's has, and
+ * turns @shift from the root's into its own.
+ */
+static __always_inline struct kvm_mem_attr_node *
+find_node(unsigned long root, unsigned int *shift, u64 first, u64 last)
+{
+	struct kvm_mem_attr_node *node = to_node(root);
+	unsigned int child = *shift - NODE_SHIFT;
+	unsigned long entry;
+
+	while (child > BLOCK_SHIFT && !((first ^ last) >> child)) {
+		entry = READ_ONCE(node->slot[first >> child & (NODE_SLOTS - 1)]);
+		if (is_value(entry))
+			break;
+		node = to_node(entry);
+		child -= NODE_SHIFT;
+	}
+	*shift = child + NODE_SHIFT;
+
+	return node;
+}
+
+/* Most ranges are a page or a hugepage, and need no look at more of a node. */
+static bool in_one_slot(u64 first, u64 last, unsigned int shift)
+{
+	return !((first ^ last) >> (shift - NODE_SHIFT));
+}
+
+static unsigned long *slot_of(struct kvm_mem_attr_node *node,
+			      unsigned int shift, u64 gfn)
+{
+	return &node->slot[gfn >> (shift - NODE_SHIFT) & (NODE_SLOTS - 1)];
+}
+
+/* The lowest of some attributes: bitmaps are in the order of their bits. */
+static unsigned long first_attr(unsigned long attrs)
+{
+	return attrs & -attrs;
+}
+
 static __always_inline unsigned long block_attrs(const struct kvm_mem_attr_map *map,
 						 const unsigned long *block,
 						 unsigned int frame)
 {
-	unsigned long attrs = 0;
-	unsigned int bit;
+	unsigned long rest, attrs = 0;
 
-	for_each_set_bit(bit, &map->bits, BITS_PER_LONG) {
+	for (rest = map->bits; rest; rest &= rest - 1) {
 		if (test_bit(frame, block))
-			attrs |= BIT(bit);
+			attrs |= first_attr(rest);
 		block += BLOCK_WORDS;
 	}
 
@@ -156,9 +205,10 @@ static __always_inline unsigned long block_attrs(const struct kvm_mem_attr_map *
 static unsigned int block_run(const struct kvm_mem_attr_map *map,
 			      const unsigned long *block, unsigned int frame)
 {
-	unsigned int bit, end = BLOCK_FRAMES;
+	unsigned int end = BLOCK_FRAMES;
+	unsigned long rest;
 
-	for_each_set_bit(bit, &map->bits, BITS_PER_LONG) {
+	for (rest = map->bits; rest; rest &= rest - 1) {
 		/* Not from @frame: its bit may be changed meanwhile. */
 		end = test_bit(frame, block) ?
 		      find_next_zero_bit(block, end, frame + 1) :
@@ -169,29 +219,35 @@ static unsigned int block_run(const struct kvm_mem_attr_map *map,
 	return end;
 }
 
-/*
- * The frames of one word of a block that are among @first to @last and differ
- * from @attrs in a bit of @mask.
- */
+/* Which bits of a word of a bitmap are among @first to @last. */
+static __always_inline unsigned long word_mask(unsigned int word,
+					       unsigned int first,
+					       unsigned int last)
+{
+	unsigned long mask = ~0UL;
+
+	if (word == BIT_WORD(first))
+		mask &= BITMAP_FIRST_WORD_MASK(first);
+	if (word == BIT_WORD(last))
+		mask &= BITMAP_LAST_WORD_MASK(last + 1);
+
+	return mask;
+}
+
+/* The frames of one word of a block that differ from @attrs in a bit of @mask. */
 static __always_inline unsigned long
 block_diff(const struct kvm_mem_attr_map *map, const unsigned long *block,
-	   unsigned int word, unsigned int first, unsigned int last,
-	   unsigned long mask, unsigned long attrs)
+	   unsigned int word, unsigned long mask, unsigned long attrs)
 {
-	unsigned long diff = 0;
-	unsigned int bit;
+	unsigned long rest, diff = 0;
 
 	block += word;
-	for_each_set_bit(bit, &map->bits, BITS_PER_LONG) {
-		if (mask & BIT(bit))
+	for (rest = map->bits; rest; rest &= rest - 1) {
+		if (mask & first_attr(rest))
 			diff |= READ_ONCE(*block) ^
-				(attrs & BIT(bit) ? ~0UL : 0);
+				(attrs & first_attr(rest) ? ~0UL : 0);
 		block += BLOCK_WORDS;
 	}
-	if (word == BIT_WORD(first))
-		diff &= BITMAP_FIRST_WORD_MASK(first);
-	if (word == BIT_WORD(last))
-		diff &= BITMAP_LAST_WORD_MASK(last + 1);
 
 	return diff;
 }
@@ -204,8 +260,8 @@ static unsigned int block_differs(const struct kvm_mem_attr_map *map,
 	unsigned int word, differs = 0;
 
 	for (word = BIT_WORD(first); word <= BIT_WORD(last); word++)
-		differs += hweight_long(block_diff(map, block, word, first,
-						   last, mask, attrs));
+		differs += hweight_long(block_diff(map, block, word, mask, attrs) &
+					word_mask(word, first, last));
 
 	return differs;
 }
@@ -217,7 +273,8 @@ static bool block_has(const struct kvm_mem_attr_map *map,
 	unsigned int word;
 
 	for (word = BIT_WORD(first); word <= BIT_WORD(last); word++) {
-		if (block_diff(map, block, word, first, last, mask, attrs))
+		if (block_diff(map, block, word, mask, attrs) &
+		    word_mask(word, first, last))
 			return false;
 	}
 
@@ -305,25 +362,42 @@ static bool value_has(unsigned long entry, unsigned long mask,
 	return (value_attrs(entry) & mask) == attrs;
 }
 
-/* Do frames @first to @last of the range of a node or block have @attrs? */
-static bool entry_has(const struct kvm_mem_attr_map *map, unsigned long entry,
-		      unsigned int shift, u64 first, u64 last,
-		      unsigned long mask, unsigned long attrs)
-{
-	unsigned int child = shift - NODE_SHIFT;
-	u64 i, in_child = BIT_ULL(child) - 1;
-	unsigned long slot;
+static bool node_has(const struct kvm_mem_attr_map *map,
+		     const struct kvm_mem_attr_node *node, unsigned int shift,
+		     u64 first, u64 last, unsigned long mask,
+		     unsigned long attrs);
 
+/* Do frames @first to @last of the range of a node or block have @attrs? */
+static __always_inline bool part_has(const struct kvm_mem_attr_map *map,
+				     unsigned long entry, unsigned int shift,
+				     u64 first, u64 last, unsigned long mask,
+				     unsigned long attrs)
+{
+	/* A range of equal attributes would be a value. */
+	if (!first && last == BIT_ULL(shift) - 1 && mask == map->bits)
+		return false;
 	if (shift == BLOCK_SHIFT)
 		return block_has(map, to_block(entry), first, last, mask, attrs);
 
+	return node_has(map, to_node(entry), shift, first, last, mask, attrs);
+}
+
+static bool node_has(const struct kvm_mem_attr_map *map,
+		     const struct kvm_mem_attr_node *node, unsigned int shift,
+		     u64 first, u64 last, unsigned long mask,
+		     unsigned long attrs)
+{
+	unsigned int child = shift - NODE_SHIFT;
+	u64 i, in_child = BIT_ULL(child) - 1;
+	unsigned long entry;
+
 	for (i = first >> child; i <= last >> child; i++) {
-		slot = READ_ONCE(to_node(entry)->slot[i]);
-		if (is_value(slot) ? !value_has(slot, mask, attrs) :
-		    !entry_has(map, slot, child,
-			       i == first >> child ? first & in_child : 0,
-			       i == last >> child ? last & in_child : in_child,
-			       mask, attrs))
+		entry = READ_ONCE(node->slot[i]);
+		if (is_value(entry) ? !value_has(entry, mask, attrs) :
+		    !part_has(map, entry, child,
+			      i == first >> child ? first & in_child : 0,
+			      i == last >> child ? last & in_child : in_child,
+			      mask, attrs))
 			return false;
 	}
 
@@ -344,9 +418,10 @@ static bool entry_has(const struct kvm_mem_attr_map *map, unsigned long entry,
 bool kvm_mem_attr_map_has(const struct kvm_mem_attr_map *map, u64 start,
 			  u64 end, unsigned long mask, unsigned long attrs)
 {
-	unsigned long root;
-	unsigned int shift;
+	unsigned long root, entry;
+	struct kvm_mem_attr_node *node;
 	u64 last = end - 1;
+	unsigned int shift;
 
 	guard(rcu)();
 
@@ -360,7 +435,19 @@ bool kvm_mem_attr_map_has(const struct kvm_mem_attr_map *map, u64 start,
 		last = BIT_ULL(shift) - 1;
 	}
 
-	return entry_has(map, root, shift, start, last, mask, attrs);
+	node = find_node(root, &shift, start, last);
+	if (!in_one_slot(start, last, shift))
+		return node_has(map, node, shift, start & (BIT_ULL(shift) - 1),
+				last & (BIT_ULL(shift) - 1), mask, attrs);
+
+	entry = READ_ONCE(*slot_of(node, shift, start));
+	if (is_value(entry))
+		return value_has(entry, mask, attrs);
+
+	shift -= NODE_SHIFT;
+
+	return part_has(map, entry, shift, start & (BIT_ULL(shift) - 1),
+			last & (BIT_ULL(shift) - 1), mask, attrs);
 }
 EXPORT_SYMBOL_IF_KUNIT(kvm_mem_attr_map_has);
 
@@ -429,22 +516,24 @@ static void count_bytes(struct kvm_mem_attr_map *map, long bytes)
 	WRITE_ONCE(map->bytes, map->bytes + bytes);
 }
 
-static void free_entry(struct kvm_mem_attr_map *map, unsigned long entry,
-		       unsigned int shift, bool visible)
+/* Frees what readers may have found before the grace period @gp began. */
+VISIBLE_IF_KUNIT void kvm_mem_attr_map_free(const void *memory, unsigned long gp)
 {
-	count_bytes(map, -entry_bytes(map, shift));
-	if (visible)
-		kfree_rcu_mightsleep((void *)entry);
-	else
-		kfree((void *)entry);
-}
+	KUNIT_STATIC_STUB_REDIRECT(kvm_mem_attr_map_free, memory, gp);
 
-/*
- * Frees what is at and below an entry that is in the tree no more.  Readers may
- * still be in it if it was @visible.
- */
-static void free_tree(struct kvm_mem_attr_map *map, unsigned long entry,
-		      unsigned int shift, bool visible)
+	/*
+	 * The latter waits for a grace period itself when memory is short.  Once
+	 * it has, there is nothing to wait for any more.
+	 */
+	if (poll_state_synchronize_rcu(gp))
+		kfree(memory);
+	else
+		kfree_rcu_mightsleep(memory);
+}
+EXPORT_SYMBOL_IF_KUNIT(kvm_mem_attr_map_free);
+
+/* Frees what is at and below an entry that is in the tree no more. */
+static void free_tree(unsigned long entry, unsigned int shift, unsigned long gp)
 {
 	unsigned int i;
 
@@ -453,11 +542,35 @@ static void free_tree(struct kvm_mem_attr_map *map, unsigned long entry,
 
 	if (shift > BLOCK_SHIFT) {
 		for (i = 0; i < NODE_SLOTS; i++)
-			free_tree(map, to_node(entry)->slot[i],
-				  shift - NODE_SHIFT, visible);
+			free_tree(to_node(entry)->slot[i], shift - NODE_SHIFT, gp);
 		cond_resched();
 	}
-	free_entry(map, entry, shift, visible);
+	kvm_mem_attr_map_free((void *)entry, gp);
+}
+
+/*
+ * Remembers what has been taken out of the tree.  An entry leaves as many low
+ * bits as a shift needs.
+ */
+static void retire_tree(struct kvm_mem_attr_change *change, unsigned long entry,
+			unsigned int shift)
+{
+	unsigned long *retired = change->more ?: change->few;
+
+	/* It would be lost, and nothing else. */
+	if (WARN_ON_ONCE(change->nr_retired == change->room))
+		return;
+
+	retired[change->nr_retired++] = entry | shift;
+}
+
+/* The same of a node or block alone, for what it points to is in the tree. */
+static void retire(struct kvm_mem_attr_map *map,
+		   struct kvm_mem_attr_change *change, unsigned long entry,
+		   unsigned int shift)
+{
+	count_bytes(map, -entry_bytes(map, shift));
+	retire_tree(change, entry, BLOCK_SHIFT);
 }
 
 /* Memory taken in advance is chained by its first word. */
@@ -512,70 +625,116 @@ static bool change_in_place(const struct kvm_mem_attr_map *map)
 	return is_power_of_2(map->bits);
 }
 
-/* Counts what it takes to change frames @first to @last of an entry's range. */
-static void count_needs(const struct kvm_mem_attr_map *map,
-			struct kvm_mem_attr_change *change, unsigned long entry,
-			unsigned int shift, u64 first, u64 last,
-			unsigned int *nodes, unsigned int *blocks)
+/**
+ * struct needs - what a change needs memory for
+ * @nodes: nodes
+ * @blocks: blocks
+ * @retired: entries that it may take out of the tree
+ */
+struct needs {
+	unsigned int nodes;
+	unsigned int blocks;
+	unsigned int retired;
+};
+
+/* Adds up what goes away when a slot that has this entry becomes a value. */
+static void count_tree(const struct kvm_mem_attr_map *map,
+		       struct kvm_mem_attr_change *change, unsigned long entry,
+		       unsigned int shift)
 {
-	unsigned int child = shift - NODE_SHIFT;
-	u64 mask = BIT_ULL(child) - 1;
-	u64 low = first >> child, high = last >> child;
+	unsigned int i;
 
-	if ((!first && last == BIT_ULL(shift) - 1) ||
-	    entry == make_value(change->attrs))
-		return;
-
-	if (shift == BLOCK_SHIFT) {
-		*blocks += is_value(entry) || !change_in_place(map);
+	if (is_value(entry)) {
+		if (value_attrs(entry) != change->attrs)
+			change->changed += BIT_ULL(shift);
 		return;
 	}
 
-	*nodes += is_value(entry);
-	/* Slots between the two are replaced as a whole. */
-	count_needs(map, change,
-		    is_value(entry) ? entry : to_node(entry)->slot[low], child,
-		    first & mask, low == high ? last & mask : mask, nodes, blocks);
-	if (low != high)
-		count_needs(map, change,
-			    is_value(entry) ? entry : to_node(entry)->slot[high],
-			    child, 0, last & mask, nodes, blocks);
-}
-
-static u64 differs(const struct kvm_mem_attr_map *map, unsigned long entry,
-		   unsigned int shift, unsigned long attrs)
-{
-	u64 sum = 0;
-	unsigned int i;
-
-	if (is_value(entry))
-		return value_attrs(entry) == attrs ? 0 : BIT_ULL(shift);
-	if (shift == BLOCK_SHIFT)
-		return block_differs(map, to_block(entry), 0, BLOCK_FRAMES - 1,
-				     map->bits, attrs);
+	change->bytes += entry_bytes(map, shift);
+	if (shift == BLOCK_SHIFT) {
+		change->changed += block_differs(map, to_block(entry), 0,
+						 BLOCK_FRAMES - 1, map->bits,
+						 change->attrs);
+		return;
+	}
 
 	for (i = 0; i < NODE_SLOTS; i++)
-		sum += differs(map, to_node(entry)->slot[i], shift - NODE_SHIFT,
-			       attrs);
+		count_tree(map, change, to_node(entry)->slot[i],
+			   shift - NODE_SHIFT);
 	cond_resched();
+}
 
-	return sum;
+static void count_slot(const struct kvm_mem_attr_map *map,
+		       struct kvm_mem_attr_change *change, struct needs *needs,
+		       unsigned long entry, unsigned int shift, u64 first,
+		       u64 last);
+
+/*
+ * Counts what it takes to change frames @first to @last of a node's range, or of
+ * the range that a value is for and a node is going to be.
+ */
+static void count_node(const struct kvm_mem_attr_map *map,
+		       struct kvm_mem_attr_change *change, struct needs *needs,
+		       unsigned long entry, unsigned int shift, u64 first,
+		       u64 last)
+{
+	unsigned int child = shift - NODE_SHIFT;
+	u64 i, mask = BIT_ULL(child) - 1;
+
+	for (i = first >> child; i <= last >> child; i++)
+		count_slot(map, change, needs,
+			   is_value(entry) ? entry : to_node(entry)->slot[i],
+			   child, i == first >> child ? first & mask : 0,
+			   i == last >> child ? last & mask : mask);
+}
+
+static void count_slot(const struct kvm_mem_attr_map *map,
+		       struct kvm_mem_attr_change *change, struct needs *needs,
+		       unsigned long entry, unsigned int shift, u64 first,
+		       u64 last)
+{
+	if (entry == make_value(change->attrs))
+		return;
+
+	needs->retired += !is_value(entry);
+
+	if (!first && last == BIT_ULL(shift) - 1) {
+		count_tree(map, change, entry, shift);
+	} else if (shift > BLOCK_SHIFT) {
+		needs->nodes += is_value(entry);
+		count_node(map, change, needs, entry, shift, first, last);
+	} else if (is_value(entry)) {
+		needs->blocks++;
+		change->changed += last - first + 1;
+	} else {
+		needs->blocks += !change_in_place(map);
+		change->changed += block_differs(map, to_block(entry), first,
+						 last, map->bits, change->attrs);
+	}
+}
+
+static void block_fill(const struct kvm_mem_attr_map *map, unsigned long *block,
+		       unsigned long attrs)
+{
+	unsigned long rest;
+
+	for (rest = map->bits; rest; rest &= rest - 1) {
+		memset64((u64 *)block, attrs & first_attr(rest) ? ~0ULL : 0,
+			 BLOCK_WORDS);
+		block += BLOCK_WORDS;
+	}
 }
 
 static void block_set(const struct kvm_mem_attr_map *map, unsigned long *block,
 		      unsigned int first, unsigned int last, unsigned long attrs)
 {
-	unsigned int bit, word;
-	unsigned long mask;
+	unsigned long rest, mask;
+	unsigned int word;
 
-	for_each_set_bit(bit, &map->bits, BITS_PER_LONG) {
+	for (rest = map->bits; rest; rest &= rest - 1) {
 		for (word = BIT_WORD(first); word <= BIT_WORD(last); word++) {
-			mask = ~0UL;
-			if (word == BIT_WORD(first))
-				mask &= BITMAP_FIRST_WORD_MASK(first);
-			if (word == BIT_WORD(last))
-				mask &= BITMAP_LAST_WORD_MASK(last + 1);
-			WRITE_ONCE(block[word], attrs & BIT(bit) ?
+			mask = word_mask(word, first, last);
+			WRITE_ONCE(block[word], attrs & first_attr(rest) ?
 						block[word] | mask :
 						block[word] & ~mask);
 		}
@@ -583,52 +742,53 @@ static void block_set(const struct kvm_mem_attr_map *map, unsigned long *block,
 	}
 }
 
-/* Do all frames but @first to @last, which are not all, have @attrs? */
+/* Do all frames but @first to @last have @attrs?  Mostly the first word tells. */
 static bool block_folds(const struct kvm_mem_attr_map *map,
 			const unsigned long *block, unsigned int first,
 			unsigned int last, unsigned long attrs)
 {
-	return (!first || block_has(map, block, 0, first - 1, map->bits, attrs)) &&
-	       (last == BLOCK_FRAMES - 1 ||
-		block_has(map, block, last + 1, BLOCK_FRAMES - 1, map->bits, attrs));
+	unsigned long diff;
+	unsigned int word;
+
+	for (word = 0; word < BLOCK_WORDS; word++) {
+		diff = block_diff(map, block, word, map->bits, attrs);
+		if (word >= BIT_WORD(first) && word <= BIT_WORD(last))
+			diff &= ~word_mask(word, first, last);
+		if (diff)
+			return false;
+	}
+
+	return true;
 }
 
 static void change_block(struct kvm_mem_attr_map *map,
 			 struct kvm_mem_attr_change *change, unsigned long *slot,
 			 unsigned int first, unsigned int last)
 {
-	unsigned int changed = last - first + 1;
 	unsigned long *block, old = *slot;
 
 	if (!is_value(old)) {
-		changed = block_differs(map, to_block(old), first, last,
-					map->bits, change->attrs);
-		if (!changed)
+		if (block_folds(map, to_block(old), first, last, change->attrs)) {
+			write_slot(slot, make_value(change->attrs));
+			retire(map, change, old, BLOCK_SHIFT);
 			return;
-	}
-	change->changed += changed;
-
-	if (!is_value(old) && block_folds(map, to_block(old), first, last,
-					  change->attrs)) {
-		write_slot(slot, make_value(change->attrs));
-		free_entry(map, old, BLOCK_SHIFT, true);
-		return;
-	}
-
-	if (!is_value(old) && change_in_place(map)) {
-		block_set(map, to_block(old), first, last, change->attrs);
-		return;
+		}
+		if (change_in_place(map)) {
+			block_set(map, to_block(old), first, last, change->attrs);
+			return;
+		}
 	}
 
 	block = take(&change->blocks);
 	count_bytes(map, block_bytes(map));
 	if (is_value(old))
-		block_set(map, block, 0, BLOCK_FRAMES - 1, value_attrs(old));
+		block_fill(map, block, value_attrs(old));
 	else
 		memcpy(block, to_block(old), block_bytes(map));
 	block_set(map, block, first, last, change->attrs);
 	write_slot(slot, (unsigned long)block);
-	free_tree(map, old, BLOCK_SHIFT, true);
+	if (!is_value(old))
+		retire(map, change, old, BLOCK_SHIFT);
 }
 
 static bool node_is_uniform(const struct kvm_mem_attr_node *node,
@@ -676,9 +836,9 @@ static void change_slot(struct kvm_mem_attr_map *map,
 		return;
 
 	if (!first && last == BIT_ULL(shift) - 1) {
-		change->changed += differs(map, old, shift, change->attrs);
 		write_slot(slot, value);
-		free_tree(map, old, shift, true);
+		if (!is_value(old))
+			retire_tree(change, old, shift);
 		return;
 	}
 
@@ -698,7 +858,7 @@ static void change_slot(struct kvm_mem_attr_map *map,
 	change_node(map, change, node, shift, first, last);
 	if (node_is_uniform(node, value)) {
 		write_slot(slot, value);
-		free_entry(map, old, shift, true);
+		retire(map, change, old, shift);
 	}
 }
 
@@ -736,7 +896,8 @@ static int grow_root(struct kvm_mem_attr_map *map, u64 gfn)
 }
 
 /* Removes roots that tell nothing, or nothing but what their first slot does. */
-static void trim_root(struct kvm_mem_attr_map *map)
+static void trim_root(struct kvm_mem_attr_map *map,
+		      struct kvm_mem_attr_change *change)
 {
 	unsigned long root, child;
 	unsigned int i, shift;
@@ -754,17 +915,69 @@ static void trim_root(struct kvm_mem_attr_map *map)
 				return;
 		}
 		write_root(map, child, shift - NODE_SHIFT);
-		free_entry(map, root, shift, true);
+		retire(map, change, root, shift);
 	}
 }
 
+/*
+ * Lets the nodes above those that have been changed become values, too, from the
+ * lowest on.  The root has no slot to be a value in.
+ */
+static void fold_above(struct kvm_mem_attr_map *map,
+		       struct kvm_mem_attr_change *change)
+{
+	unsigned long root, value = make_value(change->attrs);
+	struct kvm_mem_attr_node *above, *node = change->node;
+	unsigned int root_shift, above_shift, shift = change->shift;
+	u64 last = change->last;
+
+	/* Nothing has become one, most of the time. */
+	if (*slot_of(node, shift, last) != value)
+		return;
+
+	root = read_root(map, &root_shift);
+	for (; shift < root_shift; shift = above_shift) {
+		if (!node_is_uniform(node, value))
+			return;
+
+		/* The lowest that has this range and the one beside it. */
+		above_shift = root_shift;
+		above = find_node(root, &above_shift, last, last ^ BIT_ULL(shift));
+		write_slot(slot_of(above, above_shift, last), value);
+		retire(map, change, (unsigned long)node, shift);
+		node = above;
+	}
+
+	if (value == NO_ATTRS)
+		trim_root(map, change);
+}
+
+/* Room for all that a change may take out of the tree. */
+static int reserve_room(struct kvm_mem_attr_change *change, unsigned int nr)
+{
+	if (nr <= change->room)
+		return 0;
+
+	change->more = kvm_mem_attr_map_alloc(nr * sizeof(*change->more));
+	if (!change->more)
+		return -ENOMEM;
+	change->room = nr;
+
+	return 0;
+}
+
 /**
- * kvm_mem_attr_map_prepare - take the memory for a change
+ * kvm_mem_attr_map_prepare - get ready for a change
  * @map: the map
- * @change: filled in, for kvm_mem_attr_map_commit() or kvm_mem_attr_map_abort()
+ * @change: filled in; its member "changed" is the number of frames whose
+ *	attributes are going to differ from what they are
  * @start: first frame
  * @end: frame after the last, greater than @start and at most 1 << 52
  * @attrs: the attributes to set, of those the map was made for
+ *
+ * The change is for kvm_mem_attr_map_commit() or kvm_mem_attr_map_abort(), which
+ * it needs neither of if it does not change anything, and then for
+ * kvm_mem_attr_map_finish(), whatever became of it.
  *
  * Context: may sleep; the map has no other writer until the change is
  *	committed or aborted.
@@ -774,29 +987,65 @@ int kvm_mem_attr_map_prepare(struct kvm_mem_attr_map *map,
 			     struct kvm_mem_attr_change *change, u64 start,
 			     u64 end, unsigned long attrs)
 {
-	unsigned int nodes = 0, blocks = 0, shift;
+	struct needs needs = {};
+	unsigned int root_shift, shift;
 	unsigned long root;
+	u64 in_range;
 
-	might_sleep();
+	change->changed = 0;
+	change->first = start;
+	change->last = end - 1;
+	change->attrs = attrs;
+	change->bytes = 0;
+	change->nodes = 0;
+	change->blocks = 0;
+	change->more = NULL;
+	change->room = ARRAY_SIZE(change->few);
+	change->nr_retired = 0;
 
 	if (WARN_ON_ONCE(start >= end || end > BIT_ULL(64 - 12) ||
 			 attrs & ~map->bits))
 		return -EINVAL;
 
-	*change = (struct kvm_mem_attr_change) {
-		.first = start,
-		.last = end - 1,
-		.attrs = attrs,
-	};
-
-	if (grow_root(map, change->last))
-		goto err;
-
 	root = read_root(map, &shift);
-	count_needs(map, change, root, shift, change->first, change->last,
-		    &nodes, &blocks);
-	if (reserve(&change->nodes, nodes, sizeof(struct kvm_mem_attr_node)) ||
-	    reserve(&change->blocks, blocks, block_bytes(map)))
+	if (is_value(root) || change->last >> shift) {
+		/* Frames beyond the root have no attributes. */
+		if (!attrs && (is_value(root) || start >> shift))
+			return 0;
+		if (!attrs)
+			change->last = BIT_ULL(shift) - 1;
+		else if (grow_root(map, change->last))
+			goto err;
+		root = read_root(map, &shift);
+	}
+
+	/* Most changes are of a few frames: find where they are once. */
+	root_shift = shift;
+	change->node = find_node(root, &shift, start, change->last);
+	change->shift = shift;
+
+	if (in_one_slot(start, change->last, shift)) {
+		in_range = BIT_ULL(shift - NODE_SHIFT) - 1;
+		count_slot(map, change, &needs,
+			   *slot_of(change->node, shift, start),
+			   shift - NODE_SHIFT, start & in_range,
+			   change->last & in_range);
+	} else {
+		in_range = BIT_ULL(shift) - 1;
+		count_node(map, change, &needs, (unsigned long)change->node,
+			   shift, start & in_range, change->last & in_range);
+	}
+	if (!change->changed)
+		return 0;
+
+	/* The nodes up to the root may fold, and roots be trimmed. */
+	needs.retired += (root_shift - shift) / NODE_SHIFT;
+	if (!attrs)
+		needs.retired += (root_shift - BLOCK_SHIFT) / NODE_SHIFT;
+
+	if (reserve_room(change, needs.retired) ||
+	    reserve(&change->nodes, needs.nodes, sizeof(struct kvm_mem_attr_node)) ||
+	    reserve(&change->blocks, needs.blocks, block_bytes(map)))
 		goto err;
 
 	return 0;
@@ -810,42 +1059,86 @@ EXPORT_SYMBOL_IF_KUNIT(kvm_mem_attr_map_prepare);
 /**
  * kvm_mem_attr_map_commit - do a change
  * @map: the map
- * @change: from kvm_mem_attr_map_prepare(); afterwards its member "changed" is
- *	the number of frames whose attributes differ from what they were
+ * @change: from kvm_mem_attr_map_prepare()
  *
- * Context: may sleep.
+ * Takes a few steps a level, and one for each slot whose whole range changes,
+ * whatever is below.
+ *
+ * Context: any.
  */
 void kvm_mem_attr_map_commit(struct kvm_mem_attr_map *map,
 			     struct kvm_mem_attr_change *change)
 {
-	unsigned long root;
-	unsigned int shift;
+	u64 first = change->first, last = change->last, in_range;
+	unsigned int shift = change->shift;
 
-	root = read_root(map, &shift);
-	change_node(map, change, to_node(root), shift, change->first,
-		    change->last);
+	if (!change->changed)
+		return;
+
+	if (in_one_slot(first, last, shift)) {
+		in_range = BIT_ULL(shift - NODE_SHIFT) - 1;
+		change_slot(map, change, slot_of(change->node, shift, first),
+			    shift - NODE_SHIFT, first & in_range,
+			    last & in_range);
+	} else {
+		in_range = BIT_ULL(shift) - 1;
+		change_node(map, change, change->node, shift, first & in_range,
+			    last & in_range);
+	}
+	if (change->bytes)
+		count_bytes(map, -change->bytes);
 	/* Blocks of several bitmaps may need none after all. */
 	give_back(&change->blocks);
-	if (to_node(root)->slot[change->first >> (shift - NODE_SHIFT)] == NO_ATTRS)
-		trim_root(map);
+	fold_above(map, change);
 }
 EXPORT_SYMBOL_IF_KUNIT(kvm_mem_attr_map_commit);
 
 /**
  * kvm_mem_attr_map_abort - do without a change
  * @map: the map
- * @change: from kvm_mem_attr_map_prepare()
+ * @change: from kvm_mem_attr_map_prepare(); its member "changed" is 0 afterwards
  *
- * Context: may sleep.
+ * Context: any.
  */
 void kvm_mem_attr_map_abort(struct kvm_mem_attr_map *map,
 			    struct kvm_mem_attr_change *change)
 {
+	change->changed = 0;
 	give_back(&change->nodes);
 	give_back(&change->blocks);
-	trim_root(map);
+	trim_root(map, change);
 }
 EXPORT_SYMBOL_IF_KUNIT(kvm_mem_attr_map_abort);
+
+/**
+ * kvm_mem_attr_map_finish - free what a change took out of the map
+ * @change: all zero, or from kvm_mem_attr_map_prepare(), committed or aborted if
+ *	it had to be
+ *
+ * The memory is freed after a grace period.  When memory is short that is waited
+ * for, but once, however much there is to free.
+ *
+ * Context: may sleep; needs no lock, and should not be called with one that
+ *	others wait for.
+ */
+void kvm_mem_attr_map_finish(struct kvm_mem_attr_change *change)
+{
+	unsigned long gp, *retired = change->more ?: change->few;
+	unsigned int i;
+
+	/* Most changes are of bits in a block. */
+	if (!change->nr_retired && !change->more)
+		return;
+
+	gp = get_state_synchronize_rcu();
+	for (i = 0; i < change->nr_retired; i++)
+		free_tree(retired[i] & ~RETIRED_SHIFT_MASK,
+			  retired[i] & RETIRED_SHIFT_MASK, gp);
+	change->nr_retired = 0;
+	kfree(change->more);
+	change->more = NULL;
+}
+EXPORT_SYMBOL_IF_KUNIT(kvm_mem_attr_map_finish);
 
 /**
  * kvm_mem_attr_map_init - prepare an empty map
@@ -875,6 +1168,7 @@ void kvm_mem_attr_map_destroy(struct kvm_mem_attr_map *map)
 
 	root = read_root(map, &shift);
 	map->root = 0;
-	free_tree(map, root, shift, false);
+	map->bytes = 0;
+	free_tree(root, shift, get_completed_synchronize_rcu());
 }
 EXPORT_SYMBOL_IF_KUNIT(kvm_mem_attr_map_destroy);

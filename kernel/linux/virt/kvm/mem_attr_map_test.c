@@ -43,6 +43,7 @@ static int set(struct kvm_mem_attr_map *map, u64 start, u64 end,
 	if (r)
 		return r;
 	kvm_mem_attr_map_commit(map, &change);
+	kvm_mem_attr_map_finish(&change);
 	if (changed)
 		*changed = change.changed;
 
@@ -56,6 +57,29 @@ static void must_set(struct kunit *test, struct kvm_mem_attr_map *map,
 
 	KUNIT_ASSERT_EQ(test, set(map, start, end, attrs, &found), 0);
 	KUNIT_EXPECT_EQ(test, found, changed);
+}
+
+static void must_prepare(struct kunit *test, struct kvm_mem_attr_map *map,
+			 struct kvm_mem_attr_change *change, u64 start, u64 end,
+			 unsigned long attrs)
+{
+	KUNIT_ASSERT_EQ(test, kvm_mem_attr_map_prepare(map, change, start, end,
+						       attrs), 0);
+}
+
+static void do_without(struct kvm_mem_attr_map *map,
+		       struct kvm_mem_attr_change *change)
+{
+	kvm_mem_attr_map_abort(map, change);
+	kvm_mem_attr_map_finish(change);
+}
+
+/* Empties it first, for what it then counts was not counted right. */
+static void must_destroy(struct kunit *test, struct kvm_mem_attr_map *map)
+{
+	KUNIT_ASSERT_EQ(test, set(map, 0, FRAMES, 0, NULL), 0);
+	KUNIT_EXPECT_EQ(test, map->bytes, 0);
+	kvm_mem_attr_map_destroy(map);
 }
 
 static void expect_run(struct kunit *test, const struct kvm_mem_attr_map *map,
@@ -180,13 +204,13 @@ static void abort_changes_nothing(struct kunit *test)
 	bytes = map.bytes;
 
 	/* In place, all over, and with a taller tree. */
-	KUNIT_ASSERT_EQ(test, kvm_mem_attr_map_prepare(&map, &change, 8, 20, 0), 0);
-	kvm_mem_attr_map_abort(&map, &change);
-	KUNIT_ASSERT_EQ(test, kvm_mem_attr_map_prepare(&map, &change, 0, TIB, 0), 0);
-	kvm_mem_attr_map_abort(&map, &change);
-	KUNIT_ASSERT_EQ(test, kvm_mem_attr_map_prepare(&map, &change, TIB, TIB + 5,
-						       ATTR), 0);
-	kvm_mem_attr_map_abort(&map, &change);
+	must_prepare(test, &map, &change, 8, 20, 0);
+	do_without(&map, &change);
+	must_prepare(test, &map, &change, 0, TIB, 0);
+	do_without(&map, &change);
+	must_prepare(test, &map, &change, TIB, TIB + 5, ATTR);
+	do_without(&map, &change);
+	KUNIT_EXPECT_EQ(test, change.changed, 0);
 
 	KUNIT_EXPECT_EQ(test, map.bytes, bytes);
 	expect_run(test, &map, 0, 7, 0);
@@ -214,6 +238,124 @@ static void terabyte(struct kunit *test)
 		must_set(test, &map, 0, TIB, 0, TIB / 2);
 		KUNIT_EXPECT_EQ(test, map.bytes, 0);
 	}
+	kvm_mem_attr_map_destroy(&map);
+}
+
+/* What is replaced */
+
+static unsigned int allocated;
+static unsigned int freed;
+
+static void *counting_alloc(size_t size)
+{
+	allocated++;
+
+	return kmalloc(size, GFP_KERNEL_ACCOUNT);
+}
+
+static void counting_free(const void *memory, unsigned long gp)
+{
+	freed++;
+	kfree_rcu_mightsleep(memory);
+}
+
+/*
+ * Changes a range and sees when memory comes and goes: all that is needed before
+ * the commit, all that is not any more after it.
+ */
+static void change_and_count(struct kunit *test, struct kvm_mem_attr_map *map,
+			     u64 start, u64 end, unsigned long attrs,
+			     u64 changed, unsigned long bytes,
+			     unsigned int retired)
+{
+	struct kvm_mem_attr_change change;
+	unsigned int taken;
+
+	allocated = 0;
+	freed = 0;
+	kunit_activate_static_stub(test, kvm_mem_attr_map_alloc, counting_alloc);
+	kunit_activate_static_stub(test, kvm_mem_attr_map_free, counting_free);
+
+	must_prepare(test, map, &change, start, end, attrs);
+	KUNIT_EXPECT_EQ(test, change.changed, changed);
+	taken = allocated;
+	kvm_mem_attr_map_commit(map, &change);
+	KUNIT_EXPECT_EQ(test, allocated, taken);
+	KUNIT_EXPECT_EQ(test, freed, 0);
+	KUNIT_EXPECT_EQ(test, map->bytes, bytes);
+	KUNIT_EXPECT_TRUE(test, kvm_mem_attr_map_has(map, start, end, ATTR, attrs));
+	kvm_mem_attr_map_finish(&change);
+	KUNIT_EXPECT_EQ(test, freed, retired);
+	KUNIT_EXPECT_EQ(test, map->bytes, bytes);
+
+	kunit_deactivate_static_stub(test, kvm_mem_attr_map_alloc);
+	kunit_deactivate_static_stub(test, kvm_mem_attr_map_free);
+}
+
+/* Nothing is freed while vCPUs may wait for the end of a change. */
+static void frees_afterwards(struct kunit *test)
+{
+	const unsigned int nodes = GIB / (64 * BLOCK), blocks = GIB / BLOCK;
+	struct kvm_mem_attr_map map;
+	unsigned long few, whole;
+	u64 i;
+
+	kvm_mem_attr_map_init(&map, ATTR);
+	/* From the root down, and without a root again. */
+	change_and_count(test, &map, GIB, GIB + 1, ATTR, 1,
+			 2 * NODE_BYTES + BLOCK_BYTES, 0);
+	change_and_count(test, &map, GIB, GIB + 1, 0, 1, 0, 3);
+
+	change_and_count(test, &map, GIB, 2 * GIB, ATTR, GIB, NODE_BYTES, 0);
+	whole = map.bytes;
+	/* In place: nothing comes or goes. */
+	must_set(test, &map, GIB + 7, GIB + 10, 0, 3);
+	few = map.bytes;
+	change_and_count(test, &map, GIB + 7, GIB + 8, ATTR, 1, few, 0);
+	KUNIT_EXPECT_EQ(test, allocated, 0);
+	change_and_count(test, &map, GIB + 7, GIB + 8, ATTR, 0, few, 0);
+	/* A fold as high as can be. */
+	change_and_count(test, &map, GIB + 8, GIB + 10, ATTR, 2, whole, 2);
+
+	/* All blocks at once, within nodes and with them. */
+	for (i = 0; i < GIB; i += BLOCK)
+		must_set(test, &map, GIB + i + 7, GIB + i + 8, 0, 1);
+	KUNIT_EXPECT_EQ(test, map.bytes, whole + nodes * NODE_BYTES +
+					 blocks * BLOCK_BYTES);
+	change_and_count(test, &map, GIB + 8, GIB + 64 * BLOCK - 8, ATTR, 63,
+			 map.bytes - 63 * BLOCK_BYTES, 63);
+	change_and_count(test, &map, GIB, 2 * GIB - 1, ATTR, blocks - 63, whole,
+			 nodes + blocks - 63);
+
+	change_and_count(test, &map, 0, FRAMES, 0, GIB, 0, 1);
+	kvm_mem_attr_map_destroy(&map);
+}
+
+/* A change that fails has nothing to free that was there before. */
+static void frees_what_it_took(struct kunit *test)
+{
+	struct kvm_mem_attr_change change;
+	struct kvm_mem_attr_map map;
+	unsigned long bytes;
+
+	kvm_mem_attr_map_init(&map, ATTR);
+	must_set(test, &map, 7, 3 * BLOCK + 9, ATTR, 3 * BLOCK + 2);
+	bytes = map.bytes;
+
+	freed = 0;
+	kunit_activate_static_stub(test, kvm_mem_attr_map_free, counting_free);
+	must_prepare(test, &map, &change, TIB, TIB + 5, ATTR);
+	KUNIT_EXPECT_GT(test, map.bytes, bytes);
+	kvm_mem_attr_map_abort(&map, &change);
+	KUNIT_EXPECT_EQ(test, freed, 0);
+	KUNIT_EXPECT_EQ(test, map.bytes, bytes);
+	/* The roots of 21, 27 and 33 bits. */
+	kvm_mem_attr_map_finish(&change);
+	KUNIT_EXPECT_EQ(test, freed, 3);
+	kvm_mem_attr_map_finish(&change);
+	KUNIT_EXPECT_EQ(test, freed, 3);
+	kunit_deactivate_static_stub(test, kvm_mem_attr_map_free);
+
 	kvm_mem_attr_map_destroy(&map);
 }
 
@@ -408,8 +550,7 @@ static void like_an_array(struct kunit *test)
 		cond_resched();
 	}
 	compare_all(test, &o);
-	kvm_mem_attr_map_destroy(&o.map);
-	KUNIT_EXPECT_EQ(test, o.map.bytes, 0);
+	must_destroy(test, &o.map);
 }
 
 /* Failing memory */
@@ -472,6 +613,8 @@ static void out_of_memory(struct kunit *test)
 				break;
 			failures++;
 			KUNIT_ASSERT_EQ(test, r, -ENOMEM);
+			KUNIT_ASSERT_EQ(test, change.changed, 0);
+			kvm_mem_attr_map_finish(&change);
 			KUNIT_ASSERT_EQ(test, o.map.bytes, bytes);
 			compare_all(test, &o);
 		}
@@ -482,11 +625,11 @@ static void out_of_memory(struct kunit *test)
 			kvm_mem_attr_map_commit(&o.map, &change);
 			memset(o.attrs + start, small, end - start);
 		}
+		kvm_mem_attr_map_finish(&change);
 		compare_all(test, &o);
 	}
 	KUNIT_EXPECT_GT(test, failures, c->failures);
-	kvm_mem_attr_map_destroy(&o.map);
-	KUNIT_EXPECT_EQ(test, o.map.bytes, 0);
+	must_destroy(test, &o.map);
 }
 
 /* Readers against a writer */
@@ -604,6 +747,8 @@ static struct kunit_case mem_attr_map_cases[] = {
 	KUNIT_CASE(across_boundaries),
 	KUNIT_CASE(splits_and_folds),
 	KUNIT_CASE(abort_changes_nothing),
+	KUNIT_CASE(frees_afterwards),
+	KUNIT_CASE(frees_what_it_took),
 	KUNIT_CASE_SLOW(terabyte),
 	KUNIT_CASE_PARAM_ATTR(like_an_array, random_case_gen_params,
 			      { .speed = KUNIT_SPEED_SLOW }),
