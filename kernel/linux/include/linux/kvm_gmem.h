@@ -239,18 +239,18 @@ struct kvm_gmem_vcpu_stat {
 #define KVM_GMEM_VCPU_COUNTER(stat)					\
 	KVM_GMEM_STAT(kvm_vcpu_stat, CUMULATIVE, stat)
 
-/**
- * struct kvm_gmem_counters - what happened to a VM, struct kvm_gmem_usage
+/*
+ * What happened to a VM, as struct kvm_gmem_usage tells it.  Frames that are
+ * private are those that became so and did not become shared; conversions are
+ * the invalidations that they make.
  */
 struct kvm_gmem_counters {
-	atomic64_t private_pages;
 	atomic64_t stale_pages;
 	atomic64_t allocated_pages;
 	atomic64_t freed_pages;		/* the most that was seen */
 	atomic64_t populate_faults;
 	atomic64_t fallocate_faults;
 	atomic64_t arch_faults;
-	atomic64_t conversions;
 	atomic64_t conversions_noop;
 	atomic64_t pages_to_private;
 	atomic64_t pages_to_shared;
@@ -307,22 +307,23 @@ struct kvm_gmem_vm {
 
 /**
  * struct kvm_gmem_vcpu - what is kept of a vCPU, by the thread that runs it
- * @delay_ns: what a policy wants the last fault delayed by, 0 if nothing
- * @until_ns: end of a delay that a signal interrupted, 0 if there is none
- * @since_ns: when the first delay of the fault on @gfn began, 0 if it had none
- * @gfn: the frame that those are for
+ * @delayed: a policy wants the fault that has just been tried delayed
+ * @found: a page was found for the fault under way
+ * @gfn: the frame whose fault was delayed last
+ * @until_ns: when that delay ends
+ * @since_ns: when the first delay began of those that no fault has come out of,
+ *	0 if there is none
  * @prefaults: pages of KVM_PRE_FAULT_MEMORY, struct kvm_gmem_usage.faults
  * @faults: pages of the guest's own faults, likewise
- * @found: a page was found for the fault under way
  */
 struct kvm_gmem_vcpu {
-	u64 delay_ns;
+	bool delayed;
+	bool found;
+	u64 gfn;
 	u64 until_ns;
 	u64 since_ns;
-	u64 gfn;
 	u64 prefaults;
 	u64 faults;
-	bool found;
 };
 
 /* kvm_gmem_fault_pfn(): a policy wants the fault again, after a delay. */
@@ -342,12 +343,12 @@ int kvm_gmem_fault_pfn(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot,
 		       unsigned long mmu_seq);
 void kvm_gmem_fault_mapped(struct kvm_vcpu *vcpu, bool prefault);
 int kvm_gmem_delay_vcpu(struct kvm_vcpu *vcpu,
-			bool (*has_events)(struct kvm_vcpu *vcpu));
+			bool (*takes_interrupt)(struct kvm_vcpu *vcpu));
 bool kvm_gmem_resume_prefault(struct kvm_vcpu *vcpu, u64 gpa);
 void kvm_gmem_delay_populate(struct kvm *kvm);
 
-#define kvm_gmem_delay_pending(vcpu)	unlikely((vcpu)->gmem.delay_ns)
-#define kvm_gmem_delay_forget(vcpu)	((void)((vcpu)->gmem.delay_ns = 0))
+#define kvm_gmem_delay_pending(vcpu)	unlikely((vcpu)->gmem.delayed)
+#define kvm_gmem_delay_forget(vcpu)	((void)((vcpu)->gmem.delayed = false))
 
 #else /* !CONFIG_KVM_GMEM_BPF */
 
@@ -359,7 +360,7 @@ void kvm_gmem_delay_populate(struct kvm *kvm);
 #define kvm_gmem_fault_pfn(vcpu, slot, gfn, pfn, max_order, prefault, seq) \
 	((void)(prefault), (void)(seq),					   \
 	 kvm_gmem_get_pfn((vcpu)->kvm, slot, gfn, pfn, max_order))
-#define kvm_gmem_delay_vcpu(vcpu, has_events)	((void)(has_events), 0)
+#define kvm_gmem_delay_vcpu(vcpu, takes)	((void)(takes), 0)
 #define kvm_gmem_delay_forget(vcpu)		((void)(vcpu))
 
 static inline bool kvm_gmem_delay_pending(struct kvm_vcpu *vcpu)

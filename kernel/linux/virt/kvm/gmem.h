@@ -59,7 +59,7 @@ struct kvm_gmem_programs {
  * @node: in kvm_gmem_policies, by priority
  * @programs: what it does
  * @link: the link that holds it, and its identity; NULL when detached
- * @seq: the how manieth to be attached, which orders equals
+ * @seq: when it came to its place, which orders equals
  * @nr_vms: VMs it is in force on
  * @stat: what it did
  */
@@ -214,6 +214,8 @@ void kvm_gmem_invalidated(struct kvm *kvm, u64 start, u64 end, u64 pages_freed,
 int kvm_gmem_ask_and_wait(struct kvm *kvm, enum kvm_gmem_hook hook,
 			  const void *args, struct kvm_gmem_asked *asked);
 bool kvm_gmem_overdue(u64 since_ns, u64 now_ns);
+bool kvm_gmem_resume_fault(struct kvm_gmem_vcpu *gmem, u64 gfn, bool *overdue);
+void kvm_gmem_delay_fault(struct kvm_gmem_vcpu *gmem, u64 gfn, u64 delay_ns);
 void kvm_gmem_pauses_forget(struct kvm *kvm);
 
 /* gmem_policy.c */

@@ -148,8 +148,15 @@ void kvm_gmem_mark(struct kvm *kvm, struct inode *inode, pgoff_t start,
 
 	/*
 	 * The lock is taken even if no page is marked: kvm_gmem_classify() may
-	 * be about to mark one by what it found before a conversion.
+	 * be about to mark one by what it found before a conversion.  Of a file
+	 * without pages none is: who adds one looks at the attribute later.
+	 * Pairs with the barrier in kvm_gmem_fault_pfn(), and with the page
+	 * cache's lock in kvm_gmem_classify().
 	 */
+	smp_mb();
+	if (!READ_ONCE(mapping->nrpages))
+		return;
+
 	while (start < end) {
 		unsigned int budget = KVM_GMEM_MARK_BATCH;
 
@@ -374,7 +381,6 @@ void kvm_gmem_fill_usage(struct kvm *kvm, struct kvm_gmem_usage *usage)
 	usage->size_pages = pages.size;
 	usage->populated_pages = pages.populated;
 	usage->closed_pages = pages.closed;
-	usage->private_pages = atomic64_read(&counters->private_pages);
 	usage->stale_pages = atomic64_read(&counters->stale_pages) +
 			     pages.closed;
 	usage->faults[KVM_GMEM_FAULT_VCPU] = faults;
@@ -384,13 +390,17 @@ void kvm_gmem_fill_usage(struct kvm *kvm, struct kvm_gmem_usage *usage)
 	usage->faults[KVM_GMEM_FAULT_FALLOCATE] =
 		atomic64_read(&counters->fallocate_faults);
 	usage->arch_faults = atomic64_read(&counters->arch_faults);
-	usage->conversions = atomic64_read(&counters->conversions);
 	usage->conversions_noop = atomic64_read(&counters->conversions_noop);
-	usage->pages_to_private = atomic64_read(&counters->pages_to_private);
+	/* In this order what changes meanwhile makes no negative figure. */
 	usage->pages_to_shared = atomic64_read(&counters->pages_to_shared);
+	smp_rmb();
+	usage->pages_to_private = atomic64_read(&counters->pages_to_private);
+	usage->private_pages = usage->pages_to_private - usage->pages_to_shared;
 	for (i = 0; i < KVM_GMEM_NR_INVALIDATE_REASONS; i++)
 		usage->invalidations[i] =
 			atomic64_read(&counters->invalidations[i]);
+	usage->conversions =
+		usage->invalidations[KVM_GMEM_INVALIDATE_CONVERSION];
 	usage->faults_denied = atomic64_read(&counters->faults_denied);
 	usage->conversions_denied = atomic64_read(&counters->conversions_denied);
 	usage->faults_delayed = atomic64_read(&counters->faults_delayed);
@@ -410,7 +420,7 @@ static void kvm_gmem_fill_stats(struct kvm *kvm, struct kvm_gmem_vm_stat *stat)
 	kvm_gmem_count_pages(kvm, &pages);
 	*stat = (struct kvm_gmem_vm_stat) {
 		.populated_pages = pages.populated,
-		.conversions = atomic64_read(&counters->conversions),
+		.conversions = atomic64_read(&counters->invalidations[KVM_GMEM_INVALIDATE_CONVERSION]),
 		.denied = atomic64_read(&counters->faults_denied) +
 			  atomic64_read(&counters->conversions_denied),
 		.delayed = atomic64_read(&counters->faults_delayed) +

@@ -155,8 +155,10 @@ static void kvm_gmem_policy_insert(struct kvm_gmem_policy *policy)
 {
 	s32 priority = policy->programs->ops->priority;
 	struct kvm_gmem_policy *next;
+	static u64 last_seq;
 
 	/* The first to come runs first among equals. */
+	policy->seq = ++last_seq;
 	list_for_each_entry(next, &kvm_gmem_policies, node) {
 		if (next->programs->ops->priority > priority)
 			break;
@@ -408,7 +410,6 @@ static int kvm_gmem_policy_attach(struct kvm_gmem_policy *policy)
 {
 	const struct kvm_gmem_ops *ops = policy->programs->ops;
 	struct kvm_gmem_tally *tallies = NULL;
-	static u64 last_seq;
 	struct kvm *kvm;
 	unsigned long id;
 	int r;
@@ -427,7 +428,6 @@ static int kvm_gmem_policy_attach(struct kvm_gmem_policy *policy)
 		return r;
 	}
 
-	policy->seq = ++last_seq;
 	kvm_gmem_policy_insert(policy);
 	static_branch_inc(&kvm_gmem_policy_key);
 	kvm_gmem_for_each_vm(ops, kvm, id) {

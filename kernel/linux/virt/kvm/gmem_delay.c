@@ -82,7 +82,8 @@ static bool kvm_gmem_sleep_until(u64 until_ns, bool killable)
 					 HRTIMER_MODE_ABS);
 	}
 
-	return true;
+	/* What comes next may look for signals, and fail. */
+	return killable || !signal_pending(current);
 }
 
 /* What is remembered of a request between two attempts of its system call. */
@@ -268,16 +269,66 @@ int kvm_gmem_ask_and_wait(struct kvm *kvm, enum kvm_gmem_hook hook,
 
 /* vCPUs */
 
-/*
- * Sleeps like a vCPU that is halted: what would end that ends the delay, for
- * other vCPUs may wait for it.
+/**
+ * kvm_gmem_resume_fault - a fault of a vCPU whose last faults were delayed
+ * @gmem: what is kept of the vCPU
+ * @gfn: the frame that it faults on
+ * @overdue: set to whether it has been delayed for as long as one may be
+ *
+ * What is bounded is the time since a fault last came out of its delays, which
+ * may be another one: a guest that does something else meanwhile must get on.
+ *
+ * Context: any.
+ * Return: true if there is a rest of its delay to be slept, since it was ended
+ *	by a signal or an interrupt.
  */
-static void kvm_gmem_delay_block(struct kvm_vcpu *vcpu, u64 until_ns,
-				 bool (*has_events)(struct kvm_vcpu *vcpu))
+bool kvm_gmem_resume_fault(struct kvm_gmem_vcpu *gmem, u64 gfn, bool *overdue)
+{
+	u64 now_ns = ktime_get_ns();
+
+	if (gmem->gfn == gfn && now_ns < gmem->until_ns) {
+		gmem->delayed = true;
+		return true;
+	}
+
+	/* The guest gave up what it wanted. */
+	if (now_ns > gmem->until_ns + kvm_gmem_delay_total_ns())
+		gmem->since_ns = 0;
+	else
+		*overdue = kvm_gmem_overdue(gmem->since_ns, now_ns);
+
+	return false;
+}
+
+/**
+ * kvm_gmem_delay_fault - a policy wants a vCPU's fault delayed
+ * @gmem: what is kept of the vCPU
+ * @gfn: the frame that it faults on
+ * @delay_ns: how long, from now on
+ *
+ * Context: any; kvm_gmem_delay_vcpu() sleeps.
+ */
+void kvm_gmem_delay_fault(struct kvm_gmem_vcpu *gmem, u64 gfn, u64 delay_ns)
+{
+	u64 now_ns = ktime_get_ns();
+
+	if (!gmem->since_ns)
+		gmem->since_ns = now_ns;
+	gmem->gfn = gfn;
+	gmem->until_ns = kvm_gmem_delay_end(gmem->since_ns, now_ns, delay_ns);
+	gmem->delayed = true;
+}
+
+/*
+ * Sleeps like a vCPU that is halted: an interrupt ends that, for other vCPUs may
+ * wait for the answer.
+ */
+static void kvm_gmem_delay_block(struct kvm_vcpu *vcpu,
+				 bool (*takes_interrupt)(struct kvm_vcpu *vcpu))
 {
 	struct rcuwait *wait = kvm_arch_vcpu_get_wait(vcpu);
+	u64 now_ns, until_ns = vcpu->gmem.until_ns;
 	ktime_t until = ns_to_ktime(until_ns);
-	u64 now_ns;
 
 	preempt_disable();
 	kvm_arch_vcpu_blocking(vcpu);
@@ -286,8 +337,7 @@ static void kvm_gmem_delay_block(struct kvm_vcpu *vcpu, u64 until_ns,
 
 	while ((now_ns = ktime_get_ns()) < until_ns) {
 		set_current_state(TASK_INTERRUPTIBLE | TASK_FREEZABLE);
-		if (signal_pending(current) || has_events(vcpu) ||
-		    kvm_cpu_has_pending_timer(vcpu))
+		if (signal_pending(current) || takes_interrupt(vcpu))
 			break;
 		schedule_hrtimeout_range(&until, (until_ns - now_ns) / 16,
 					 HRTIMER_MODE_ABS);
@@ -303,38 +353,30 @@ static void kvm_gmem_delay_block(struct kvm_vcpu *vcpu, u64 until_ns,
 /**
  * kvm_gmem_delay_vcpu - sleep as long as a policy wants a vCPU's fault delayed
  * @vcpu: the vCPU, loaded by the calling thread
- * @has_events: tells whether the vCPU has something to do that others may wait
- *	for, such as an interrupt; that ends the delay.  NULL if the guest does
- *	not run, for KVM_PRE_FAULT_MEMORY.
+ * @takes_interrupt: tells whether there is an interrupt that the vCPU takes as
+ *	soon as it goes on; that ends the delay.  NULL if the guest does not
+ *	run, for KVM_PRE_FAULT_MEMORY.
+ *
+ * The rest of a delay that ended early is slept when the fault comes again.
  *
  * Context: sleeps; outside of any read section of kvm->srcu.
- * Return: 0; without @has_events, -ERESTARTNOINTR if a signal interrupted the
- *	delay, or -EINTR if it was fatal.  With it the caller finds the signal
- *	pending.
+ * Return: 0; without @takes_interrupt, -ERESTARTNOINTR if a signal interrupted
+ *	the delay, or -EINTR if it was fatal.  With it the caller finds the
+ *	signal pending.
  */
 int kvm_gmem_delay_vcpu(struct kvm_vcpu *vcpu,
-			bool (*has_events)(struct kvm_vcpu *vcpu))
+			bool (*takes_interrupt)(struct kvm_vcpu *vcpu))
 {
-	struct kvm_gmem_vcpu *gmem = &vcpu->gmem;
-	u64 now_ns = ktime_get_ns(), until_ns = gmem->until_ns;
+	vcpu->gmem.delayed = false;
 
-	if (!until_ns)
-		until_ns = kvm_gmem_delay_end(gmem->since_ns, now_ns,
-					      gmem->delay_ns);
-	gmem->delay_ns = 0;
-	gmem->until_ns = 0;
-
-	if (has_events) {
-		kvm_gmem_delay_block(vcpu, until_ns, has_events);
+	if (takes_interrupt) {
+		kvm_gmem_delay_block(vcpu, takes_interrupt);
 		return 0;
 	}
-	if (kvm_gmem_sleep_until(until_ns, false))
+	if (kvm_gmem_sleep_until(vcpu->gmem.until_ns, false))
 		return 0;
-	if (fatal_signal_pending(current))
-		return -EINTR;
-	gmem->until_ns = until_ns;
 
-	return -ERESTARTNOINTR;
+	return fatal_signal_pending(current) ? -EINTR : -ERESTARTNOINTR;
 }
 
 /**
@@ -348,14 +390,10 @@ bool kvm_gmem_resume_prefault(struct kvm_vcpu *vcpu, u64 gpa)
 {
 	struct kvm_gmem_vcpu *gmem = &vcpu->gmem;
 
-	gmem->delay_ns = 0;
-	if (likely(!gmem->until_ns))
-		return false;
-	if (gmem->gfn == gpa >> PAGE_SHIFT)
-		return true;
-	gmem->until_ns = 0;
+	gmem->delayed = false;
 
-	return false;
+	return unlikely(gmem->since_ns) && gmem->gfn == gpa >> PAGE_SHIFT &&
+	       ktime_get_ns() < gmem->until_ns;
 }
 
 /* Launches */

@@ -95,31 +95,23 @@ static __always_inline int kvm_gmem_fault_verdict(struct kvm_vcpu *vcpu,
 						  struct kvm_gmem_request *request)
 {
 	struct kvm_gmem_vcpu *gmem = &vcpu->gmem;
-	bool overdue = false;
+	bool overdue = kvm_gmem_overdue(0, 0);
 	s64 verdict;
 
 	/* A delay that nobody slept is not for a fault that may go on. */
-	gmem->delay_ns = 0;
-	if (unlikely(gmem->since_ns)) {
-		if (gmem->gfn == request->fault.gfn)
-			overdue = kvm_gmem_overdue(gmem->since_ns,
-						   ktime_get_ns());
-		else
-			gmem->since_ns = 0;
-	}
+	gmem->delayed = false;
+	if (unlikely(gmem->since_ns) &&
+	    kvm_gmem_resume_fault(gmem, request->fault.gfn, &overdue))
+		return KVM_GMEM_FAULT_DELAYED;
 
 	verdict = kvm_gmem_ask(vcpu->kvm, KVM_GMEM_HOOK_FAULT, &request->fault,
 			       &request->asked, overdue);
 	if (likely(verdict <= 0)) {
-		gmem->since_ns = 0;
+		if (overdue || gmem->gfn == request->fault.gfn)
+			gmem->since_ns = 0;
 		return verdict;
 	}
-
-	gmem->gfn = request->fault.gfn;
-	gmem->delay_ns = verdict;
-	gmem->until_ns = 0;
-	if (!gmem->since_ns)
-		gmem->since_ns = ktime_get_ns();
+	kvm_gmem_delay_fault(gmem, request->fault.gfn, verdict);
 
 	return KVM_GMEM_FAULT_DELAYED;
 }
@@ -206,9 +198,10 @@ int kvm_gmem_fault_pfn(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot,
 	/*
 	 * A conversion may have come between the look at the attribute that
 	 * made this a private fault and the arrival of the page, which stays
-	 * even if it could not be prepared.  Pairs with the page cache's lock,
-	 * which the conversion takes, too.
+	 * even if it could not be prepared.  Pairs with the barrier in
+	 * kvm_gmem_mark().
 	 */
+	smp_mb();
 	if (unlikely(READ_ONCE(kvm->mmu_invalidate_in_progress) ||
 		     READ_ONCE(kvm->mmu_invalidate_seq) != mmu_seq))
 		kvm_gmem_recheck(kvm, slot, gfn);
@@ -345,44 +338,61 @@ int kvm_gmem_convert_ask(struct kvm *kvm, struct kvm_gmem_conversion *conv,
 void kvm_gmem_invalidated(struct kvm *kvm, u64 start, u64 end, u64 pages_freed,
 			  u32 reason)
 {
-	struct kvm_gmem_invalidate invalidate = {
+	struct kvm_gmem_invalidate invalidate;
+
+	atomic64_inc(&kvm->gmem.counters.invalidations[reason]);
+	if (!trace_kvm_gmem_invalidate_enabled() &&
+	    !kvm_gmem_policed(kvm, KVM_GMEM_HOOK_INVALIDATE))
+		return;
+
+	invalidate = (struct kvm_gmem_invalidate) {
 		.start = start,
 		.end = end,
 		.pages_freed = pages_freed,
 		.reason = reason,
 	};
-
-	atomic64_inc(&kvm->gmem.counters.invalidations[reason]);
 	trace_kvm_gmem_invalidate(kvm, &invalidate);
 	if (kvm_gmem_policed(kvm, KVM_GMEM_HOOK_INVALIDATE))
 		kvm_gmem_notify(kvm, &invalidate);
+}
+
+static void kvm_gmem_convert_slot(struct kvm *kvm, struct kvm_memory_slot *slot,
+				  u64 first, u64 last, bool stale)
+{
+	struct inode *inode;
+	u64 start, end;
+
+	if (!kvm_slot_can_be_private(slot))
+		return;
+	inode = kvm_gmem_slot_inode(kvm, slot);
+	if (!inode)
+		return;
+
+	start = max(first, slot->base_gfn);
+	end = min(last, slot->base_gfn + slot->npages);
+	kvm_gmem_mark(kvm, inode, kvm_gmem_slot_index(slot, start),
+		      kvm_gmem_slot_index(slot, end), stale);
 }
 
 /* The pages behind a range that has just been converted. */
 static void kvm_gmem_convert_pages(struct kvm *kvm, u64 first, u64 last,
 				   bool stale)
 {
+	struct kvm_memory_slot *slot;
 	struct kvm_memslot_iter iter;
 	int i;
 
 	for (i = 0; i < kvm_arch_nr_memslot_as_ids(kvm); i++) {
-		kvm_for_each_memslot_in_gfn_range(&iter, __kvm_memslots(kvm, i),
-						  first, last) {
-			struct kvm_memory_slot *slot = iter.slot;
-			struct inode *inode;
-			u64 start, end;
-
-			if (!kvm_slot_can_be_private(slot))
-				continue;
-			inode = kvm_gmem_slot_inode(kvm, slot);
-			if (!inode)
-				continue;
-
-			start = max(first, slot->base_gfn);
-			end = min(last, slot->base_gfn + slot->npages);
-			kvm_gmem_mark(kvm, inode, kvm_gmem_slot_index(slot, start),
-				      kvm_gmem_slot_index(slot, end), stale);
+		/* Most conversions are of one memslot, the same as the last. */
+		slot = __gfn_to_memslot(__kvm_memslots(kvm, i), first);
+		if (likely(slot && last <= slot->base_gfn + slot->npages)) {
+			kvm_gmem_convert_slot(kvm, slot, first, last, stale);
+			continue;
 		}
+		kvm_for_each_memslot_in_gfn_range(&iter, __kvm_memslots(kvm, i),
+						  first, last)
+			kvm_gmem_convert_slot(kvm, iter.slot, first, last,
+					      stale);
 	}
 }
 
@@ -405,14 +415,8 @@ void kvm_gmem_convert_changed(struct kvm *kvm, u64 start, u64 end,
 	lockdep_assert_held(&kvm->slots_lock);
 
 	/* PRIVATE is the only attribute there is to change. */
-	if (private) {
-		atomic64_add(changed, &counters->private_pages);
-		atomic64_add(changed, &counters->pages_to_private);
-	} else {
-		atomic64_sub(changed, &counters->private_pages);
-		atomic64_add(changed, &counters->pages_to_shared);
-	}
-	atomic64_inc(&counters->conversions);
+	atomic64_add(changed, private ? &counters->pages_to_private :
+					&counters->pages_to_shared);
 	kvm_gmem_convert_pages(kvm, start, end, !private);
 	kvm_gmem_invalidated(kvm, start, end, 0, KVM_GMEM_INVALIDATE_CONVERSION);
 }

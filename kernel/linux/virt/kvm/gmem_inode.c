@@ -287,10 +287,10 @@ u64 kvm_gmem_orphaned_pages(void)
 	struct kvm_gmem_inode *gi;
 	u64 nr_pages = 0;
 
-	spin_lock(&kvm_gmem_inodes_lock);
-	list_for_each_entry(gi, &kvm_gmem_orphans, node)
+	rcu_read_lock();
+	list_for_each_entry_rcu(gi, &kvm_gmem_orphans, node)
 		nr_pages += READ_ONCE(gi->vfs_inode.i_mapping->nrpages);
-	spin_unlock(&kvm_gmem_inodes_lock);
+	rcu_read_unlock();
 
 	return nr_pages;
 }
