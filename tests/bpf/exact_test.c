@@ -257,6 +257,32 @@ TEST_F(exact, quota_knows_what_was_there_before)
 	EXPECT_EQ(usage().populated_pages, CAP_PAGES);
 }
 
+/* A file that is closed while somebody holds it has its pages still. */
+TEST_F(exact, quota_of_files_that_are_closed)
+{
+	int held[8], i, fd, nr = 0;
+	char path[32];
+
+	self->policy = policy_attach("quota", "populated=1 stale_percent=100 grace=0", 0);
+	for (i = 0; i < 8; i++) {
+		fd = vm_create_guest_memfd(self->vm, HALF_PAGES * PAGE_SIZE, 0);
+		nr += !allocate(fd, 0, HALF_PAGES);
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+		held[i] = open(path, O_PATH | O_CLOEXEC);
+		ASSERT_GE(held[i], 0);
+		close(fd);
+	}
+	EXPECT_EQ(nr, 2);
+	EXPECT_EQ(usage().populated_pages, CAP_PAGES);
+	EXPECT_EQ(usage().closed_pages, CAP_PAGES);
+	EXPECT_EQ(allocate(self->fd, 0, 1), EDQUOT);
+	for (i = 0; i < 8; i++)
+		close(held[i]);
+	EXPECT_EQ(usage().populated_pages, 0);
+	EXPECT_EQ(allocate(self->fd, 0, CAP_PAGES), 0);
+	EXPECT_EQ(allocate(self->fd, CAP_PAGES, 1), EDQUOT);
+}
+
 static int share_half(struct racer *racer)
 {
 	return convert(racer->vm, BIG_PAGE + racer->nr * HALF_PAGES, HALF_PAGES,

@@ -208,6 +208,70 @@ newborn_seen_twice()
 	[ "$(of_pid "$pid" .size_pages)" -eq $((16 * 256)) ]
 }
 
+# A VM of which somebody holds a guest_memfd of 5 MiB by O_PATH: it is closed at
+# the first signal USR1, and the VM ends at the second. Sets pid.
+start_holder()
+{
+	ready=$BATS_TEST_TMPDIR/ready perl -e '
+		use Fcntl;
+		use constant { O_PATH => 010000000, FALLOCATE => 285 };
+
+		$0 = "holder";
+		sub say_ready { open(my $f, ">", $ENV{ready}); close($f); }
+		sub wait_for { $go = 0; say_ready(); select(undef, undef, undef, 0.1) until $go; }
+		$SIG{USR1} = sub { $go = 1 };
+		open(my $kvm, "+<", "/dev/kvm") or die "/dev/kvm: $!";
+		my $fd = ioctl($kvm, 0xae01, 1) or die "KVM_CREATE_VM: $!";
+		open(my $vm, "+<&=", $fd + 0) or die $!;
+		my $create = pack("Q8", 5 << 20);
+		$fd = ioctl($vm, 0xc040aed4, $create) or die "KVM_CREATE_GUEST_MEMFD: $!";
+		open(my $memory, "+<&=", $fd + 0) or die $!;
+		syscall(FALLOCATE, $fd + 0, 1, 0, 5 << 20) and die "fallocate: $!";
+		sysopen(my $path, "/proc/self/fd/" . ($fd + 0), O_PATH) or die "O_PATH: $!";
+		wait_for();
+		close($memory);
+		wait_for();
+		close($vm);
+		wait_for();
+	' 3>&- &
+	pid=$!
+	mine="$mine $pid"
+	holder_goes_on
+}
+
+# holder_goes_on [SIGNAL]
+holder_goes_on()
+{
+	[ -z "${1-}" ] || kill "-$1" "$pid"
+	wait_for 30 test -e "$BATS_TEST_TMPDIR/ready"
+	rm "$BATS_TEST_TMPDIR/ready"
+}
+
+@test "memory of a closed guest_memfd, and of a VM that is gone" {
+	start_holder
+	sample 0.1
+	[ "$(of_pid "$pid" '[.populated_pages, .stale_pages, .closed_pages, .size_pages] | @csv')" = \
+		1280,1280,0,1280 ]
+	[ "$(jq .orphaned_pages frame.json)" -eq 0 ]
+	holder_goes_on USR1
+	sample 0.1
+	[ "$(of_pid "$pid" '[.populated_pages, .stale_pages, .closed_pages, .size_pages] | @csv')" = \
+		1280,1280,1280,0 ]
+	[ "$(of_pid "$pid" .freed_pages)" -eq 0 ]
+	run "$gmemtop" --once --fields name,populated,closed
+	[[ $output != *orphaned* ]]
+	grep -qE '^holder +5\.00M +5\.00M$' <<<"$output"
+	holder_goes_on USR1
+	sample 0.1
+	[ -z "$(of_pid "$pid" .id)" ]
+	[ "$(jq .orphaned_pages frame.json)" -eq 1280 ]
+	run "$gmemtop" --once
+	[[ $output == *" stale, 5.00M orphaned"* ]]
+	end "$pid"
+	sample 0.1
+	[ "$(jq .orphaned_pages frame.json)" -eq 0 ]
+}
+
 @test "the host's memory is that of /proc/meminfo" {
 	sample 0.1
 	total=$(awk '/^MemTotal:/ { print $2 / 4 }' /proc/meminfo)
