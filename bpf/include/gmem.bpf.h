@@ -16,7 +16,8 @@
  *	SEC(".struct_ops.link")
  *	struct kvm_gmem_ops my = { .convert = (void *)my_convert, .name = "my" };
  *
- * ".s" lets a program sleep; leave it out for invalidate, which must not.
+ * ".s" lets a program sleep; only fault and convert may, so leave it out for all
+ * others.
  */
 #ifndef __GMEM_BPF_H
 #define __GMEM_BPF_H
@@ -126,7 +127,8 @@ static __always_inline u64 gmem_caller(void)
 
 /*
  * gmem_vm_state_own(states, kvm): the same, but NULL for a VM that has no state
- * of its own, for states that cannot be shared and programs that cannot sleep
+ * of its own: for states that cannot be shared, and where none is to be made, as
+ * in invalidate and at the end of a request
  */
 #define gmem_vm_state_own(states, kvm)					\
 	({								\

@@ -121,7 +121,7 @@ static __always_inline bool quota_fits(struct quota_state *s,
 		held = gmem_account_held(&s->account);
 	}
 	return held <= ceiling && pages <= ceiling - held &&
-	       quota_stale_left(p, usage);
+	       quota_stale_left(p, usage) > 0;
 }
 
 /* Verdict for a request that finds no room. */

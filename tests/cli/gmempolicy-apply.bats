@@ -433,6 +433,7 @@ limited()
 	grep -qx 'ExecStartPre=/usr/sbin/gmempolicy apply' "$unit"
 	grep -q '^After=.*systemd-modules-load.service' "$unit"
 	grep -qx 'LimitNOFILE=524288' "$unit"
+	grep -q '^CapabilityBoundingSet=.*CAP_SYS_ADMIN' "$unit"
 	grep -qx 'ExecReload=/bin/kill -HUP $MAINPID' "$unit"
 	command -v systemd-analyze >/dev/null || skip "needs systemd-analyze"
 	sed "s,/usr/sbin/gmempolicy,$TOP/build/gmempolicy,g" "$unit" \

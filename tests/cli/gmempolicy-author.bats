@@ -156,7 +156,34 @@ teardown()
 	run --separate-stderr gmempolicy check "$obj"
 	[ "$status" -eq 1 ]
 	[ "${#stderr_lines[@]}" -eq 1 ]
-	[[ $stderr == *"invalidate must not"* ]]
+	[[ $stderr == *"mark all others SEC(\"struct_ops/...\")"* ]]
+	[[ $stderr == *"unsupported member invalidate"* ]]
+}
+
+@test "check and attach: explain a vm_init that may sleep, as it once could" {
+	object x <<-'END'
+	SEC("struct_ops.s/vm_init")
+	void BPF_PROG(i, struct kvm *kvm)
+	{
+	}
+	SEC(".struct_ops.link")
+	struct kvm_gmem_ops ops = { .vm_init = (void *)i, .name = "x" };
+	END
+	for verb in "check $obj" "attach $obj --all"; do
+		run --separate-stderr gmempolicy $verb
+		[ "$status" -eq 1 ]
+		[ "${#stderr_lines[@]}" -eq 1 ]
+		[[ $stderr == *"unsupported member vm_init"* ]]
+		[[ $stderr == *"only fault and convert do"*"without .s"* ]]
+	done
+}
+
+@test "check: lists the programs that are told of the end" {
+	run --separate-stderr gmempolicy check quota --json
+	[ "$status" -eq 0 ]
+	jq -e '[.programs[] | select(.hook == "fault_end")] |
+		length == 1 and .[0].sleepable == "no"' <<<"$output"
+	[[ $(gmempolicy show guard) == *convert_end* ]]
 }
 
 @test "a policy that cannot be looked at is in nobody's way" {

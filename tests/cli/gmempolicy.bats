@@ -283,21 +283,33 @@ two_caps()
 
 @test "with CAP_BPF and CAP_PERFMON alone" {
 	two_caps attach ratelimit --all
-	[ "$status" -eq 0 ]
-	two_caps list
-	[ "$status" -eq 0 ]
-	[[ $output == *ratelimit-all* ]]
+	check_refusal 1 "no privilege: CAP_SYS_ADMIN missing"
+	nothing_left
+	gmempolicy attach ratelimit --all
 	for args in "set ratelimit-all rate=5" "enforce ratelimit-all" \
-		"audit --all" status "detach ratelimit-all" "detach --all"; do
+		"audit --all" list status "detach ratelimit-all" "detach --all"; do
 		two_caps $args
 		check_refusal 1 "no privilege: CAP_SYS_ADMIN missing"
 	done
+	if [ ! -e /sys/kernel/btf/kvm ]; then
+		two_caps check ratelimit
+		[ "$status" -eq 0 ]
+	fi
 	mkdir "$BATS_TEST_TMPDIR/policy.d"
 	for verb in apply diff; do
 		two_caps $verb "$BATS_TEST_TMPDIR/policy.d"
 		check_refusal 1 "no privilege: CAP_SYS_ADMIN missing"
 	done
 	[ "$(attached | wc -l)" -eq 1 ]
+}
+
+@test "as root of a user namespace" {
+	unshare -Ur true || skip "no user namespaces"
+	for verb in "attach ratelimit --all" list "detach --all"; do
+		run --separate-stderr unshare -Ur gmempolicy $verb
+		check_refusal 1 "no privilege: this is a user namespace of its own"
+	done
+	nothing_left
 }
 
 @test "without a BPF file system" {

@@ -304,6 +304,24 @@ make_refuser() {
 	done
 }
 
+@test "a guest whose conversion is delayed stops at once" {
+	local began driver gmempolicy
+
+	gmempolicy=$(dirname "$GMEMLOAD")/gmempolicy
+	start pingpong --rate 200
+	driver=$(cat driver.pid)
+	"$gmempolicy" attach ratelimit --pid "$(awk '{ print $2 }' pids)" \
+		--set rate=1 --set burst=1 --set action=delay
+	sleep 2
+	began=$SECONDS
+	kill -INT "$driver"
+	gone "$driver"
+	[ $((SECONDS - began)) -le 5 ]
+	"$gmempolicy" detach --all
+	jq -es 'map(select(.summary)) | last |
+		.status == "ok" and .errors.convert == null' out.json
+}
+
 @test "a refused conversion is an error to the guest, which goes on" {
 	make_refuser
 	REFUSE_CONVERT=1 LD_PRELOAD=$PWD/refuse.so "$GMEMLOAD" pingpong --iterations 200 >summary.json

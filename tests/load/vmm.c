@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -118,6 +119,13 @@ static void count_call(struct gl_vcpu *ctl, uint64_t ns)
 		;
 }
 
+/*
+ * A conversion that a policy delays is begun again after a signal, so a guest
+ * that is to stop leaves it from within the handler.
+ */
+static __thread sigjmp_buf left;
+static __thread struct vmm *volatile converting;
+
 /* Returns 0 or an errno; EINTR means that the guest is to stop. */
 static int set_private(struct vmm *vmm, uint64_t gpa, uint64_t size, bool to_private)
 {
@@ -128,9 +136,13 @@ static int set_private(struct vmm *vmm, uint64_t gpa, uint64_t size, bool to_pri
 	};
 	int err;
 
+	if (sigsetjmp(left, 0))
+		return EINTR;
+	converting = vmm;
 	do {
 		err = __vm_ioctl(vmm->vm, KVM_SET_MEMORY_ATTRIBUTES, &attr) ? errno : 0;
 	} while ((err == EINTR || err == EAGAIN) && !stopping(vmm));
+	converting = NULL;
 
 	return err == EAGAIN ? EINTR : err;
 }
@@ -354,6 +366,12 @@ static void *vcpu_thread(void *arg)
 
 static void kicked(int sig)
 {
+	struct vmm *vmm = converting;
+
+	if (!vmm || !stopping(vmm))
+		return;
+	converting = NULL;
+	siglongjmp(left, 1);
 }
 
 static int vmm_boot(struct vmm *vmm, struct vmm_vcpu *vcpus)

@@ -9,7 +9,7 @@
 typedef uint64_t u64;
 typedef int64_t s64;
 
-#include "../../bpf/include/gmem_account.h"
+#include "gmem_account.h"
 #include "kselftest_harness.h"
 
 TEST(begins_once)

@@ -742,7 +742,7 @@ static int run(int argc, char **argv, bool dry)
 	}
 	/* What is wrong with a file is found without asking the kernel. */
 	err = config_read(&config, path);
-	sampler = err || gmem_check_ids() ? NULL : gmem_sampler_open();
+	sampler = err || gmem_check_privilege() ? NULL : gmem_sampler_open();
 	if (!sampler) {
 		config_free(&config);
 		return GMEM_EXIT_FAIL;

@@ -178,7 +178,7 @@ int run_check(int argc, char **argv)
 			gmem_err("no file given; give a FILE.bpf.o or the name of a policy");
 		return GMEM_EXIT_USAGE;
 	}
-	if (gmem_check_kernel() || gmem_check_privilege())
+	if (gmem_check_kernel() || gmem_check_load())
 		return GMEM_EXIT_FAIL;
 	object = object_open(argv[0]);
 	if (!object)

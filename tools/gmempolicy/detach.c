@@ -167,7 +167,7 @@ int run_detach(int argc, char **argv)
 			 argv[all ? 0 : 1]);
 		return GMEM_EXIT_USAGE;
 	}
-	if (gmem_check_ids())
+	if (gmem_check_privilege())
 		return GMEM_EXIT_FAIL;
 	sampler = gmem_sampler_open();
 	if (!sampler)

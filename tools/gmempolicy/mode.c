@@ -163,7 +163,7 @@ static int run_mode(int argc, char **argv, bool audit)
 			 mode, argv[all ? 0 : 1]);
 		return GMEM_EXIT_USAGE;
 	}
-	if (gmem_check_ids())
+	if (gmem_check_privilege())
 		return GMEM_EXIT_FAIL;
 	lock = pins_lock();
 	if (lock < 0)

@@ -26,7 +26,8 @@
 #define LOG_SIZE	(256 << 10)
 
 const char *const object_hooks[OBJECT_HOOKS] = {
-	"fault", "convert", "invalidate", "vm_init", "vm_exit",
+	"fault", "fault_end", "convert", "convert_end", "invalidate", "vm_init",
+	"vm_exit",
 };
 
 struct object {

@@ -14,7 +14,7 @@ struct bpf_object;
 struct bpf_program;
 struct object;
 
-#define OBJECT_HOOKS	5
+#define OBJECT_HOOKS	7
 
 /* Names of all hooks, in the order in which they are listed. */
 extern const char *const object_hooks[OBJECT_HOOKS];

@@ -416,7 +416,7 @@ struct running *running_find(const char *what)
 	uint64_t id;
 	int err;
 
-	if (gmem_check_ids())
+	if (gmem_check_privilege())
 		return NULL;
 	err = pins_find(what, &pin);
 	if (!err && pin.is_link)

@@ -623,7 +623,7 @@ int run_status(int argc, char **argv)
 		gmem_err("status takes one NAME or ID; leave '%s' out", argv[1]);
 		return GMEM_EXIT_USAGE;
 	}
-	if (gmem_check_ids())
+	if (gmem_check_privilege())
 		return GMEM_EXIT_FAIL;
 	sampler = gmem_sampler_open();
 	if (!sampler)

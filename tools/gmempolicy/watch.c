@@ -222,7 +222,7 @@ int run_watch(int argc, char **argv)
 			 argv[0]);
 		return GMEM_EXIT_USAGE;
 	}
-	if (gmem_check_kernel() || gmem_check_privilege())
+	if (gmem_check_kernel() || gmem_check_load())
 		return GMEM_EXIT_FAIL;
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);

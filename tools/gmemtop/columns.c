@@ -24,7 +24,7 @@ static uint64_t total_pages(const struct gmem_vm_sample *vm)
 
 static uint64_t faults(const struct gmem_vm_sample *vm)
 {
-	uint64_t sum = 0;
+	uint64_t sum = vm->arch_faults;
 	int i;
 
 	for (i = 0; i < GMEM_NR_FAULTS; i++)
@@ -265,6 +265,13 @@ const struct column columns[NR_COLUMNS] = {
 		.help = "pages allocated by fallocate(2) per second",
 		EVENTS("faults_fallocate", "Private pages that fallocate asked for."),
 	},
+	[COLUMN_FAULTS_ARCH] = {
+		.key = "faults_arch", .title = "F-ARCH", .width = 6,
+		.kind = COLUMN_RATE, AT(arch_faults),
+		.json = "faults_arch",
+		.help = "pages that the host keeps vCPUs' state in per second",
+		EVENTS("faults_arch", "Private pages that the host asked for to keep a vCPU's state in."),
+	},
 	[COLUMN_ALLOCATED] = {
 		.key = "allocated", .title = "ALLOC", .width = 6,
 		.kind = COLUMN_RATE, AT(allocated_pages),
@@ -349,12 +356,26 @@ const struct column columns[NR_COLUMNS] = {
 		.help = "delays of conversions per second",
 		EVENTS("conversions_delayed", "Delays that policies imposed on conversions."),
 	},
+	[COLUMN_DELAYS_EXPIRED] = {
+		.key = "delays_expired", .title = "L-END", .width = 6,
+		.kind = COLUMN_RATE, AT(delays_expired),
+		.json = "delays_expired",
+		.help = "requests that waited as long as any may per second",
+		EVENTS("delays_expired", "Requests that went on since their delays had reached the limit of KVM."),
+	},
 	[COLUMN_ATTRIBUTES] = {
 		.key = "attributes", .title = "ATTRS", .width = 5,
 		.kind = COLUMN_BYTES, AT(attribute_bytes),
 		.json = "attribute_bytes",
 		.help = "kernel memory that its memory attributes take",
 		GAUGE("attributes_bytes", "bytes", 0, "Kernel memory that the memory attributes take."),
+	},
+	[COLUMN_CLOSED] = {
+		.key = "closed", .title = "CLOSED", .width = 6,
+		.kind = COLUMN_PAGES, AT(closed_pages),
+		.json = "closed_pages",
+		.help = "populated memory of a closed guest_memfd that somebody holds",
+		BYTES("closed", "Populated memory of a closed guest_memfd that somebody holds."),
 	},
 };
 

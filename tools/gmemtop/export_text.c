@@ -209,6 +209,9 @@ static void write_host(struct exporter *e, enum export_format format,
 	host_gauge(e, format, "gmem_host_memory_bytes", "bytes",
 		   "Memory of this host.",
 		   e->frame.host_pages * (GMEM_PAGE_KIB * 1024.0));
+	host_gauge(e, format, "gmem_orphaned_bytes", "bytes",
+		   "Memory of guest_memfds that somebody holds though their VM is gone.",
+		   e->frame.vms.orphaned_pages * (GMEM_PAGE_KIB * 1024.0));
 	host_gauge(e, format, "gmem_policies", NULL, "Policies attached.",
 		   e->frame.policies.nr);
 	if (e->frame.policies_enabled >= 0)

@@ -94,6 +94,7 @@ static bool fill(struct json_object *frame, const struct view *view)
 	if (!add_uint(frame, "time_ns", now->time_ns) ||
 	    !add_uint(frame, "real_ns", now->real_ns) ||
 	    !add_uint(frame, "host_pages", now->host_pages) ||
+	    !add_uint(frame, "orphaned_pages", now->vms.orphaned_pages) ||
 	    !add_double(frame, "seconds", view->seconds) ||
 	    !add(frame, "vms", vms))
 		return false;

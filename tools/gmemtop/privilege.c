@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/capability.h>
 #include <sys/prctl.h>
-#include <unistd.h>
 
 #include "gmem_common.h"
 #include "privilege.h"
@@ -23,17 +22,10 @@ static bool has(cap_t caps, cap_value_t cap)
 
 static int keep(cap_t now, cap_t kept)
 {
-	cap_value_t wanted[3];
-	int nr = 0;
+	static const cap_value_t wanted[] = { CAP_SYS_ADMIN };
+	int nr = has(now, CAP_SYS_ADMIN) ? 1 : 0;
 
-	if (has(now, CAP_BPF))
-		wanted[nr++] = CAP_BPF;
-	if (has(now, CAP_PERFMON))
-		wanted[nr++] = CAP_PERFMON;
-	/* It stands for the two, and finds a module's BTF. */
-	if (has(now, CAP_SYS_ADMIN) &&
-	    (nr < 2 || !access("/sys/kernel/btf/kvm", F_OK)))
-		wanted[nr++] = CAP_SYS_ADMIN;
+	/* It stands for CAP_BPF and CAP_PERFMON, too. */
 	if (cap_set_flag(kept, CAP_PERMITTED, nr, wanted, CAP_SET) ||
 	    cap_set_flag(kept, CAP_EFFECTIVE, nr, wanted, CAP_SET))
 		return -errno;

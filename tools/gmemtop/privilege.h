@@ -6,11 +6,10 @@
 #define GMEMTOP_PRIVILEGE_H
 
 /**
- * privilege_drop() - keep only the capabilities that BPF asks for
+ * privilege_drop() - keep only the capability that KVM asks for
  *
- * CAP_BPF and CAP_PERFMON stay, for more VMs and for the details of one;
- * CAP_SYS_ADMIN only where gmem_check_privilege() asks for it.  No program
- * that is run from now on can get any back.
+ * CAP_SYS_ADMIN stays: programs are loaded anew for more VMs, and for the
+ * details of one.  No program that is run from now on can get any other back.
  *
  * Return: 0, or -errno after one line of error.
  */

@@ -473,8 +473,13 @@ static bool parse_policies(struct cursor *c, struct gmem_policies *policies,
 	size_t i;
 
 	/* Another version's struct: better no policies than wrong ones. */
-	if (size != sizeof(*policies->policies))
+	if (size != sizeof(*policies->policies)) {
+		if (size && policies->nr > (size_t)(c->end - c->at) / size)
+			c->at = c->end;
+		else
+			c->at += policies->nr * size;
 		policies->nr = 0;
+	}
 	for (i = 0; i < policies->nr; i++) {
 		struct gmem_policy_sample *p = &policies->policies[i];
 
@@ -505,8 +510,13 @@ static bool parse_frame(const struct store_reader *reader, struct cursor *c,
 	frame->vms.nr_vms = nr_vms;
 	frame->vms.time_ns = frame->time_ns;
 	frame->policies.nr = nr_policies;
-	return parse_vms(reader, c, frame, facts) &&
-	       parse_policies(c, &frame->policies, policy_size);
+	if (!parse_vms(reader, c, frame, facts) ||
+	    !parse_policies(c, &frame->policies, policy_size))
+		return false;
+	/* Recordings of older versions end here. */
+	if (!take_u64(c, &frame->vms.orphaned_pages))
+		frame->vms.orphaned_pages = 0;
+	return true;
 }
 
 int store_read(struct store_reader *reader, size_t nr, struct frame *frame,

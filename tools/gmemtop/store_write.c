@@ -107,8 +107,10 @@ static bool make_frame(struct buffer *b, const struct frame *frame,
 	for (i = 0; i < frame->vms.nr_vms; i++)
 		if (!add_vm(b, &frame->vms.vms[i], &facts->vm[i]))
 			return false;
+	/* What later versions add follows; older ones do not look there. */
 	return append(b, frame->policies.policies,
-		      frame->policies.nr * sizeof(struct gmem_policy_sample));
+		      frame->policies.nr * sizeof(struct gmem_policy_sample)) &&
+	       append_u64(b, frame->vms.orphaned_pages);
 }
 
 /* Compresses what follows the head of a record, which is filled in here. */

@@ -41,7 +41,7 @@ static bool tagged_line(const struct tui *tui, char *dst, size_t size)
 		return false;
 	len = snprintf(dst, size, "%zu tagged", tagged);
 	for (c = 0; c < NR_COLUMNS && len < size; c++) {
-		if (columns[c].kind != COLUMN_PAGES || c == COLUMN_SIZE)
+		if (columns[c].kind != COLUMN_PAGES || c >= COLUMN_SIZE)
 			continue;
 		column_format_value(&columns[c], sums[c], value, sizeof(value));
 		len += snprintf(dst + len, size - len, ", %s %s", value,

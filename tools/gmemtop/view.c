@@ -207,6 +207,10 @@ static void print_memory(const struct view *view, FILE *out)
 			fprintf(out, " (%.1f%% of host)", view->totals[c] *
 				100 / frame->host_pages);
 	}
+	if (!frame->vms.orphaned_pages)
+		return;
+	gmem_format_pages(value, sizeof(value), frame->vms.orphaned_pages);
+	fprintf(out, ", %s orphaned", value);
 }
 
 static void print_policies(const struct view *view, FILE *out)

@@ -184,24 +184,25 @@ int gmem_parse_seconds(const char *text, uint64_t *ns);
 int gmem_check_kernel(void);
 
 /**
- * gmem_check_privilege() - has the process the capabilities BPF asks for?
+ * gmem_check_privilege() - may the process look at all VMs, and govern them?
  *
- * CAP_BPF and CAP_PERFMON suffice to load programs if KVM is part of vmlinux.
- * If it is a module, libbpf looks its BTF up by id, which takes CAP_SYS_ADMIN.
+ * KVM has programs that walk VMs and policies, and policies that are attached,
+ * from those with CAP_SYS_ADMIN in the initial user namespace only.  The kernel
+ * gives links, maps, programs and BTF by their id to the same.
  *
  * Return: 0, or -1 after one line that names what is missing.
  */
 int gmem_check_privilege(void);
 
 /**
- * gmem_check_ids() - may the process look up what others have loaded?
+ * gmem_check_load() - may the process load policies and programs that trace?
  *
- * The kernel gives a link, a map, a program or BTF by its id to those with
- * CAP_SYS_ADMIN only.
+ * CAP_BPF and CAP_PERFMON suffice if KVM is part of vmlinux.  If it is a module,
+ * libbpf looks its BTF up by id, which takes CAP_SYS_ADMIN.
  *
  * Return: 0, or -1 after one line that names what is missing.
  */
-int gmem_check_ids(void);
+int gmem_check_load(void);
 
 /**
  * gmem_libbpf_quiet() - keep libbpf's messages off the terminal

@@ -9,12 +9,16 @@
 #include <linux/capability.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "gmem_common.h"
 
 #define BTF_DIR		"/sys/kernel/btf"
+#define USER_NS		"/proc/self/ns/user"
+/* The inode of the initial user namespace: the kernel's PROC_USER_INIT_INO. */
+#define USER_NS_INITIAL	0xeffffffdU
 #define POLICIES_SWITCH	"/sys/module/kvm/parameters/gmem_policies"
 
 #ifndef CAP_PERFMON
@@ -96,19 +100,32 @@ static int read_caps(struct __user_cap_data_struct *data)
 	return -1;
 }
 
-int gmem_check_ids(void)
+/* Without /proc nobody can tell; the kernel then refuses by itself. */
+static bool in_initial_user_ns(void)
 {
-	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {};
+	struct stat st;
 
-	if (gmem_check_privilege() || read_caps(data))
-		return -1;
-	if (has_cap(data, CAP_SYS_ADMIN))
-		return 0;
-	gmem_err("no privilege: CAP_SYS_ADMIN missing, which the kernel asks for to look at policies in force; run it as root");
-	return -1;
+	return stat(USER_NS, &st) || st.st_ino == USER_NS_INITIAL;
 }
 
 int gmem_check_privilege(void)
+{
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {};
+
+	if (read_caps(data))
+		return -1;
+	if (!has_cap(data, CAP_SYS_ADMIN)) {
+		gmem_err("no privilege: CAP_SYS_ADMIN missing, which KVM asks for before it shows the guests of others or lets them be governed; run it as root, or grant CAP_SYS_ADMIN");
+		return -1;
+	}
+	if (!in_initial_user_ns()) {
+		gmem_err("no privilege: this is a user namespace of its own, and KVM asks for CAP_SYS_ADMIN in the initial one; run it as root of the host, outside of the container");
+		return -1;
+	}
+	return 0;
+}
+
+int gmem_check_load(void)
 {
 	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {};
 	bool bpf, perfmon;
@@ -171,7 +188,7 @@ static const char *remedy(int err)
 	switch (err) {
 	case EPERM:
 	case EACCES:
-		return "run it as root, and check that lockdown is off";
+		return "run it as root of the host, not of a container, and check that lockdown is off";
 	case ENOMEM:
 		return "free memory or raise the memory limit of this cgroup";
 	case EMFILE:

@@ -286,6 +286,7 @@ int gmem_sampler_read(struct gmem_sampler *sampler, struct gmem_sample *sample)
 
 	sample->nr_vms = err ? 0 : vms.walk.found;
 	sample->time_ns = err ? 0 : vms.walk.time_ns;
+	sample->orphaned_pages = err ? 0 : sampler->skel->bss->orphaned_pages;
 	return err;
 }
 
@@ -309,6 +310,7 @@ int gmem_sampler_read_all(struct gmem_sampler *sampler,
 
 	sample->nr_vms = err ? 0 : vms.walk.found;
 	sample->time_ns = err ? 0 : vms.walk.time_ns;
+	sample->orphaned_pages = err ? 0 : sampler->skel->bss->orphaned_pages;
 	policies->nr = err ? 0 : target.walk.found;
 	return err;
 }

@@ -17,6 +17,8 @@ struct gmem_sampler;
  * @nr_vms: number of VMs
  * @room: number of VMs that @vms has memory for
  * @vms: their counters, in no order to rely on
+ * @orphaned_pages: pages of guest_memfds that somebody holds though their VM is
+ *	gone
  *
  * Starts as all zeroes; gmem_sample_free() gives the memory back.
  */
@@ -25,6 +27,7 @@ struct gmem_sample {
 	size_t nr_vms;
 	size_t room;
 	struct gmem_vm_sample *vms;
+	uint64_t orphaned_pages;
 };
 
 /**

@@ -62,7 +62,8 @@ void BPF_PROG(@NAME@_vm_exit, struct kvm *kvm)
 
 /*
  * The guest wants pages from "start" up to "end" to become private or shared.
- * There is a hook like this for page faults, too: see struct kvm_gmem_ops.
+ * There is a hook like this for page faults, too, and for each of the two one
+ * that tells how it ended: see struct kvm_gmem_ops.
  *
  * Return gmem_allow(), gmem_deny() with one of the errnos in gmem.bpf.h, or
  * gmem_delay() with nanoseconds; after those the policy is asked again.
