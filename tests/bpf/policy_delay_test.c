@@ -72,7 +72,7 @@ TEST_F_TIMEOUT(policy, memslots_change_during_a_delay, HANG_SECONDS)
 		EXPECT_EQ(punch(self->vm, 0, DATA_PAGES), 0);
 		EXPECT_FALSE(is_done(&worker));
 		EXPECT_EQ(let_pass(&worker, p), 0);
-		ASSERT_EQ(convert(self->vm, 0, 1, true), 0);
+		undo(self->vm, p);
 	}
 
 	bpf_link__destroy(link);
@@ -99,7 +99,7 @@ TEST_F_TIMEOUT(policy, another_vm_dies_during_a_delay, HANG_SECONDS)
 		EXPECT_EQ(p->bss->exits, 2 * i + 2);
 		EXPECT_FALSE(is_done(&worker));
 		EXPECT_EQ(let_pass(&worker, p), 0);
-		ASSERT_EQ(convert(self->vm, 0, 1, true), 0);
+		undo(self->vm, p);
 	}
 
 	bpf_link__destroy(link);
@@ -178,7 +178,7 @@ TEST_F_TIMEOUT(policy, detach_during_a_delay, HANG_SECONDS)
 		/* Nobody is left to say no. */
 		EXPECT_EQ(finish(&worker), 0);
 		EXPECT_EQ(*asked(p, workers[i]), 1);
-		ASSERT_EQ(convert(self->vm, 0, 1, true), 0);
+		undo(self->vm, p);
 	}
 	puppet_bpf__destroy(p);
 }

@@ -108,6 +108,16 @@ static void guest_kick(void)
 	GUEST_SYNC(1);
 }
 
+/* Interrupts are on, but nobody sends any. */
+static void guest_fault_when_told(uint64_t address)
+{
+	asm volatile("sti");
+	while (!faulter_ready)
+		cpu_relax();
+	*(volatile uint8_t *)address = 1;
+	GUEST_SYNC(1);
+}
+
 FIXTURE(event) {
 	struct puppet_bpf *p;
 	struct bpf_link *link;
@@ -315,6 +325,74 @@ TEST_F_TIMEOUT(event, no_busy_loop_within_an_interrupt, HANG_SECONDS)
 		usleep(1000);
 	}
 	EXPECT_EQ(finish(&worker), EINTR);
+}
+
+/* As new_vm(), but its interrupt controllers are the VMM's business. */
+static struct kvm_vm *new_vm_without_apic(struct kvm_vcpu **vcpu)
+{
+	const struct vm_shape shape = {
+		.mode = VM_MODE_DEFAULT,
+		.type = KVM_X86_SW_PROTECTED_VM,
+	};
+	struct userspace_mem_region *region;
+	struct kvm_vm *vm = ____vm_create(shape);
+
+	vm_userspace_mem_region_add(vm, VM_MEM_SRC_ANONYMOUS, 0, 0, 2048, 0);
+	memset(vm->memslots, 0, sizeof(vm->memslots));
+	kvm_vm_elf_load(vm, program_invocation_name);
+	region = memslot2region(vm, 0);
+	ucall_init(vm, region->region.guest_phys_addr +
+		       region->region.memory_size);
+	*vcpu = vm_vcpu_add(vm, 0, guest_fault_when_told);
+	vm_userspace_mem_region_add(vm, VM_MEM_SRC_ANONYMOUS, DATA_GPA,
+				    DATA_SLOT, DATA_PAGES, KVM_MEM_GUEST_MEMFD);
+	virt_map(vm, DATA_GPA, DATA_GPA, DATA_PAGES);
+	vcpu_args_set(*vcpu, 1, DATA_GPA);
+
+	return vm;
+}
+
+/*
+ * KVM_RUN returns before the delay is slept, since the VMM wants to know when
+ * it can inject an interrupt.  When the guest goes on, the policy allows.
+ */
+TEST_F_TIMEOUT(event, delay_that_nobody_slept_is_forgotten, HANG_SECONDS)
+{
+	struct puppet_bpf *p = self->p;
+	struct worker worker;
+	struct kvm_vcpu *vcpu;
+	struct kvm_vm *vm;
+	__u64 began;
+	int tries;
+
+	for (tries = 0; tries < 50; tries++) {
+		answer(p, 0);
+		vm = new_vm_without_apic(&vcpu);
+		ASSERT_EQ(convert(vm, 0, DATA_PAGES, true), 0);
+		answer(p, LONG_NS);
+		p->bss->faults = 0;
+		p->bss->converts = 0;
+		start(&worker, run_worker, vm, vcpu);
+		usleep(20000);
+		/* The fault is to be the guest's next exit, as it mostly is. */
+		vcpu->run->request_interrupt_window = 1;
+		*HOST(vm, faulter_ready) = 1;
+		EXPECT_EQ(finish(&worker), 0);
+		EXPECT_EQ(vcpu->run->exit_reason, KVM_EXIT_IRQ_WINDOW_OPEN);
+		if (p->bss->faults)
+			break;
+		kvm_vm_free(vm);
+	}
+	ASSERT_EQ(p->bss->faults, 1);
+	printf("# at try %d\n", tries + 1);
+
+	answer(p, 0);
+	vcpu->run->request_interrupt_window = 0;
+	began = now_ms();
+	vcpu_run(vcpu);
+	EXPECT_LE(now_ms() - began, 500);
+	EXPECT_EQ(vcpu->run->exit_reason, KVM_EXIT_IO);
+	kvm_vm_free(vm);
 }
 
 int main(int argc, char **argv)

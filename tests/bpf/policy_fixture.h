@@ -192,6 +192,13 @@ static inline int let_pass(struct worker *worker, struct puppet_bpf *p)
 	return finish(worker);
 }
 
+/* What those that passed did to the first page. */
+static inline void undo(struct kvm_vm *vm, struct puppet_bpf *p)
+{
+	answer(p, 0);
+	MUST(!punch(vm, 0, 1) && !convert(vm, 0, 1, true), "cannot undo it");
+}
+
 static inline __u64 now_ms(void)
 {
 	struct timespec ts;

@@ -140,12 +140,8 @@ stat_of()
 	scrape
 	for name in private_pages:gmem_vm_private_bytes:4096 \
 			stale_pages:gmem_vm_stale_bytes:4096 \
-			pages_to_private:gmem_vm_to_private_bytes_total:4096 \
-			pages_to_shared:gmem_vm_to_shared_bytes_total:4096 \
-			conversions:gmem_vm_conversions_total:1 \
-			conversions_noop:gmem_vm_conversions_noop_total:1 \
-			invalidations_conversion:gmem_vm_invalidations_conversion_total:1 \
-			conversions_denied:gmem_vm_conversions_denied_total:1; do
+			populated_pages:gmem_vm_populated_bytes:4096 \
+			conversions:gmem_vm_conversions_total:1; do
 		IFS=: read -r stat metric scale <<<"$name"
 		[ "$(metric_of "$metric" "$pid")" -eq $(($(stat_of "$stat" "$pid") * scale)) ] ||
 			{ echo "$metric: $(metric_of "$metric" "$pid"), $stat: $(stat_of "$stat" "$pid")"; kill -CONT "$pid"; return 1; }
@@ -699,7 +695,7 @@ shows()
 	# Nothing moves: equal to the last digit.
 	conversions=$(stat_of conversions "$pid")
 	wait_for 60 shows "gmem_vm_conversions_total $name" "$conversions"
-	shows "gmem_vm_to_private_bytes_total $name" $(($(stat_of pages_to_private "$pid") * 4096))
+	shows "gmem_vm_populated_bytes $name" $(($(stat_of populated_pages "$pid") * 4096))
 	shows "gmem_vm_stale_bytes $name" $(($(stat_of stale_pages "$pid") * 4096))
 	private=$(cat $debugfs/*/gmem_private_pages | jq -s 'add * 4096')
 	shows 'sum(gmem_vm_private_bytes)' "$private"
