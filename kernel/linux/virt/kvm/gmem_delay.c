@@ -82,7 +82,8 @@ static bool kvm_gmem_sleep_until(u64 until_ns, bool killable)
 					 HRTIMER_MODE_ABS);
 	}
 
-	return true;
+	/* What comes next may look for signals, and fail. */
+	return killable || !signal_pending(current);
 }
 
 /* What is remembered of a request between two attempts of its system call. */

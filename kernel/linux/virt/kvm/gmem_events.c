@@ -95,7 +95,7 @@ static __always_inline int kvm_gmem_fault_verdict(struct kvm_vcpu *vcpu,
 						  struct kvm_gmem_request *request)
 {
 	struct kvm_gmem_vcpu *gmem = &vcpu->gmem;
-	bool overdue = false;
+	bool overdue = kvm_gmem_overdue(0, 0);
 	s64 verdict;
 
 	/* A delay that nobody slept is not for a fault that may go on. */
