@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * What is delayed asks again, and while it sleeps nobody waits for it: neither
- * memslots nor other VMs nor a detach, and a signal ends it.
+ * memslots nor other VMs nor a detach.  What a VMM sees of it is in
+ * policy_signal_test.c.
  */
-#include <sys/wait.h>
-
 #include "policy_fixture.h"
 
 TEST_F(policy, delay_asks_again)
@@ -59,26 +58,6 @@ TEST_F(policy, delay_is_capped)
 	puppet_bpf__destroy(p);
 }
 
-TEST_F_TIMEOUT(policy, signal_ends_a_delay, HANG_SECONDS)
-{
-	struct puppet_bpf *p = new_puppet("signal", 0, 0, 0);
-	struct bpf_link *link = attach(p);
-	struct worker worker;
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(workers); i++) {
-		start_delayed(&worker, workers[i], self->vm, self->vcpu, p);
-		EXPECT_EQ(interrupt(&worker), EINTR);
-	}
-	EXPECT_EQ(usage().populated_pages, 0);
-	EXPECT_EQ(usage().private_pages, DATA_PAGES);
-	/* None of them was told that its time was up. */
-	EXPECT_EQ(policy_info("signal").calls, ARRAY_SIZE(workers));
-
-	bpf_link__destroy(link);
-	puppet_bpf__destroy(p);
-}
-
 TEST_F_TIMEOUT(policy, memslots_change_during_a_delay, HANG_SECONDS)
 {
 	struct puppet_bpf *p = new_puppet("memslots", 0, 0, 0);
@@ -92,7 +71,8 @@ TEST_F_TIMEOUT(policy, memslots_change_during_a_delay, HANG_SECONDS)
 		/* Neither do other users of the file wait for it. */
 		EXPECT_EQ(punch(self->vm, 0, DATA_PAGES), 0);
 		EXPECT_FALSE(is_done(&worker));
-		EXPECT_EQ(interrupt(&worker), EINTR);
+		EXPECT_EQ(let_pass(&worker, p), 0);
+		undo(self->vm, p);
 	}
 
 	bpf_link__destroy(link);
@@ -118,7 +98,8 @@ TEST_F_TIMEOUT(policy, another_vm_dies_during_a_delay, HANG_SECONDS)
 		kvm_vm_free(new_vm(&vcpu, 1));
 		EXPECT_EQ(p->bss->exits, 2 * i + 2);
 		EXPECT_FALSE(is_done(&worker));
-		EXPECT_EQ(interrupt(&worker), EINTR);
+		EXPECT_EQ(let_pass(&worker, p), 0);
+		undo(self->vm, p);
 	}
 
 	bpf_link__destroy(link);
@@ -140,14 +121,14 @@ TEST_F_TIMEOUT(policy, its_vm_is_closed_during_a_delay, HANG_SECONDS)
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(workers); i++) {
-		p->bss->convert_verdict = 0;
 		vm = new_vm(&vcpu, 1);
 		ASSERT_EQ(convert(vm, 0, DATA_PAGES, true), 0);
 		start_delayed(&worker, workers[i], vm, vcpu, p);
 		kvm_vm_free(vm);
 		EXPECT_EQ(p->bss->exits, i);
 		EXPECT_FALSE(is_done(&worker));
-		EXPECT_EQ(interrupt(&worker), EINTR);
+		/* What becomes of it does not matter: its memory is gone. */
+		let_pass(&worker, p);
 		await(&p->bss->exits, i + 1);
 	}
 
@@ -175,37 +156,7 @@ TEST_F_TIMEOUT(policy, memslot_goes_during_a_delay, HANG_SECONDS)
 	puppet_bpf__destroy(p);
 }
 
-TEST_F_TIMEOUT(policy, kill_ends_a_delayed_vmm, HANG_SECONDS)
-{
-	struct puppet_bpf *p = new_puppet("kill", 0, 0, 0);
-	struct bpf_link *link = attach(p);
-	int status;
-	pid_t pid;
-
-	write_parameter(DELAY_MAX, LONG_MS);
-	p->bss->convert_verdict = LONG_NS;
-	pid = fork();
-	ASSERT_GE(pid, 0);
-	if (!pid) {
-		struct kvm_vcpu *vcpu;
-
-		/* If it cannot be killed, the policy goes all the same. */
-		close(bpf_link__fd(link));
-		convert(new_vm(&vcpu, 1), 0, 1, true);
-		_exit(1);
-	}
-	await(&p->bss->converts, 1);
-	kill(pid, SIGKILL);
-	ASSERT_EQ(waitpid(pid, &status, 0), pid);
-	EXPECT_TRUE(WIFSIGNALED(status));
-	/* Its VM is gone, not only the process. */
-	await(&p->bss->exits, 1);
-
-	bpf_link__destroy(link);
-	EXPECT_EQ(p->bss->out_of_order, 0);
-	puppet_bpf__destroy(p);
-}
-
+/* The detach does not wait for it, nor does it end the delay. */
 TEST_F_TIMEOUT(policy, detach_during_a_delay, HANG_SECONDS)
 {
 	struct puppet_bpf *p = new_puppet("detach", 0, 0, 0);
@@ -213,30 +164,22 @@ TEST_F_TIMEOUT(policy, detach_during_a_delay, HANG_SECONDS)
 	struct worker worker;
 	size_t i;
 
+	write_parameter(DELAY_MAX, "3000");
 	for (i = 0; i < ARRAY_SIZE(workers); i++) {
 		link = attach(p);
-		start_delayed(&worker, workers[i], self->vm, self->vcpu, p);
+		answer(p, LONG_NS);
+		p->bss->converts = 0;
+		p->bss->faults = 0;
+		start(&worker, workers[i], self->vm, self->vcpu);
+		await(asked(p, workers[i]), 1);
 		bpf_link__destroy(link);
 		EXPECT_EQ(policy_info("detach").nr_vms, ~0U);
 		EXPECT_FALSE(is_done(&worker));
-		EXPECT_EQ(interrupt(&worker), EINTR);
+		/* Nobody is left to say no. */
+		EXPECT_EQ(finish(&worker), 0);
+		EXPECT_EQ(*asked(p, workers[i]), 1);
+		undo(self->vm, p);
 	}
-	puppet_bpf__destroy(p);
-}
-
-TEST_F_TIMEOUT(policy, who_was_delayed_passes_after_a_detach, HANG_SECONDS)
-{
-	struct puppet_bpf *p = new_puppet("detach", 0, 0, 0);
-	struct bpf_link *link = attach(p);
-	struct worker worker;
-
-	write_parameter(DELAY_MAX, "20");
-	p->bss->convert_verdict = LONG_NS;
-	start(&worker, convert_worker, self->vm, NULL);
-	await(&p->bss->converts, 1);
-	bpf_link__destroy(link);
-	/* Nobody is left to say no. */
-	EXPECT_EQ(finish(&worker), 0);
 	puppet_bpf__destroy(p);
 }
 

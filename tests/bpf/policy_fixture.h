@@ -20,6 +20,8 @@
 /* What a test finds; those that fail may leave it at anything else. */
 #define DELAY_MAX	"gmem_delay_max_ms"
 #define DELAY_MAX_MS	"1000"
+#define TOTAL_MAX	"gmem_delay_total_max_ms"
+#define TOTAL_MAX_MS	"30000"
 #define POLICIES_ON	"gmem_policies"
 
 FIXTURE(policy) {
@@ -30,6 +32,7 @@ FIXTURE(policy) {
 static inline void reset_parameters(void)
 {
 	write_parameter(DELAY_MAX, DELAY_MAX_MS);
+	write_parameter(TOTAL_MAX, TOTAL_MAX_MS);
 	write_parameter(POLICIES_ON, "Y");
 }
 
@@ -74,7 +77,7 @@ static inline void ignore_signal(int signal)
 {
 }
 
-/* A thread that signals can get out of a delay. */
+/* A thread that a policy delays, and that a signal reaches. */
 struct worker {
 	pthread_t thread;
 	struct kvm_vm *vm;
@@ -140,17 +143,6 @@ static inline bool is_done(struct worker *worker)
 	return __atomic_load_n(&worker->done, __ATOMIC_ACQUIRE);
 }
 
-/* Signals until the thread came out: it may not yet be in when we begin. */
-static inline int interrupt(struct worker *worker)
-{
-	while (!is_done(worker)) {
-		pthread_kill(worker->thread, SIGUSR1);
-		usleep(1000);
-	}
-	pthread_join(worker->thread, NULL);
-	return worker->result;
-}
-
 static inline int finish(struct worker *worker)
 {
 	pthread_join(worker->thread, NULL);
@@ -163,21 +155,56 @@ static inline void await(volatile __u64 *counter, __u64 value)
 		usleep(1000);
 }
 
+/* A policy's answer for whatever it is asked. */
+static inline void answer(struct puppet_bpf *p, __s64 verdict)
+{
+	p->bss->convert_verdict = verdict;
+	p->bss->fault_verdict = verdict;
+}
+
+static inline volatile __u64 *asked(struct puppet_bpf *p,
+				    void *(*fn)(void *))
+{
+	return fn == convert_worker ? &p->bss->converts : &p->bss->faults;
+}
+
 /*
- * Starts a thread that is put to a policy, which delays it for an hour, and
+ * Starts a thread that is put to a policy, which delays it again and again, and
  * waits until it was.  Whoever waits for its delay to end hangs.
  */
 static inline void start_delayed(struct worker *worker, void *(*fn)(void *),
 				 struct kvm_vm *vm, struct kvm_vcpu *vcpu,
 				 struct puppet_bpf *p)
 {
-	write_parameter(DELAY_MAX, LONG_MS);
-	p->bss->convert_verdict = LONG_NS;
-	p->bss->fault_verdict = LONG_NS;
+	write_parameter(DELAY_MAX, "50");
+	write_parameter(TOTAL_MAX, LONG_MS);
+	answer(p, LONG_NS);
 	p->bss->converts = 0;
 	p->bss->faults = 0;
 	start(worker, fn, vm, vcpu);
-	await(fn == convert_worker ? &p->bss->converts : &p->bss->faults, 1);
+	await(asked(p, fn), 1);
+}
+
+/* The policy has changed its mind. */
+static inline int let_pass(struct worker *worker, struct puppet_bpf *p)
+{
+	answer(p, 0);
+	return finish(worker);
+}
+
+/* What those that passed did to the first page. */
+static inline void undo(struct kvm_vm *vm, struct puppet_bpf *p)
+{
+	answer(p, 0);
+	MUST(!punch(vm, 0, 1) && !convert(vm, 0, 1, true), "cannot undo it");
+}
+
+static inline __u64 now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
 /* Memslot updates wait for whoever is in a section of kvm->srcu. */

@@ -21,6 +21,9 @@ __s64 convert_times = -1;
 __u64 fault_hold = 0;
 
 /* Records. */
+__u64 asked_ns = 0;		/* when it was asked last */
+__u64 asked_gap_ns = 0;		/* and how long after the time before */
+__u64 vcpus_waited = 0;		/* invalidations told while vCPUs wait */
 __u64 inits = 0;
 __u64 exits = 0;
 __u64 faults = 0;
@@ -108,6 +111,14 @@ void BPF_PROG(puppet_vm_exit, struct kvm *kvm)
 	__sync_fetch_and_add(&exits, 1);
 }
 
+static void note_time(void)
+{
+	__u64 now = bpf_ktime_get_ns();
+
+	asked_gap_ns = now - asked_ns;
+	asked_ns = now;
+}
+
 static s64 answer(__s64 verdict, __s64 *times)
 {
 	if (*times < 0)
@@ -141,6 +152,7 @@ s64 BPF_PROG(puppet_fault, struct kvm *kvm, const struct kvm_gmem_fault *fault)
 	fault_pages = fault->nr_pages;
 	fault_reason = fault->reason;
 	fault_present = bpf_kvm_gmem_fault_present(fault);
+	note_time();
 	__sync_fetch_and_add(&faults, 1);
 	bpf_loop(100, hold, NULL, 0);
 	verdict = answer(fault_verdict, &fault_times);
@@ -177,6 +189,7 @@ s64 BPF_PROG(puppet_convert, struct kvm *kvm,
 	convert_start = convert->start;
 	convert_end = convert->end;
 	convert_attributes = convert->attributes;
+	note_time();
 	__sync_fetch_and_add(&converts, 1);
 	verdict = answer(convert_verdict, &convert_times);
 	if (!verdict) {
@@ -215,6 +228,8 @@ void BPF_PROG(puppet_invalidate, struct kvm *kvm,
 	if (reason < 5)
 		__sync_fetch_and_add(&invalidated[reason], 1);
 	__sync_fetch_and_add(&freed, invalidate->pages_freed);
+	if (kvm->mmu_invalidate_in_progress)
+		__sync_fetch_and_add(&vcpus_waited, 1);
 	nr = __sync_fetch_and_add(&invalidates, 1);
 	barrier_var(nr);
 	if (nr < 10) {
