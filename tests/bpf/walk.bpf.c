@@ -422,3 +422,31 @@ int list_policies(void *ctx)
 	info_result = bpf_kvm_gmem_policy_info(link_ids[0], &info, sizeof(info));
 	return 0;
 }
+
+/* One for each of what needs more than to load programs. */
+
+__u64 orphans = 0;
+
+SEC("?syscall")
+int only_orphans(void *ctx)
+{
+	orphans = bpf_kvm_gmem_orphaned_pages();
+	return 0;
+}
+
+SEC("?syscall")
+int only_info(void *ctx)
+{
+	struct kvm_gmem_policy_info info;
+
+	info_result = bpf_kvm_gmem_policy_info(link_ids[0], &info, sizeof(info));
+	return 0;
+}
+
+/* And one of the same kind that looks at nothing. */
+SEC("?syscall")
+int only_counts(void *ctx)
+{
+	nr_ids++;
+	return 0;
+}
