@@ -381,13 +381,8 @@ static const struct {
 	int nr;
 	size_t offsets[GMEM_NR_INVALIDATES];
 } stats[] = {
-	{ "gmem_private_pages", false, 1, { OF(private_pages) } },
 	{ "gmem_populated_pages", false, 1, { OF(populated_pages) } },
-	{ "gmem_stale_pages", false, 1, { OF(stale_pages) } },
 	{ "gmem_conversions", false, 1, { OF(conversions) } },
-	{ "gmem_invalidations", false, 5,
-	  { OF(invalidations[0]), OF(invalidations[1]), OF(invalidations[2]),
-	    OF(invalidations[3]), OF(invalidations[4]) } },
 	{ "gmem_denied", false, 2,
 	  { OF(faults_denied), OF(conversions_denied) } },
 	{ "gmem_delayed", false, 2,
@@ -499,6 +494,48 @@ TEST_F(account, kvm_stats_agree)
 	EXPECT_EQ(stats_fd_stat(vm_stats, "gmem_no_such_stat"), ~0ULL);
 	close(vm_stats);
 	close(vcpu_stats);
+}
+
+/* Writes 0 to a stat in debugfs; returns 0 or the errno. */
+static int debugfs_clear(const char *name)
+{
+	char dir[300], path[512];
+
+	closedir(debugfs_dir(dir, sizeof(dir)));
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+
+	return write_file(path, "0");
+}
+
+/*
+ * Who clears a stat begins to count anew, and changes nothing that policies go
+ * by.  What is there now is no count, and stays.
+ */
+TEST_F(account, a_stat_is_cleared)
+{
+	struct gmem_vm_sample before, after;
+	size_t i;
+
+	ASSERT_EQ(convert(self->vm, 0, 64, true), 0);
+	ASSERT_EQ(populate(self->vm, 0, 20), 0);
+	ASSERT_EQ(convert(self->vm, 0, 10, false), 0);
+	ASSERT_EQ(punch(self->vm, 0, 3), 0);
+	before = usage();
+	for (i = 0; i < ARRAY_SIZE(stats); i++)
+		debugfs_clear(stats[i].name);
+	after = usage();
+	EXPECT_EQ(memcmp(&before, &after, USAGE_SIZE), 0);
+	EXPECT_EQ(debugfs_stat("gmem_populated_pages"), 17);
+	EXPECT_EQ(debugfs_stat("gmem_conversions"), 0);
+
+	ASSERT_EQ(convert(self->vm, 0, 10, true), 0);
+	EXPECT_EQ(debugfs_stat("gmem_conversions"), 1);
+	EXPECT_EQ(usage().conversions, before.conversions + 1);
+	EXPECT_EQ(usage().freed_pages, 3);
+	/* All VMs' at once, as kvm_stat does. */
+	EXPECT_EQ(write_file("/sys/kernel/debug/kvm/gmem_conversions", "0"), 0);
+	EXPECT_EQ(debugfs_stat("gmem_conversions"), 0);
+	EXPECT_EQ(usage().conversions, before.conversions + 1);
 }
 
 /* A page that the machine lost: told, counted once, and gone for the guest. */

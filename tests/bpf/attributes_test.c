@@ -212,6 +212,17 @@ TEST(memory_is_charged_to_who_converts)
 	leave_cgroup();
 }
 
+TEST(attribute_bytes_are_counted)
+{
+	struct kvm_vm *vm = new_bare_vm();
+
+	EXPECT_EQ(usage().attribute_bytes, 0);
+	MUST(!set_private(vm, 5 * PAGE_SIZE, PAGE_SIZE, true), "cannot convert");
+	EXPECT_GT(usage().attribute_bytes, 0);
+
+	kvm_vm_free(vm);
+}
+
 /* Huge pages */
 
 #define NR_BLOCKS	4ULL
