@@ -2,9 +2,10 @@
 /*
  * convert VARIANT...: what it costs to convert memory that nobody has touched,
  * by how much it is (whole, same, large, block, page), or all of whose pages
- * are there (populated), what single pages cost in each direction (pages), what
- * the attributes' lookup adds to a fault (fault), and what memory the kernel
- * keeps for them (uniform, mixed).
+ * are there (populated), what single pages cost in each direction (pages) and
+ * the first page of memory that is all alike (first), what the attributes'
+ * lookup adds to a fault (fault), and what memory the kernel keeps for them
+ * (uniform, mixed).
  *
  * "none" is all of them for the kernel without the patches, but for those
  * where it would take minutes.
@@ -15,6 +16,8 @@
 #include "vm.h"
 
 #define LARGE_SIZE	(64ULL << 30)
+/* Blocks that a page is converted in. */
+#define BLOCKS		256ULL
 #define PREFAULTS	2048ULL
 #define ALTERNATE	(BLOCK_SIZE / PAGE_SIZE / 2)
 
@@ -135,16 +138,18 @@ static uint64_t alternate_there_to_shared(void)
 	return alternate(false);
 }
 
-/* One page inside a block that is uniform. */
+/* One page inside each of some blocks that are uniform. */
 static uint64_t one_page(bool private)
 {
-	uint64_t cost;
+	uint64_t cost = 0, block;
 
 	if (private)
-		bench_convert(vm, 0, BLOCK_SIZE, false);
+		bench_convert(vm, 0, BLOCKS * BLOCK_SIZE, false);
 	bench_settle();
-	cost = bench_convert(vm, PAGE_SIZE, PAGE_SIZE, private);
-	bench_convert(vm, 0, BLOCK_SIZE, true);
+	for (block = 0; block < BLOCKS; block++)
+		cost += bench_convert(vm, block * BLOCK_SIZE + PAGE_SIZE,
+				      PAGE_SIZE, private);
+	bench_convert(vm, 0, BLOCKS * BLOCK_SIZE, true);
 
 	return cost;
 }
@@ -161,16 +166,35 @@ static uint64_t one_to_shared(void)
 
 static uint64_t one_there_to_private(void)
 {
-	bench_populate(vm, BLOCK_SIZE);
+	bench_populate(vm, BLOCKS * BLOCK_SIZE);
 
 	return one_page(true);
 }
 
 static uint64_t one_there_to_shared(void)
 {
-	bench_populate(vm, BLOCK_SIZE);
+	bench_populate(vm, BLOCKS * BLOCK_SIZE);
 
 	return one_page(false);
+}
+
+/* The first page that is shared of memory which is all private. */
+static uint64_t first_to_shared(void)
+{
+	uint64_t cost;
+
+	bench_settle();
+	cost = bench_convert(vm, PAGE_SIZE, PAGE_SIZE, false);
+	bench_convert(vm, 0, BLOCK_SIZE, true);
+
+	return cost;
+}
+
+static uint64_t first_there_to_shared(void)
+{
+	bench_populate(vm, BLOCK_SIZE);
+
+	return first_to_shared();
 }
 
 static uint64_t prefault(void)
@@ -213,10 +237,12 @@ static const struct operation {
 	{ "pages", "every other page of a block to shared", "instructions/conversion", alternate_to_shared, DATA_SIZE, ALTERNATE, 9 },
 	{ "pages", "every other page of a block to private, populated", "instructions/conversion", alternate_there_to_private, DATA_SIZE, ALTERNATE, 9 },
 	{ "pages", "every other page of a block to shared, populated", "instructions/conversion", alternate_there_to_shared, DATA_SIZE, ALTERNATE, 9 },
-	{ "pages", "a page of a uniform block to private", "instructions/conversion", one_to_private, DATA_SIZE, 1, 51 },
-	{ "pages", "a page of a uniform block to shared", "instructions/conversion", one_to_shared, DATA_SIZE, 1, 51 },
-	{ "pages", "a page of a uniform block to private, populated", "instructions/conversion", one_there_to_private, DATA_SIZE, 1, 51 },
-	{ "pages", "a page of a uniform block to shared, populated", "instructions/conversion", one_there_to_shared, DATA_SIZE, 1, 51 },
+	{ "pages", "a page of a uniform block to private", "instructions/conversion", one_to_private, DATA_SIZE, BLOCKS, 5 },
+	{ "pages", "a page of a uniform block to shared", "instructions/conversion", one_to_shared, DATA_SIZE, BLOCKS, 5 },
+	{ "pages", "a page of a uniform block to private, populated", "instructions/conversion", one_there_to_private, DATA_SIZE, BLOCKS, 5 },
+	{ "pages", "a page of a uniform block to shared, populated", "instructions/conversion", one_there_to_shared, DATA_SIZE, BLOCKS, 5 },
+	{ "first", "the first page of uniform memory to shared", "instructions/conversion", first_to_shared, DATA_SIZE, 1, 51 },
+	{ "first", "the first page of uniform memory to shared, populated", "instructions/conversion", first_there_to_shared, DATA_SIZE, 1, 51 },
 	{ "fault", "prefault", "instructions/page", prefault, DATA_SIZE, PREFAULTS, 9 },
 };
 

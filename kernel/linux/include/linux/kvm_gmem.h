@@ -275,6 +275,8 @@ struct kvm_gmem_chain;
  * @chain: policies in force, NULL if there is none; read under RCU
  * @spares: a chain for each policy in force, so that detaching needs no memory
  * @files: its guest_memfds, struct kvm_gmem_inode; read under RCU
+ * @closed_files: those that are closed while somebody holds them
+ * @closed_pages: the pages of those
  * @pauses: requests whose delay a signal interrupted, struct kvm_gmem_pause
  * @nr_pauses: how many they are
  * @pauses_lock: protects the two
@@ -293,6 +295,8 @@ struct kvm_gmem_vm {
 	struct kvm_gmem_chain __rcu *chain;
 	struct kvm_gmem_chain *spares;
 	struct list_head files;
+	struct list_head closed_files;
+	atomic64_t closed_pages;
 	struct list_head pauses;
 	unsigned int nr_pauses;
 	spinlock_t pauses_lock;

@@ -137,8 +137,10 @@ struct kvm_gmem_vm_verdicts {
 /**
  * struct kvm_gmem_inode - a guest_memfd: the memory, not the file
  * @vfs_inode: it
- * @node: in its VM's list, or in that of memory without a VM
+ * @node: in its VM's list while the file is open
+ * @closed_node: in its VM's other list while it is not
  * @kvm: its VM, NULL once that is gone
+ * @closed_pages: its pages, which do not change any more, when the file is closed
  * @bindings: memslots by page index, stable under the mapping's invalidate
  *	lock; NULL once the file is closed
  * @punch_start: first page of a hole that is being punched
@@ -150,7 +152,9 @@ struct kvm_gmem_vm_verdicts {
 struct kvm_gmem_inode {
 	struct inode vfs_inode;
 	struct list_head node;
+	struct list_head closed_node;
 	struct kvm *kvm;
+	u64 closed_pages;
 	struct xarray *bindings;
 	pgoff_t punch_start;
 	pgoff_t punch_end;
@@ -188,6 +192,7 @@ void kvm_gmem_vm_put(struct kvm *kvm);
 struct kvm *kvm_gmem_find_vm(u64 id);
 
 /* gmem_inode.c */
+void kvm_gmem_inode_close(struct kvm_gmem_inode *gi);
 void kvm_gmem_inodes_orphan(struct kvm *kvm);
 u64 kvm_gmem_orphaned_pages(void);
 int kvm_gmem_inode_init(void);

@@ -130,6 +130,22 @@ static pgoff_t kvm_gmem_mark_outside(const struct kvm_gmem_inode *gi,
 				    budget, delta);
 }
 
+/* Most conversions that a guest makes are of one page. */
+static s64 kvm_gmem_mark_one(struct inode *inode, pgoff_t index, bool stale)
+{
+	struct kvm_gmem_inode *gi = to_kvm_gmem_inode(inode);
+	XA_STATE(xas, &inode->i_mapping->i_pages, index);
+	s64 delta = 0;
+
+	xas_lock_irq(&xas);
+	if (!(stale && index >= gi->punch_start && index < gi->punch_end) &&
+	    xas_load(&xas))
+		delta = kvm_gmem_mark_page(&xas, stale);
+	xas_unlock_irq(&xas);
+
+	return delta;
+}
+
 /**
  * kvm_gmem_mark - mark the populated pages of a range as stale or not
  * @kvm: the VM
@@ -156,6 +172,10 @@ void kvm_gmem_mark(struct kvm *kvm, struct inode *inode, pgoff_t start,
 	smp_mb();
 	if (!READ_ONCE(mapping->nrpages))
 		return;
+	if (end - start == 1) {
+		kvm_gmem_add_stale(kvm, kvm_gmem_mark_one(inode, start, stale));
+		return;
+	}
 
 	while (start < end) {
 		unsigned int budget = KVM_GMEM_MARK_BATCH;
@@ -316,15 +336,14 @@ static void kvm_gmem_count_pages(struct kvm *kvm, struct kvm_gmem_pages *pages)
 	*pages = (struct kvm_gmem_pages) {};
 	rcu_read_lock();
 	list_for_each_entry_rcu(gi, &kvm->gmem.files, node) {
-		u64 nr_pages = READ_ONCE(gi->vfs_inode.i_mapping->nrpages);
-
-		pages->populated += nr_pages;
-		if (READ_ONCE(gi->closed))
-			pages->closed += nr_pages;
-		else
-			pages->size += i_size_read(&gi->vfs_inode) >> PAGE_SHIFT;
+		pages->populated += READ_ONCE(gi->vfs_inode.i_mapping->nrpages);
+		pages->size += i_size_read(&gi->vfs_inode) >> PAGE_SHIFT;
 	}
 	rcu_read_unlock();
+	/* Pairs with the barrier in kvm_gmem_inode_close(). */
+	smp_rmb();
+	pages->closed = atomic64_read(&kvm->gmem.closed_pages);
+	pages->populated += pages->closed;
 }
 
 /*

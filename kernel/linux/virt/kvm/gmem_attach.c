@@ -173,8 +173,6 @@ static int kvm_gmem_spares_add(struct kvm *kvm, unsigned int nr)
 {
 	struct kvm_gmem_chain *chain;
 
-	lockdep_assert_held(&kvm_gmem_lock);
-
 	while (nr--) {
 		chain = kmalloc(sizeof(*chain), GFP_KERNEL_ACCOUNT);
 		if (!chain)
@@ -201,19 +199,27 @@ static struct kvm_gmem_chain *kvm_gmem_chain_locked(const struct kvm *kvm)
 					 lockdep_is_held(&kvm_gmem_lock));
 }
 
+static void kvm_gmem_spares_free(struct kvm_gmem_chain *chain)
+{
+	struct kvm_gmem_chain *next;
+
+	for (; chain; chain = next) {
+		next = chain->next;
+		kfree(chain);
+	}
+}
+
 /* Gives back what a VM has beyond one spare for each policy in force on it. */
 static void kvm_gmem_spares_trim(struct kvm *kvm)
 {
-	struct kvm_gmem_chain *chain = kvm_gmem_chain_locked(kvm), **last;
+	const struct kvm_gmem_chain *chain = kvm_gmem_chain_locked(kvm);
+	struct kvm_gmem_chain **last = &kvm->gmem.spares;
 	unsigned int nr = chain ? chain->nr : 0;
 
-	last = &kvm->gmem.spares;
 	while (*last && nr--)
 		last = &(*last)->next;
-	while ((chain = *last)) {
-		*last = chain->next;
-		kfree(chain);
-	}
+	kvm_gmem_spares_free(*last);
+	*last = NULL;
 }
 
 static u32 kvm_gmem_ops_hooks(const struct kvm_gmem_ops *ops)
@@ -393,6 +399,12 @@ static struct kvm_gmem_tally *kvm_gmem_tally_take(struct kvm_gmem_tally **tallie
 	return tally;
 }
 
+static void kvm_gmem_tallies_free(struct kvm_gmem_tally *tallies)
+{
+	while (tallies)
+		kfree(kvm_gmem_tally_take(&tallies));
+}
+
 static unsigned int kvm_gmem_count_vms(const struct kvm_gmem_ops *ops)
 {
 	unsigned int nr = 0;
@@ -422,8 +434,7 @@ static int kvm_gmem_policy_attach(struct kvm_gmem_policy *policy)
 	r = kvm_gmem_tallies_new(policy->nr_vms, &tallies) ?:
 	    kvm_gmem_prepare_vms(ops, 2);
 	if (r) {
-		while (tallies)
-			kfree(kvm_gmem_tally_take(&tallies));
+		kvm_gmem_tallies_free(tallies);
 		kvm_gmem_trim_vms(ops);
 		return r;
 	}
@@ -438,36 +449,48 @@ static int kvm_gmem_policy_attach(struct kvm_gmem_policy *policy)
 	return 0;
 }
 
-/**
- * kvm_gmem_policy_vm_created - put a new VM under the policies for every VM
- * @kvm: the VM, not yet among the others
- *
- * Context: under kvm_gmem_lock; nobody else knows @kvm.
- * Return: 0 or -ENOMEM.
- */
-int kvm_gmem_policy_vm_created(struct kvm *kvm)
+static unsigned int kvm_gmem_count_policies(const struct kvm *kvm)
 {
-	struct kvm_gmem_tally *tallies = NULL;
 	struct kvm_gmem_policy *policy;
-	struct kvm_gmem_chain *chain;
-	unsigned int nr = 0, i;
-	int r;
-
-	lockdep_assert_held(&kvm_gmem_lock);
+	unsigned int nr = 0;
 
 	list_for_each_entry(policy, &kvm_gmem_policies, node)
 		nr += kvm_gmem_ops_match(policy->programs->ops, kvm);
-	if (!nr)
-		return 0;
 
-	r = kvm_gmem_tallies_new(nr, &tallies) ?:
-	    kvm_gmem_spares_add(kvm, nr + 1);
-	if (r) {
-		while (tallies)
-			kfree(kvm_gmem_tally_take(&tallies));
-		kvm_gmem_spares_trim(kvm);
-		return r;
+	return nr;
+}
+
+/*
+ * Takes kvm_gmem_lock, with memory for a new VM to come under the policies.  It
+ * is taken without the lock, since others must not wait while the cgroup of who
+ * makes the VM is short of it.
+ */
+static int kvm_gmem_lock_with_memory(struct kvm *kvm,
+				     struct kvm_gmem_tally **tallies)
+{
+	unsigned int nr, have = 0;
+	int r;
+
+	for (;;) {
+		mutex_lock(&kvm_gmem_lock);
+		nr = kvm_gmem_count_policies(kvm);
+		if (nr <= have)
+			return 0;
+		mutex_unlock(&kvm_gmem_lock);
+
+		r = kvm_gmem_tallies_new(nr - have, tallies) ?:
+		    kvm_gmem_spares_add(kvm, nr - have + !have);
+		if (r)
+			return r;
+		have = nr;
 	}
+}
+
+static void kvm_gmem_vm_enter(struct kvm *kvm, struct kvm_gmem_tally **tallies)
+{
+	struct kvm_gmem_policy *policy;
+	struct kvm_gmem_chain *chain;
+	unsigned int i;
 
 	list_for_each_entry(policy, &kvm_gmem_policies, node) {
 		if (!kvm_gmem_ops_match(policy->programs->ops, kvm))
@@ -478,7 +501,40 @@ int kvm_gmem_policy_vm_created(struct kvm *kvm)
 	kvm_gmem_chain_publish(kvm, NULL, NULL);
 	chain = kvm_gmem_chain_locked(kvm);
 	for (i = 0; i < chain->nr; i++)
-		chain->entry[i].tally = kvm_gmem_tally_take(&tallies);
+		chain->entry[i].tally = kvm_gmem_tally_take(tallies);
+}
+
+/**
+ * kvm_gmem_policy_vm_created - put a new VM among the others and under the
+ *	policies for every VM
+ * @kvm: the VM, which nobody else knows
+ *
+ * Context: may sleep; takes kvm_gmem_lock.
+ * Return: 0 or -ENOMEM.
+ */
+int kvm_gmem_policy_vm_created(struct kvm *kvm)
+{
+	struct kvm_gmem_tally *tallies = NULL;
+	u64 id = kvm->gmem.id;
+	int r;
+
+	r = xa_reserve(&kvm_gmem_vms, id, GFP_KERNEL);
+	if (r)
+		return r;
+
+	r = kvm_gmem_lock_with_memory(kvm, &tallies);
+	if (r) {
+		xa_release(&kvm_gmem_vms, id);
+		kvm_gmem_tallies_free(tallies);
+		kvm_gmem_spares_free(kvm->gmem.spares);
+		return r;
+	}
+	if (kvm_gmem_count_policies(kvm))
+		kvm_gmem_vm_enter(kvm, &tallies);
+	kvm_gmem_spares_trim(kvm);
+	xa_store(&kvm_gmem_vms, id, kvm, GFP_KERNEL);
+	mutex_unlock(&kvm_gmem_lock);
+	kvm_gmem_tallies_free(tallies);
 
 	return 0;
 }

@@ -22,10 +22,10 @@
 
 #include "gmem.h"
 
-static unsigned int gmem_delay_total_max_ms = 30000;
+static unsigned int gmem_delay_total_max_ms = 10000;
 module_param(gmem_delay_total_max_ms, uint, 0644);
 MODULE_PARM_DESC(gmem_delay_total_max_ms,
-		 "Longest time that one request is delayed, in milliseconds, after which it goes on; 0 lets all delays pass (default 30000)");
+		 "Longest time that one request is delayed, in milliseconds, after which it goes on; 0 lets all delays pass (default 10000)");
 
 /* Interrupted requests that are remembered of a VM; the oldest is forgotten. */
 #define KVM_GMEM_MAX_PAUSES	1024
@@ -67,8 +67,6 @@ static bool kvm_gmem_is_worker(void)
  */
 static bool kvm_gmem_sleep_until(u64 until_ns, bool killable)
 {
-	unsigned int state = (killable ? TASK_KILLABLE : TASK_INTERRUPTIBLE) |
-			     TASK_FREEZABLE;
 	ktime_t until = ns_to_ktime(until_ns);
 	u64 now_ns;
 
@@ -76,7 +74,8 @@ static bool kvm_gmem_sleep_until(u64 until_ns, bool killable)
 		if (killable ? fatal_signal_pending(current) :
 			       signal_pending(current))
 			return false;
-		set_current_state(state);
+		/* Not freezable: callers have locks.  The freezer signals. */
+		set_current_state(killable ? TASK_KILLABLE : TASK_INTERRUPTIBLE);
 		/* Delays need not be exact; share wakeups where they can. */
 		schedule_hrtimeout_range(&until, (until_ns - now_ns) / 16,
 					 HRTIMER_MODE_ABS);
@@ -96,6 +95,7 @@ static bool kvm_gmem_sleep_until(u64 until_ns, bool killable)
  * @start: first guest frame or page
  * @nr_pages: its size
  * @what: attributes or reason
+ * @inode: the guest_memfd of pages, only to be compared, too
  * @since_ns: when its first delay began
  * @until_ns: when the present one ends
  */
@@ -106,6 +106,7 @@ struct kvm_gmem_pause {
 	u64 start;
 	u64 nr_pages;
 	u64 what;
+	const struct inode *inode;
 	u64 since_ns;
 	u64 until_ns;
 };
@@ -122,6 +123,8 @@ static void kvm_gmem_pause_describe(struct kvm_gmem_pause *pause,
 		pause->start = fault->index;
 		pause->nr_pages = fault->nr_pages;
 		pause->what = fault->reason;
+		pause->inode = container_of(fault, struct kvm_gmem_request,
+					    fault)->inode;
 	} else {
 		pause->start = convert->start;
 		pause->nr_pages = convert->end - convert->start;
@@ -135,7 +138,7 @@ static bool kvm_gmem_pause_is(const struct kvm_gmem_pause *pause,
 	return pause->task == request->task && pause->hook == request->hook &&
 	       pause->start == request->start &&
 	       pause->nr_pages == request->nr_pages &&
-	       pause->what == request->what;
+	       pause->what == request->what && pause->inode == request->inode;
 }
 
 /* Finds and forgets what is remembered of a request, and of older ones. */
@@ -152,7 +155,7 @@ static bool kvm_gmem_pause_take(struct kvm *kvm, struct kvm_gmem_pause *request)
 		/* Whoever made it does not come back, or makes another. */
 		bool old = now_ns > pause->until_ns + kvm_gmem_delay_total_ns();
 
-		if (is && !old) {
+		if (is) {
 			request->since_ns = pause->since_ns;
 			request->until_ns = pause->until_ns;
 			found = true;
@@ -329,6 +332,8 @@ static void kvm_gmem_delay_block(struct kvm_vcpu *vcpu,
 	struct rcuwait *wait = kvm_arch_vcpu_get_wait(vcpu);
 	u64 now_ns, until_ns = vcpu->gmem.until_ns;
 	ktime_t until = ns_to_ktime(until_ns);
+	bool takes;
+	int idx;
 
 	preempt_disable();
 	kvm_arch_vcpu_blocking(vcpu);
@@ -336,8 +341,13 @@ static void kvm_gmem_delay_block(struct kvm_vcpu *vcpu,
 	preempt_enable();
 
 	while ((now_ns = ktime_get_ns()) < until_ns) {
-		set_current_state(TASK_INTERRUPTIBLE | TASK_FREEZABLE);
-		if (signal_pending(current) || takes_interrupt(vcpu))
+		set_current_state(TASK_INTERRUPTIBLE);
+		if (signal_pending(current))
+			break;
+		idx = srcu_read_lock(&vcpu->kvm->srcu);
+		takes = takes_interrupt(vcpu);
+		srcu_read_unlock(&vcpu->kvm->srcu, idx);
+		if (takes)
 			break;
 		schedule_hrtimeout_range(&until, (until_ns - now_ns) / 16,
 					 HRTIMER_MODE_ABS);

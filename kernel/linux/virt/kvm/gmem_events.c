@@ -558,7 +558,7 @@ void kvm_gmem_inode_released(struct inode *inode)
 	kvm_gmem_mark(gi->kvm, inode, 0, kvm_gmem_inode_end(inode), false);
 	gi->bindings = NULL;
 	/* From here on all of its pages count as stale. */
-	WRITE_ONCE(gi->closed, true);
+	kvm_gmem_inode_close(gi);
 }
 
 /* The bindings are stable: slots_lock or the invalidate lock is held. */

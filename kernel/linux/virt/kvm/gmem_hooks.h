@@ -12,12 +12,23 @@
 #include <linux/jump_label.h>
 #include <linux/kvm_host.h>
 #include <linux/pagemap.h>
+#include <linux/sched/signal.h>
 #include <linux/timekeeping.h>
 #include <linux/tracepoint-defs.h>
 
 /* guest_memfd.c: kvm_gmem_get_pfn() without asking; counts pages that are new. */
 int kvm_gmem_get_page(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn,
 		      kvm_pfn_t *pfn, int *max_order, u64 *allocated);
+
+/*
+ * Is a request for pages to end?  A worker of io_uring, which has no system call
+ * to restart, is woken by a stop or a freeze without a signal to be handled.
+ */
+static inline bool kvm_gmem_interrupted(void)
+{
+	return current->flags & PF_IO_WORKER ? fatal_signal_pending(current) :
+					       signal_pending(current);
+}
 
 #ifdef CONFIG_KVM_GMEM_BPF
 

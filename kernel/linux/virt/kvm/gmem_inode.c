@@ -33,8 +33,8 @@ static struct vfsmount *kvm_gmem_mnt;
 
 /* Protects the lists of inodes, and which VM an inode belongs to. */
 static DEFINE_SPINLOCK(kvm_gmem_inodes_lock);
-/* Those whose VM is gone. */
-static LIST_HEAD(kvm_gmem_orphans);
+/* Pages of those whose VM is gone. */
+static atomic64_t kvm_gmem_nr_orphaned;
 
 static struct inode *kvm_gmem_alloc_inode(struct super_block *sb)
 {
@@ -44,7 +44,9 @@ static struct inode *kvm_gmem_alloc_inode(struct super_block *sb)
 	if (!gi)
 		return NULL;
 	INIT_LIST_HEAD(&gi->node);
+	INIT_LIST_HEAD(&gi->closed_node);
 	gi->kvm = NULL;
+	gi->closed_pages = 0;
 	gi->bindings = NULL;
 	gi->punch_start = 0;
 	gi->punch_end = 0;
@@ -97,8 +99,9 @@ static void kvm_gmem_evict_inode(struct inode *inode)
 
 	/* It was counted as long as it had pages. */
 	spin_lock(&kvm_gmem_inodes_lock);
-	if (!list_empty(&gi->node))
-		list_del_rcu(&gi->node);
+	list_del(&gi->closed_node);
+	atomic64_sub(gi->closed_pages, gi->kvm ? &gi->kvm->gmem.closed_pages :
+						 &kvm_gmem_nr_orphaned);
 	spin_unlock(&kvm_gmem_inodes_lock);
 }
 
@@ -258,6 +261,28 @@ void kvm_gmem_inode_created(struct inode *inode, struct kvm *kvm,
 }
 
 /**
+ * kvm_gmem_inode_close - the file is closed, somebody may hold the inode
+ * @gi: the guest_memfd; no page of it comes or goes before the inode does
+ *
+ * Context: any but an interrupt.
+ */
+void kvm_gmem_inode_close(struct kvm_gmem_inode *gi)
+{
+	struct kvm_gmem_vm *gmem = &gi->kvm->gmem;
+
+	gi->closed_pages = gi->vfs_inode.i_mapping->nrpages;
+
+	spin_lock(&kvm_gmem_inodes_lock);
+	/* Who counts may find the pages twice, but never not at all. */
+	atomic64_add(gi->closed_pages, &gmem->closed_pages);
+	smp_wmb();
+	list_del_rcu(&gi->node);
+	list_add(&gi->closed_node, &gmem->closed_files);
+	gi->closed = true;
+	spin_unlock(&kvm_gmem_inodes_lock);
+}
+
+/**
  * kvm_gmem_inodes_orphan - a VM goes, the memory that somebody holds stays
  * @kvm: the VM; all of its guest_memfds are closed
  *
@@ -265,32 +290,25 @@ void kvm_gmem_inode_created(struct inode *inode, struct kvm *kvm,
  */
 void kvm_gmem_inodes_orphan(struct kvm *kvm)
 {
+	struct kvm_gmem_vm *gmem = &kvm->gmem;
 	struct kvm_gmem_inode *gi, *next;
 
 	spin_lock(&kvm_gmem_inodes_lock);
-	list_for_each_entry_safe(gi, next, &kvm->gmem.files, node) {
+	list_for_each_entry_safe(gi, next, &gmem->closed_files, closed_node) {
 		gi->kvm = NULL;
-		list_del(&gi->node);
-		list_add_tail_rcu(&gi->node, &kvm_gmem_orphans);
+		list_del_init(&gi->closed_node);
 	}
+	atomic64_add(atomic64_read(&gmem->closed_pages), &kvm_gmem_nr_orphaned);
 	spin_unlock(&kvm_gmem_inodes_lock);
 }
 
 /**
  * kvm_gmem_orphaned_pages - count the pages of guest_memfds whose VM is gone
  *
- * Context: any but an interrupt.
+ * Context: any.
  * Return: how many there are.
  */
 u64 kvm_gmem_orphaned_pages(void)
 {
-	struct kvm_gmem_inode *gi;
-	u64 nr_pages = 0;
-
-	rcu_read_lock();
-	list_for_each_entry_rcu(gi, &kvm_gmem_orphans, node)
-		nr_pages += READ_ONCE(gi->vfs_inode.i_mapping->nrpages);
-	rcu_read_unlock();
-
-	return nr_pages;
+	return atomic64_read(&kvm_gmem_nr_orphaned);
 }

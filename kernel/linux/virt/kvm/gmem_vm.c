@@ -81,6 +81,7 @@ void kvm_gmem_vm_init(struct kvm *kvm)
 	gmem->id = atomic64_inc_return(&last_id);
 	gmem->pid = task_tgid_nr(current);
 	INIT_LIST_HEAD(&gmem->files);
+	INIT_LIST_HEAD(&gmem->closed_files);
 	INIT_LIST_HEAD(&gmem->pauses);
 	spin_lock_init(&gmem->pauses_lock);
 	atomic_set(&gmem->users, 1);
@@ -96,19 +97,7 @@ void kvm_gmem_vm_init(struct kvm *kvm)
  */
 int kvm_gmem_vm_created(struct kvm *kvm)
 {
-	u64 id = kvm->gmem.id;
-	int r;
-
-	mutex_lock(&kvm_gmem_lock);
-	r = xa_reserve(&kvm_gmem_vms, id, GFP_KERNEL);
-	if (!r) {
-		r = kvm_gmem_policy_vm_created(kvm);
-		if (r)
-			xa_release(&kvm_gmem_vms, id);
-		else
-			xa_store(&kvm_gmem_vms, id, kvm, GFP_KERNEL);
-	}
-	mutex_unlock(&kvm_gmem_lock);
+	int r = kvm_gmem_policy_vm_created(kvm);
 
 	if (!r)
 		trace_kvm_gmem_vm_create(kvm);
