@@ -109,11 +109,9 @@ static void guest_kick(void)
 }
 
 /* Interrupts are on, but nobody sends any. */
-static void guest_fault_when_told(uint64_t address)
+static void guest_fault_alone(uint64_t address)
 {
-	asm volatile("sti");
-	while (!faulter_ready)
-		cpu_relax();
+	asm volatile("sti; nop");
 	*(volatile uint8_t *)address = 1;
 	GUEST_SYNC(1);
 }
@@ -343,7 +341,7 @@ static struct kvm_vm *new_vm_without_apic(struct kvm_vcpu **vcpu)
 	region = memslot2region(vm, 0);
 	ucall_init(vm, region->region.guest_phys_addr +
 		       region->region.memory_size);
-	*vcpu = vm_vcpu_add(vm, 0, guest_fault_when_told);
+	*vcpu = vm_vcpu_add(vm, 0, guest_fault_alone);
 	vm_userspace_mem_region_add(vm, VM_MEM_SRC_ANONYMOUS, DATA_GPA,
 				    DATA_SLOT, DATA_PAGES, KVM_MEM_GUEST_MEMFD);
 	virt_map(vm, DATA_GPA, DATA_GPA, DATA_PAGES);
@@ -363,28 +361,19 @@ TEST_F_TIMEOUT(event, delay_that_nobody_slept_is_forgotten, HANG_SECONDS)
 	struct kvm_vcpu *vcpu;
 	struct kvm_vm *vm;
 	__u64 began;
-	int tries;
 
-	for (tries = 0; tries < 50; tries++) {
-		answer(p, 0);
-		vm = new_vm_without_apic(&vcpu);
-		ASSERT_EQ(convert(vm, 0, DATA_PAGES, true), 0);
-		answer(p, LONG_NS);
-		p->bss->faults = 0;
-		p->bss->converts = 0;
-		start(&worker, run_worker, vm, vcpu);
-		usleep(20000);
-		/* The fault is to be the guest's next exit, as it mostly is. */
-		vcpu->run->request_interrupt_window = 1;
-		*HOST(vm, faulter_ready) = 1;
-		EXPECT_EQ(finish(&worker), 0);
-		EXPECT_EQ(vcpu->run->exit_reason, KVM_EXIT_IRQ_WINDOW_OPEN);
-		if (p->bss->faults)
-			break;
-		kvm_vm_free(vm);
-	}
+	answer(p, 0);
+	vm = new_vm_without_apic(&vcpu);
+	ASSERT_EQ(convert(vm, 0, DATA_PAGES, true), 0);
+	answer(p, LONG_NS);
+	p->bss->fault_hold = 1;
+	start(&worker, run_worker, vm, vcpu);
+	await(&p->bss->faults, 1);
+	vcpu->run->request_interrupt_window = 1;
+	p->bss->fault_hold = 0;
+	EXPECT_EQ(finish(&worker), 0);
+	EXPECT_EQ(vcpu->run->exit_reason, KVM_EXIT_IRQ_WINDOW_OPEN);
 	ASSERT_EQ(p->bss->faults, 1);
-	printf("# at try %d\n", tries + 1);
 
 	answer(p, 0);
 	vcpu->run->request_interrupt_window = 0;
