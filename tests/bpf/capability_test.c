@@ -263,7 +263,7 @@ static void enter_namespace(int to, int from)
 	MUST(!syscall(SYS_move_mount, mount_fd, "", AT_FDCWD, BPFFS,
 		      MOVE_MOUNT_F_EMPTY_PATH),
 	     "cannot mount at " BPFFS ": %s", strerror(errno));
-	token = bpf_token_create(mount_fd, NULL);
+	token = bpf_token_create(open(BPFFS, O_RDONLY | O_DIRECTORY), NULL);
 	findings->token = token < 0 ? errno : 0;
 	bpffs = BPFFS;
 }

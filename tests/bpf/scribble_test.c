@@ -15,17 +15,26 @@
 static volatile uint64_t *words;
 static volatile bool stop;
 
-/* What would be most harmful where a counter is: the largest and the least. */
+/* Files to be counted while others write: the more, the longer that takes. */
+#define NR_FILES	256
+
+/*
+ * What would be most harmful where a counter is.  Where the allocations are more
+ * often than elsewhere, since what was freed is made of them.
+ */
 static void *scribble(void *arg)
 {
-	static const uint64_t values[] = {
-		~0ULL, 0, 1ULL << 62, 0x8000000000000000ULL,
-	};
-	uint64_t i, n = 0;
+	static const uint64_t values[] = { 1ULL << 62, 0, ~0ULL, 1ULL << 63 };
+	const unsigned int allocated =
+		offsetof(struct gmem_vm_sample, allocated_pages) / 8;
+	uint64_t i, j, n = 0;
 
 	while (!stop) {
-		for (i = 0; i < 40; i++)
+		for (i = 0; i < 40; i++) {
 			words[i] = values[n % ARRAY_SIZE(values)];
+			for (j = 0; j < 10; j++)
+				words[allocated] = 1ULL << 62;
+		}
 		n++;
 	}
 
@@ -49,12 +58,14 @@ TEST_F(policy, scribbling_changes_no_figure)
 	struct gmem_vm_sample before, after;
 	pthread_t threads[2];
 	uint64_t rounds = 0;
-	int i, j;
+	int files[NR_FILES], i, j;
 
 	ASSERT_NE(skel, NULL);
 	words = mmap(NULL, MAP_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED,
 		     bpf_map__fd(skel->maps.shared), 0);
 	ASSERT_NE(words, MAP_FAILED);
+	for (i = 0; i < NR_FILES; i++)
+		files[i] = vm_create_guest_memfd(self->vm, PAGE_SIZE, 0);
 	/* 48 allocated, 16 freed. */
 	ASSERT_EQ(populate(self->vm, 0, 48), 0);
 	ASSERT_EQ(punch(self->vm, 0, 16), 0);
@@ -70,7 +81,7 @@ TEST_F(policy, scribbling_changes_no_figure)
 		ASSERT_EQ(pthread_create(&threads[j], NULL, scribble, NULL), 0);
 	for (i = 0; i < 20; i++) {
 		run(skel->progs.fill);
-		rounds += 2000;
+		rounds += 500;
 		ASSERT_EQ(skel->bss->rounds, rounds);
 		EXPECT_EQ(skel->bss->results[0],
 			  offsetof(struct gmem_vm_sample, rss_pages));
@@ -107,6 +118,8 @@ TEST_F(policy, scribbling_changes_no_figure)
 	EXPECT_EQ(policy_info("scribbled").calls, p->bss->faults + p->bss->converts);
 	EXPECT_EQ(policy_info("scribbled").denied, 0);
 
+	for (i = 0; i < NR_FILES; i++)
+		close(files[i]);
 	munmap((void *)words, MAP_BYTES);
 	bpf_link__destroy(link);
 	puppet_bpf__destroy(p);
