@@ -11,6 +11,12 @@
 #include "orphans.skel.h"
 #include "../kvm/frames.h"
 
+/* As bpf/policies/quota.h has it, for programs. */
+struct quota_params {
+	__u64 populated, stale, stale_percent, grace, error;
+};
+#include "quota.skel.h"
+
 #define FILE_PAGES	100ULL
 #define FILE_SIZE	(FILE_PAGES * PAGE_SIZE)
 
@@ -228,6 +234,37 @@ TEST_F(policy, several_files)
 
 	bpf_link__destroy(link);
 	puppet_bpf__destroy(p);
+}
+
+/* A ceiling counts them, or closing files in a loop would get around it. */
+TEST_F(policy, quota_sees_closed_pages)
+{
+	struct quota_bpf *quota = quota_bpf__open();
+	struct bpf_link *link;
+	int fd, holder;
+
+	ASSERT_NE(quota, NULL);
+	/* 256 pages. */
+	quota->data_params->params.populated = 1;
+	quota->data_params->params.stale_percent = 100;
+	quota->data_params->params.grace = 0;
+	ASSERT_EQ(quota_bpf__load(quota), 0);
+	link = bpf_map__attach_struct_ops(quota->maps.quota);
+	ASSERT_NE(link, NULL);
+
+	fd = vm_create_guest_memfd(self->vm, 200 * PAGE_SIZE, 0);
+	ASSERT_EQ(fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, 200 * PAGE_SIZE), 0);
+	holder = hold_by_path(fd);
+	close(fd);
+	EXPECT_EQ(populate(self->vm, 0, 57), EDQUOT);
+	EXPECT_EQ(populate(self->vm, 0, 56), 0);
+	EXPECT_EQ(prefault(self->vcpu, 60, 1), EDQUOT);
+	close(holder);
+	EXPECT_EQ(prefault(self->vcpu, 60, 1), 0);
+	EXPECT_EQ(usage().populated_pages, 57);
+
+	bpf_link__destroy(link);
+	quota_bpf__destroy(quota);
 }
 
 /* They go with the last holder and not before. */
