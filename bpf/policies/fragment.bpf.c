@@ -90,7 +90,7 @@ s64 BPF_PROG(fragment_convert, struct kvm *kvm,
 		fragment_promise(&vm->fragment);
 	bpf_spin_unlock(&vm->lock);
 	if (answer != FRAGMENT_PASSES || !more)
-		return fragment_verdict(answer);
+		return fragment_verdict(answer, convert);
 
 	/* Those that end meanwhile have taken their memory by then. */
 	answer = fragment_affords(params, kvm, others);
@@ -100,7 +100,7 @@ s64 BPF_PROG(fragment_convert, struct kvm *kvm,
 		bpf_spin_unlock(&vm->lock);
 	}
 
-	return fragment_verdict(answer);
+	return fragment_verdict(answer, convert);
 }
 
 SEC("struct_ops/convert_end")

@@ -143,16 +143,16 @@ static __always_inline u64 fragment_affords(const struct fragment_params *p,
 	       FRAGMENT_WAITS : FRAGMENT_PASSES;
 }
 
-static __always_inline s64 fragment_verdict(u64 answer)
+static __always_inline s64
+fragment_verdict(u64 answer, const struct kvm_gmem_convert *convert)
 {
-	switch (answer) {
-	case FRAGMENT_PASSES:
+	if (answer == FRAGMENT_PASSES)
 		return gmem_allow();
-	case FRAGMENT_WAITS:
+	/* A delay would let it pass. */
+	if (answer == FRAGMENT_WAITS && !(convert->flags & KVM_GMEM_OVERDUE))
 		return gmem_delay(FRAGMENT_RETRY_NS);
-	default:
-		return gmem_deny(ENOSPC);
-	}
+
+	return gmem_deny(ENOSPC);
 }
 
 /*

@@ -225,7 +225,7 @@ s64 BPF_PROG(guard_convert, struct kvm *kvm,
 	pieces = gmem_forget(pieces, &vm->born);
 	if (pieces != FRAGMENT_PASSES) {
 		bpf_spin_unlock(&vm->lock);
-		return fragment_verdict(pieces);
+		return fragment_verdict(pieces, convert);
 	}
 	ratelimit_begin(&ask, &vm->limits, &rates, convert, task, now);
 	granted = gmem_max(vm->granted, was_private) + ask.pages;

@@ -22,10 +22,9 @@
  * that is populated can become stale at any time, so there can be more of it
  * than the ceiling, though never more than was populated.  It cannot know of
  * requests that it was not asked about before they have allocated: those that
- * were under way when it came, or passed while policies were switched off.  KVM
- * lets a request go on that waited for gmem_delay_total_max_ms, 30 s, which
- * takes threads that snatch every page that becomes free from the one that
- * waits.  A request for a range, as by fallocate, counts in full until it has
+ * were under way when it came, or passed while policies were switched off.  No
+ * request waits longer than gmem_delay_total_max_ms, 10 s, whatever "grace" is:
+ * it is refused then.  A request for a range, as by fallocate, counts in full until it has
  * ended, even if some of its pages are there.  Memory that the architecture
  * takes for itself, as AMD's SEV code does, counts as well, and is refused
  * without a delay.  VMs beyond the first 16,384 are held to what the kernel

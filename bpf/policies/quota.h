@@ -16,7 +16,7 @@ struct quota_params {
 		   "stale memory at which a VM gets no more; 0: no ceiling");
 	GMEM_PARAM(u64, stale_percent, "percent", 0, 100,
 		   "the same in parts of its guest_memfds; 100: no ceiling");
-	GMEM_PARAM(u64, grace, "ms", 0, 20000,
+	GMEM_PARAM(u64, grace, "ms", 0, 3600000,
 		   "how long faults are delayed for room before they are refused");
 	GMEM_PARAM_CHOICE(u64, error, "ENOMEM=12,EDQUOT=122",
 			  "errno of a fault that is refused");
@@ -127,7 +127,7 @@ static __always_inline bool quota_fits(struct quota_state *s,
 /* Verdict for a request that finds no room. */
 static __always_inline s64 quota_beyond(struct quota_state *s,
 					const struct quota_params *p,
-					u32 reason, u64 now)
+					u32 flags, u64 now)
 {
 	u64 grace = p->grace * NSEC_PER_MSEC, waited;
 
@@ -135,8 +135,8 @@ static __always_inline s64 quota_beyond(struct quota_state *s,
 		s->over_since = now;
 	waited = now > s->over_since ? now - s->over_since : 0;
 	s->room = 0;
-	/* What the architecture asks for cannot wait; it would go on. */
-	if (waited < grace && reason != KVM_GMEM_FAULT_ARCH)
+	/* A delay would let it pass, there or in the end. */
+	if (waited < grace && !(flags & KVM_GMEM_OVERDUE))
 		return gmem_delay(gmem_min(grace - waited, QUOTA_RETRY_NS));
 
 	return gmem_deny(p->error == ENOMEM ? ENOMEM : EDQUOT);
@@ -236,7 +236,7 @@ quota_fault(struct kvm *kvm, const struct kvm_gmem_fault *fault,
 		return gmem_allow();
 
 	bpf_spin_lock(lock);
-	verdict = quota_beyond(s, p, fault->reason, now);
+	verdict = quota_beyond(s, p, fault->flags, now);
 	bpf_spin_unlock(lock);
 
 	return verdict;

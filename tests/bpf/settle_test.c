@@ -209,7 +209,8 @@ TEST_F(policy, a_request_ends_in_its_delay)
 	EXPECT_EQ(s->bss->ended, 1);
 
 	start_delayed(&w, run_worker, self->vm, self->vcpu, p);
-	EXPECT_EQ(interrupt(&w), EINTR);
+	pthread_kill(w.thread, SIGUSR1);
+	EXPECT_EQ(finish(&w), EINTR);
 	EXPECT_AT_REST(s);
 	EXPECT_GE(s->bss->ended_again, 2);
 	EXPECT_EQ(s->bss->allocated, 0);

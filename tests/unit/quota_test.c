@@ -364,6 +364,7 @@ TEST(the_architecture_does_not_wait)
 	struct kvm_gmem_fault fault = {
 		.nr_pages = 1,
 		.reason = KVM_GMEM_FAULT_ARCH,
+		.flags = KVM_GMEM_OVERDUE,
 	};
 
 	new_vm(16);

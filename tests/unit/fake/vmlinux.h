@@ -77,12 +77,16 @@ struct kvm_gmem_convert {
 	u64 start;
 	u64 end;
 	u64 attributes;
+	u64 flags;
 };
+
+#define KVM_GMEM_OVERDUE	1
 
 struct kvm_gmem_fault {
 	u64 gfn;
 	u64 nr_pages;
 	u32 reason;
+	u32 flags;
 };
 
 struct kvm_gmem_invalidate {

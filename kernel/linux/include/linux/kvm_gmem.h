@@ -47,12 +47,19 @@ enum kvm_gmem_invalidate_reason {
 	KVM_GMEM_NR_INVALIDATE_REASONS,
 };
 
+/*
+ * struct kvm_gmem_fault.flags, struct kvm_gmem_convert.flags: the request has
+ * been delayed for as long as one may be, or cannot be: a delay lets it pass.
+ */
+#define KVM_GMEM_OVERDUE	BIT(0)
+
 /**
  * struct kvm_gmem_fault - a request for pages of a guest_memfd
  * @gfn: first guest frame, KVM_GMEM_NO_GFN if no memslot maps @index
  * @index: first page of the guest_memfd, in units of 4 KiB
  * @nr_pages: number of pages asked for
  * @reason: enum kvm_gmem_fault_reason
+ * @flags: KVM_GMEM_OVERDUE or 0
  *
  * bpf_kvm_gmem_fault_present() tells whether the first page is there already.
  */
@@ -61,7 +68,7 @@ struct kvm_gmem_fault {
 	u64 index;
 	u64 nr_pages;
 	u32 reason;
-	u32 pad;
+	u32 flags;
 };
 
 /**
@@ -69,11 +76,13 @@ struct kvm_gmem_fault {
  * @start: first guest frame
  * @end: guest frame after the last
  * @attributes: the attributes to set, KVM_MEMORY_ATTRIBUTE_*
+ * @flags: KVM_GMEM_OVERDUE or 0
  */
 struct kvm_gmem_convert {
 	u64 start;
 	u64 end;
 	u64 attributes;
+	u64 flags;
 };
 
 /**

@@ -217,14 +217,14 @@ void kvm_gmem_invalidated(struct kvm *kvm, u64 start, u64 end, u64 pages_freed,
 
 /* gmem_delay.c */
 int kvm_gmem_ask_and_wait(struct kvm *kvm, enum kvm_gmem_hook hook,
-			  const void *args, struct kvm_gmem_asked *asked);
+			  void *args, struct kvm_gmem_asked *asked);
 bool kvm_gmem_overdue(u64 since_ns, u64 now_ns);
 bool kvm_gmem_resume_fault(struct kvm_gmem_vcpu *gmem, u64 gfn, bool *overdue);
 void kvm_gmem_delay_fault(struct kvm_gmem_vcpu *gmem, u64 gfn, u64 delay_ns);
 void kvm_gmem_pauses_forget(struct kvm *kvm);
 
 /* gmem_policy.c */
-s64 kvm_gmem_ask(struct kvm *kvm, enum kvm_gmem_hook hook, const void *args,
+s64 kvm_gmem_ask(struct kvm *kvm, enum kvm_gmem_hook hook, void *args,
 		 struct kvm_gmem_asked *asked, bool overdue);
 void kvm_gmem_settle_fault(struct kvm *kvm, struct kvm_gmem_request *request,
 			   int result);

@@ -236,7 +236,7 @@ static int kvm_gmem_pause_sleep(struct kvm *kvm,
  *	a signal interrupted a delay, or -EINTR if it was fatal.
  */
 int kvm_gmem_ask_and_wait(struct kvm *kvm, enum kvm_gmem_hook hook,
-			  const void *args, struct kvm_gmem_asked *asked)
+			  void *args, struct kvm_gmem_asked *asked)
 {
 	struct kvm_gmem_pause request = {};
 	bool overdue;

@@ -124,7 +124,7 @@ static void kvm_gmem_fault_describe(struct kvm_gmem_request *request,
 	request->fault.index = kvm_gmem_slot_index(slot, gfn);
 	request->fault.nr_pages = 1;
 	request->fault.reason = reason;
-	request->fault.pad = 0;
+	request->fault.flags = 0;
 	request->slot = slot;
 	request->inode = NULL;
 	request->asked.chain = NULL;

@@ -290,15 +290,23 @@ static noinline s64 kvm_gmem_evaluate_convert(struct kvm *kvm,
  *	kvm_gmem_convert
  * @asked: filled in; if @asked->chain is not NULL, the request's end must be
  *	settled
- * @overdue: it has been delayed for as long as a request may be
+ * @overdue: it has been delayed for as long as a request may be, or cannot be
  *
  * Context: may sleep, for as long as a program does.
  * Return: 0 to go on, a negative errno to refuse, or the nanoseconds to wait
  *	before asking again.
  */
-s64 kvm_gmem_ask(struct kvm *kvm, enum kvm_gmem_hook hook, const void *args,
+s64 kvm_gmem_ask(struct kvm *kvm, enum kvm_gmem_hook hook, void *args,
 		 struct kvm_gmem_asked *asked, bool overdue)
 {
+	/* A policy whose delay is not slept may want to deny instead. */
+	if (unlikely(overdue)) {
+		if (hook == KVM_GMEM_HOOK_FAULT)
+			((struct kvm_gmem_fault *)args)->flags = KVM_GMEM_OVERDUE;
+		else
+			((struct kvm_gmem_convert *)args)->flags = KVM_GMEM_OVERDUE;
+	}
+
 	return hook == KVM_GMEM_HOOK_FAULT ?
 	       kvm_gmem_evaluate_fault(kvm, args, asked, overdue) :
 	       kvm_gmem_evaluate_convert(kvm, args, asked, overdue);
