@@ -26,13 +26,13 @@
 #include "gmem_bucket.h"
 #include "gmem_params.h"
 
-/* Numbers of the errnos with which KVM lets a policy deny; BTF has none. */
-#ifndef EPERM
 /* struct kvm_gmem_fault.flags, struct kvm_gmem_convert.flags */
 #ifndef KVM_GMEM_OVERDUE
 #define KVM_GMEM_OVERDUE 1
 #endif
 
+/* Numbers of the errnos with which KVM lets a policy deny; BTF has none. */
+#ifndef EPERM
 #define EPERM	1
 #define ENOMEM	12
 #define EACCES	13

@@ -360,8 +360,18 @@ int kvm_gmem_delay_vcpu(struct kvm_vcpu *vcpu,
 bool kvm_gmem_resume_prefault(struct kvm_vcpu *vcpu, u64 gpa);
 void kvm_gmem_delay_populate(struct kvm *kvm);
 
+/* A delay that ended in an exit to userspace before it was slept. */
+#define kvm_gmem_delay_forget(vcpu)					\
+	do {								\
+		struct kvm_gmem_vcpu *__gmem = &(vcpu)->gmem;		\
+									\
+		if (unlikely(__gmem->delayed)) {			\
+			__gmem->delayed = false;			\
+			__gmem->until_ns = 0;				\
+		}							\
+	} while (0)
+
 #define kvm_gmem_delay_pending(vcpu)	unlikely((vcpu)->gmem.delayed)
-#define kvm_gmem_delay_forget(vcpu)	((void)((vcpu)->gmem.delayed = false))
 
 #else /* !CONFIG_KVM_GMEM_BPF */
 

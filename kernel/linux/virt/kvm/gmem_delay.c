@@ -294,8 +294,9 @@ bool kvm_gmem_resume_fault(struct kvm_gmem_vcpu *gmem, u64 gfn, bool *overdue)
 		return true;
 	}
 
-	/* The guest gave up what it wanted. */
-	if (now_ns > gmem->until_ns + kvm_gmem_delay_total_ns())
+	/* The guest gave up what it wanted; one that was stopped did not. */
+	if (gmem->gfn != gfn &&
+	    now_ns > gmem->until_ns + kvm_gmem_delay_total_ns())
 		gmem->since_ns = 0;
 	else
 		*overdue = kvm_gmem_overdue(gmem->since_ns, now_ns);
