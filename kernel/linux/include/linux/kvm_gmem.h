@@ -308,7 +308,7 @@ struct kvm_gmem_vm {
 	atomic64_t closed_pages;
 	struct list_head pauses;
 	unsigned int nr_pauses;
-	spinlock_t pauses_lock;
+	spinlock_t pauses_lock;	/* @pauses and @nr_pauses */
 	u64 populate_delay_ns;
 	u64 populate_since_ns;
 	atomic_t users;
@@ -383,7 +383,7 @@ void kvm_gmem_delay_populate(struct kvm *kvm);
 #define kvm_gmem_fault_pfn(vcpu, slot, gfn, pfn, max_order, prefault, seq) \
 	((void)(prefault), (void)(seq),					   \
 	 kvm_gmem_get_pfn((vcpu)->kvm, slot, gfn, pfn, max_order))
-#define kvm_gmem_delay_vcpu(vcpu, takes)	((void)(takes), 0)
+#define kvm_gmem_delay_vcpu(vcpu, takes)	((void)(vcpu), (void)(takes), 0)
 #define kvm_gmem_delay_forget(vcpu)		((void)(vcpu))
 
 static inline bool kvm_gmem_delay_pending(struct kvm_vcpu *vcpu)

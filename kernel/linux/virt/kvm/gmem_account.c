@@ -412,6 +412,7 @@ void kvm_gmem_fill_usage(struct kvm *kvm, struct kvm_gmem_usage *usage)
 	usage->conversions_noop = atomic64_read(&counters->conversions_noop);
 	/* In this order what changes meanwhile makes no negative figure. */
 	usage->pages_to_shared = atomic64_read(&counters->pages_to_shared);
+	/* Memory is private before it is shared. */
 	smp_rmb();
 	usage->pages_to_private = atomic64_read(&counters->pages_to_private);
 	usage->private_pages = usage->pages_to_private - usage->pages_to_shared;
@@ -434,12 +435,14 @@ void kvm_gmem_fill_usage(struct kvm *kvm, struct kvm_gmem_usage *usage)
 static void kvm_gmem_fill_stats(struct kvm *kvm, struct kvm_gmem_vm_stat *stat)
 {
 	const struct kvm_gmem_counters *counters = &kvm->gmem.counters;
+	const atomic64_t *conversions =
+		&counters->invalidations[KVM_GMEM_INVALIDATE_CONVERSION];
 	struct kvm_gmem_pages pages;
 
 	kvm_gmem_count_pages(kvm, &pages);
 	*stat = (struct kvm_gmem_vm_stat) {
 		.populated_pages = pages.populated,
-		.conversions = atomic64_read(&counters->invalidations[KVM_GMEM_INVALIDATE_CONVERSION]),
+		.conversions = atomic64_read(conversions),
 		.denied = atomic64_read(&counters->faults_denied) +
 			  atomic64_read(&counters->conversions_denied),
 		.delayed = atomic64_read(&counters->faults_delayed) +

@@ -35,11 +35,6 @@ static bool kvm_gmem_ops_match(const struct kvm_gmem_ops *ops,
 	return !ops->vm_id || ops->vm_id == kvm->gmem.id;
 }
 
-/* Walks the VMs that a policy is for; one if it names one. */
-#define kvm_gmem_for_each_vm(ops, kvm, id)				\
-	xa_for_each_range(&kvm_gmem_vms, id, kvm, (ops)->vm_id,		\
-			  (ops)->vm_id ?: ULONG_MAX)
-
 static void kvm_gmem_call_vm_init(const struct kvm_gmem_ops *ops,
 				  struct kvm *kvm)
 {
@@ -307,7 +302,9 @@ static int kvm_gmem_prepare_vms(const struct kvm_gmem_ops *ops, unsigned int nr)
 	unsigned long id;
 	int r;
 
-	kvm_gmem_for_each_vm(ops, kvm, id) {
+	xa_for_each(&kvm_gmem_vms, id, kvm) {
+		if (!kvm_gmem_ops_match(ops, kvm))
+			continue;
 		r = kvm_gmem_spares_add(kvm, nr);
 		if (r)
 			return r;
@@ -321,8 +318,10 @@ static void kvm_gmem_trim_vms(const struct kvm_gmem_ops *ops)
 	struct kvm *kvm;
 	unsigned long id;
 
-	kvm_gmem_for_each_vm(ops, kvm, id)
-		kvm_gmem_spares_trim(kvm);
+	xa_for_each(&kvm_gmem_vms, id, kvm) {
+		if (kvm_gmem_ops_match(ops, kvm))
+			kvm_gmem_spares_trim(kvm);
+	}
 }
 
 static void kvm_gmem_init_vms(const struct kvm_gmem_ops *ops)
@@ -330,8 +329,10 @@ static void kvm_gmem_init_vms(const struct kvm_gmem_ops *ops)
 	struct kvm *kvm;
 	unsigned long id;
 
-	kvm_gmem_for_each_vm(ops, kvm, id)
-		kvm_gmem_call_vm_init(ops, kvm);
+	xa_for_each(&kvm_gmem_vms, id, kvm) {
+		if (kvm_gmem_ops_match(ops, kvm))
+			kvm_gmem_call_vm_init(ops, kvm);
+	}
 }
 
 static void kvm_gmem_publish_vms(const struct kvm_gmem_ops *ops,
@@ -340,7 +341,9 @@ static void kvm_gmem_publish_vms(const struct kvm_gmem_ops *ops,
 	struct kvm *kvm;
 	unsigned long id;
 
-	kvm_gmem_for_each_vm(ops, kvm, id) {
+	xa_for_each(&kvm_gmem_vms, id, kvm) {
+		if (!kvm_gmem_ops_match(ops, kvm))
+			continue;
 		kvm_gmem_chain_publish(kvm, NULL, leaving);
 		kvm_gmem_spares_trim(kvm);
 	}
@@ -364,7 +367,9 @@ static int kvm_gmem_policy_room(const struct kvm_gmem_ops *ops)
 	if (!ops->vm_id && nr_global >= KVM_GMEM_MAX_POLICIES)
 		return -E2BIG;
 
-	kvm_gmem_for_each_vm(ops, kvm, id) {
+	xa_for_each(&kvm_gmem_vms, id, kvm) {
+		if (!kvm_gmem_ops_match(ops, kvm))
+			continue;
 		chain = kvm_gmem_chain_locked(kvm);
 		if (chain && chain->nr >= KVM_GMEM_MAX_POLICIES)
 			return -E2BIG;
@@ -411,8 +416,10 @@ static unsigned int kvm_gmem_count_vms(const struct kvm_gmem_ops *ops)
 	struct kvm *kvm;
 	unsigned long id;
 
-	kvm_gmem_for_each_vm(ops, kvm, id)
-		nr++;
+	xa_for_each(&kvm_gmem_vms, id, kvm) {
+		if (kvm_gmem_ops_match(ops, kvm))
+			nr++;
+	}
 
 	return nr;
 }
@@ -441,7 +448,9 @@ static int kvm_gmem_policy_attach(struct kvm_gmem_policy *policy)
 
 	kvm_gmem_policy_insert(policy);
 	static_branch_inc(&kvm_gmem_policy_key);
-	kvm_gmem_for_each_vm(ops, kvm, id) {
+	xa_for_each(&kvm_gmem_vms, id, kvm) {
+		if (!kvm_gmem_ops_match(ops, kvm))
+			continue;
 		kvm_gmem_call_vm_init(ops, kvm);
 		kvm_gmem_chain_publish(kvm, kvm_gmem_tally_take(&tallies), NULL);
 	}

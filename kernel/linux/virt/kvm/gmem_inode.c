@@ -25,6 +25,9 @@
 
 #include "gmem.h"
 
+/* anon_inode_make_secure_inode() is exported to KVM alone. */
+MODULE_IMPORT_NS(module:kvm);
+
 /* As newer Linux has it. */
 #define KVM_GMEM_FS_MAGIC	0x474d454d
 
@@ -115,8 +118,14 @@ static const struct super_operations kvm_gmem_super_ops = {
 /* What /proc/PID/fd shows is what it is for other anonymous inodes. */
 static char *kvm_gmem_dname(struct dentry *dentry, char *buffer, int buflen)
 {
-	return dynamic_dname(buffer, buflen, "anon_inode:%s",
-			     dentry->d_name.name);
+	char name[32];
+	int len = snprintf(name, sizeof(name), "anon_inode:%s",
+			   dentry->d_name.name) + 1;
+
+	if (len > sizeof(name) || len > buflen)
+		return ERR_PTR(-ENAMETOOLONG);
+
+	return memcpy(buffer + buflen - len, name, len);
 }
 
 static const struct dentry_operations kvm_gmem_dentry_ops = {
@@ -273,8 +282,8 @@ void kvm_gmem_inode_close(struct kvm_gmem_inode *gi)
 	gi->closed_pages = gi->vfs_inode.i_mapping->nrpages;
 
 	spin_lock(&kvm_gmem_inodes_lock);
-	/* Who counts may find the pages twice, but never not at all. */
 	atomic64_add(gi->closed_pages, &gmem->closed_pages);
+	/* Who counts may find the pages twice, but never not at all. */
 	smp_wmb();
 	list_del_rcu(&gi->node);
 	list_add(&gi->closed_node, &gmem->closed_files);

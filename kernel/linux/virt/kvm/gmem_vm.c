@@ -10,6 +10,7 @@
 
 #include "gmem.h"
 
+/* Policies, and which VMs they are in force on; see gmem_attach.c. */
 DEFINE_MUTEX(kvm_gmem_lock);
 DEFINE_XARRAY(kvm_gmem_vms);
 
