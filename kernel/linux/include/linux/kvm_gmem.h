@@ -342,8 +342,8 @@ struct kvm_gmem_vcpu {
 /* kvm_gmem_fault_pfn(): a policy wants the fault again, after a delay. */
 #define KVM_GMEM_FAULT_DELAYED	1
 
-void kvm_gmem_bpf_init(void);
-void kvm_gmem_inode_exit(void);
+void kvm_gmem_init_once(void);
+void kvm_gmem_exit_once(void);
 void kvm_gmem_vm_init(struct kvm *kvm);
 int kvm_gmem_vm_created(struct kvm *kvm);
 void kvm_gmem_vm_destroyed(struct kvm *kvm);
@@ -383,12 +383,18 @@ void kvm_gmem_delay_populate(struct kvm *kvm);
 #define kvm_gmem_fault_pfn(vcpu, slot, gfn, pfn, max_order, prefault, seq) \
 	((void)(prefault), (void)(seq),					   \
 	 kvm_gmem_get_pfn((vcpu)->kvm, slot, gfn, pfn, max_order))
-#define kvm_gmem_delay_vcpu(vcpu, takes)	((void)(vcpu), (void)(takes), 0)
 #define kvm_gmem_delay_forget(vcpu)		((void)(vcpu))
 
 static inline bool kvm_gmem_delay_pending(struct kvm_vcpu *vcpu)
 {
 	return false;
+}
+
+static inline int
+kvm_gmem_delay_vcpu(struct kvm_vcpu *vcpu,
+		    bool (*takes_interrupt)(struct kvm_vcpu *vcpu))
+{
+	return 0;
 }
 
 static inline bool kvm_gmem_resume_prefault(struct kvm_vcpu *vcpu, u64 gpa)
@@ -400,11 +406,11 @@ static inline void kvm_gmem_fault_mapped(struct kvm_vcpu *vcpu, bool prefault)
 {
 }
 
-static inline void kvm_gmem_bpf_init(void)
+static inline void kvm_gmem_init_once(void)
 {
 }
 
-static inline void kvm_gmem_inode_exit(void)
+static inline void kvm_gmem_exit_once(void)
 {
 }
 

@@ -44,6 +44,7 @@ struct kvm_gmem_policy_stat {
  * @detached: the policy is in force no more, and goes with its programs
  * @refs: one while they are in force, one for each chain that they leave and
  *	whose last request has not ended, one for who waits for that
+ * @node: among all programs that are not gone
  *
  * An update replaces them.
  */
@@ -52,6 +53,7 @@ struct kvm_gmem_programs {
 	struct kvm_gmem_policy *policy;
 	bool detached;
 	refcount_t refs;
+	struct list_head node;
 };
 
 /**
@@ -147,7 +149,7 @@ struct kvm_gmem_vm_verdicts {
  * @punch_end: page after the last; both under the page cache's lock
  * @closed: the file is closed, somebody else holds the inode
  * @told: the pages were told of as freed when the file was closed
- * @holds_module: the module must not go before it
+ * @module: the module that must not go before it
  */
 struct kvm_gmem_inode {
 	struct inode vfs_inode;
@@ -160,7 +162,7 @@ struct kvm_gmem_inode {
 	pgoff_t punch_end;
 	bool closed;
 	bool told;
-	bool holds_module;
+	struct module *module;
 };
 
 static inline struct kvm_gmem_inode *to_kvm_gmem_inode(struct inode *inode)
@@ -196,6 +198,7 @@ void kvm_gmem_inode_close(struct kvm_gmem_inode *gi);
 void kvm_gmem_inodes_orphan(struct kvm *kvm);
 u64 kvm_gmem_orphaned_pages(void);
 int kvm_gmem_inode_init(void);
+void kvm_gmem_inode_exit(void);
 
 /* gmem_account.c */
 void kvm_gmem_fill_usage(struct kvm *kvm, struct kvm_gmem_usage *usage);

@@ -166,8 +166,8 @@ void kvm_gmem_mark(struct kvm *kvm, struct inode *inode, pgoff_t start,
 	 * The lock is taken even if no page is marked: kvm_gmem_classify() may
 	 * be about to mark one by what it found before a conversion.  Of a file
 	 * without pages none is: who adds one looks at the attribute later.
-	 * Pairs with the barrier in kvm_gmem_fault_pfn(), and with the page
-	 * cache's lock in kvm_gmem_classify().
+	 * Pairs with the barriers in kvm_gmem_fault_pfn() and
+	 * kvm_gmem_classify().
 	 */
 	smp_mb();
 	if (!READ_ONCE(mapping->nrpages))
@@ -244,6 +244,8 @@ void kvm_gmem_classify(struct kvm *kvm, struct inode *inode,
 	s64 delta = 0;
 	bool stale;
 
+	/* Pages that were added come before the look at the attributes. */
+	smp_mb();
 	while (start < end) {
 		unsigned int budget = KVM_GMEM_MARK_BATCH;
 
@@ -458,15 +460,17 @@ static void kvm_gmem_fill_stats(struct kvm *kvm, struct kvm_gmem_vm_stat *stat)
  */
 void kvm_gmem_refresh_stats(struct kvm *kvm)
 {
-	const struct kvm_gmem_vm_stat *base = &kvm->gmem.stat_base;
 	struct kvm_gmem_vm_stat *stat = &kvm->stat.generic.gmem, now;
+	struct kvm_gmem_vm_stat base = kvm->gmem.stat_base;
 
+	/* What is cleared meanwhile must not make a negative figure. */
+	smp_rmb();
 	kvm_gmem_fill_stats(kvm, &now);
 	WRITE_ONCE(stat->populated_pages, now.populated_pages);
 	WRITE_ONCE(stat->conversions,
-		   now.conversions - READ_ONCE(base->conversions));
-	WRITE_ONCE(stat->denied, now.denied - READ_ONCE(base->denied));
-	WRITE_ONCE(stat->delayed, now.delayed - READ_ONCE(base->delayed));
+		   now.conversions - base.conversions);
+	WRITE_ONCE(stat->denied, now.denied - base.denied);
+	WRITE_ONCE(stat->delayed, now.delayed - base.delayed);
 }
 
 /**

@@ -29,6 +29,10 @@
 
 LIST_HEAD(kvm_gmem_policies);
 
+/* Programs that are in force, or that a VM has not left yet. */
+static LIST_HEAD(kvm_gmem_live_programs);
+static DEFINE_SPINLOCK(kvm_gmem_live_lock);
+
 static bool kvm_gmem_ops_match(const struct kvm_gmem_ops *ops,
 			       const struct kvm *kvm)
 {
@@ -51,23 +55,47 @@ static void kvm_gmem_call_vm_exit(const struct kvm_gmem_ops *ops,
 
 /* Programs and policies */
 
+/* Are they attached, or is one of their VMs about to leave? */
+static bool kvm_gmem_ops_live(const struct kvm_gmem_ops *ops)
+{
+	struct kvm_gmem_programs *programs;
+
+	list_for_each_entry(programs, &kvm_gmem_live_programs, node) {
+		if (programs->ops == ops)
+			return true;
+	}
+
+	return false;
+}
+
+/*
+ * The same programs cannot be attached twice: vm_exit of the one would take away
+ * what vm_init of the other made.
+ */
 static struct kvm_gmem_programs *
 kvm_gmem_programs_new(struct kvm_gmem_policy *policy,
 		      const struct kvm_gmem_ops *ops)
 {
 	struct kvm_gmem_programs *programs;
+	bool live;
 
-	programs = kzalloc(sizeof(*programs), GFP_KERNEL_ACCOUNT);
+	programs = kzalloc(sizeof(*programs), GFP_KERNEL);
 	if (!programs)
-		return NULL;
-	/* They may have to outlive the link. */
-	if (!bpf_struct_ops_get(ops)) {
-		kfree(programs);
-		return NULL;
-	}
+		return ERR_PTR(-ENOMEM);
 	programs->ops = ops;
 	programs->policy = policy;
 	refcount_set(&programs->refs, 1);
+
+	spin_lock(&kvm_gmem_live_lock);
+	/* They may have to outlive the link. */
+	live = kvm_gmem_ops_live(ops) || !bpf_struct_ops_get(ops);
+	if (!live)
+		list_add(&programs->node, &kvm_gmem_live_programs);
+	spin_unlock(&kvm_gmem_live_lock);
+	if (live) {
+		kfree(programs);
+		return ERR_PTR(-EBUSY);
+	}
 
 	return programs;
 }
@@ -95,6 +123,9 @@ void kvm_gmem_programs_put(struct kvm_gmem_programs *programs)
 		return;
 	}
 
+	spin_lock(&kvm_gmem_live_lock);
+	list_del(&programs->node);
+	spin_unlock(&kvm_gmem_live_lock);
 	bpf_struct_ops_put(programs->ops);
 	if (programs->detached)
 		kvm_gmem_policy_free(programs->policy);
@@ -114,22 +145,30 @@ static struct kvm_gmem_policy *kvm_gmem_policy_new(const struct kvm_gmem_ops *op
 						   struct bpf_link *link)
 {
 	struct kvm_gmem_policy *policy;
+	int r;
 
 	policy = kzalloc(sizeof(*policy), GFP_KERNEL_ACCOUNT);
 	if (!policy)
-		return NULL;
+		return ERR_PTR(-ENOMEM);
 
 	policy->link = link;
 	policy->stat = alloc_percpu_gfp(struct kvm_gmem_policy_stat,
 					GFP_KERNEL_ACCOUNT);
-	if (policy->stat)
-		policy->programs = kvm_gmem_programs_new(policy, ops);
-	if (!policy->programs) {
-		kvm_gmem_policy_free(policy);
-		return NULL;
+	if (!policy->stat) {
+		r = -ENOMEM;
+		goto err;
+	}
+	policy->programs = kvm_gmem_programs_new(policy, ops);
+	if (IS_ERR(policy->programs)) {
+		r = PTR_ERR(policy->programs);
+		goto err;
 	}
 
 	return policy;
+
+err:
+	kvm_gmem_policy_free(policy);
+	return ERR_PTR(r);
 }
 
 static struct kvm_gmem_policy *kvm_gmem_policy_find(const struct bpf_link *link)
@@ -163,13 +202,17 @@ static void kvm_gmem_policy_insert(struct kvm_gmem_policy *policy)
 
 /* Chains */
 
-/* Takes memory for a VM to have @nr more chains; those that it has are kept. */
-static int kvm_gmem_spares_add(struct kvm *kvm, unsigned int nr)
+/*
+ * Takes memory for a VM to have @nr more chains; those that it has are kept.
+ * What is taken under kvm_gmem_lock is not accounted, so that nobody waits while
+ * a cgroup is short of memory.
+ */
+static int kvm_gmem_spares_add(struct kvm *kvm, unsigned int nr, gfp_t gfp)
 {
 	struct kvm_gmem_chain *chain;
 
 	while (nr--) {
-		chain = kmalloc(sizeof(*chain), GFP_KERNEL_ACCOUNT);
+		chain = kmalloc(sizeof(*chain), gfp);
 		if (!chain)
 			return -ENOMEM;
 		chain->next = kvm->gmem.spares;
@@ -305,7 +348,7 @@ static int kvm_gmem_prepare_vms(const struct kvm_gmem_ops *ops, unsigned int nr)
 	xa_for_each(&kvm_gmem_vms, id, kvm) {
 		if (!kvm_gmem_ops_match(ops, kvm))
 			continue;
-		r = kvm_gmem_spares_add(kvm, nr);
+		r = kvm_gmem_spares_add(kvm, nr, GFP_KERNEL);
 		if (r)
 			return r;
 	}
@@ -379,12 +422,13 @@ static int kvm_gmem_policy_room(const struct kvm_gmem_ops *ops)
 }
 
 /* Tallies for the VMs of a new policy, chained by their first word. */
-static int kvm_gmem_tallies_new(unsigned int nr, struct kvm_gmem_tally **tallies)
+static int kvm_gmem_tallies_new(unsigned int nr, struct kvm_gmem_tally **tallies,
+				gfp_t gfp)
 {
 	struct kvm_gmem_tally *tally;
 
 	while (nr--) {
-		tally = kzalloc(sizeof(*tally), GFP_KERNEL_ACCOUNT);
+		tally = kzalloc(sizeof(*tally), gfp);
 		if (!tally)
 			return -ENOMEM;
 		*(struct kvm_gmem_tally **)tally = *tallies;
@@ -438,7 +482,7 @@ static int kvm_gmem_policy_attach(struct kvm_gmem_policy *policy)
 		return r;
 	policy->nr_vms = kvm_gmem_count_vms(ops);
 	/* One to come into force by, one to go by. */
-	r = kvm_gmem_tallies_new(policy->nr_vms, &tallies) ?:
+	r = kvm_gmem_tallies_new(policy->nr_vms, &tallies, GFP_KERNEL) ?:
 	    kvm_gmem_prepare_vms(ops, 2);
 	if (r) {
 		kvm_gmem_tallies_free(tallies);
@@ -447,7 +491,6 @@ static int kvm_gmem_policy_attach(struct kvm_gmem_policy *policy)
 	}
 
 	kvm_gmem_policy_insert(policy);
-	static_branch_inc(&kvm_gmem_policy_key);
 	xa_for_each(&kvm_gmem_vms, id, kvm) {
 		if (!kvm_gmem_ops_match(ops, kvm))
 			continue;
@@ -487,8 +530,10 @@ static int kvm_gmem_lock_with_memory(struct kvm *kvm,
 			return 0;
 		mutex_unlock(&kvm_gmem_lock);
 
-		r = kvm_gmem_tallies_new(nr - have, tallies) ?:
-		    kvm_gmem_spares_add(kvm, nr - have + !have);
+		r = kvm_gmem_tallies_new(nr - have, tallies,
+					 GFP_KERNEL_ACCOUNT) ?:
+		    kvm_gmem_spares_add(kvm, nr - have + !have,
+					GFP_KERNEL_ACCOUNT);
 		if (r)
 			return r;
 		have = nr;
@@ -622,13 +667,16 @@ static int kvm_gmem_bpf_reg(void *kdata, struct bpf_link *link)
 		return -EPERM;
 
 	policy = kvm_gmem_policy_new(kdata, link);
-	if (!policy)
-		return -ENOMEM;
+	if (IS_ERR(policy))
+		return PTR_ERR(policy);
 
+	/* Not under the lock, for it waits for CPUs that come and go. */
+	static_branch_inc(&kvm_gmem_policy_key);
 	mutex_lock(&kvm_gmem_lock);
 	r = kvm_gmem_policy_attach(policy);
 	mutex_unlock(&kvm_gmem_lock);
 	if (r) {
+		static_branch_dec(&kvm_gmem_policy_key);
 		policy->programs->detached = true;
 		kvm_gmem_programs_put(policy->programs);
 	}
@@ -653,8 +701,8 @@ static void kvm_gmem_bpf_unreg(void *kdata, struct bpf_link *link)
 	programs = policy->programs;
 	programs->detached = true;
 	kvm_gmem_publish_vms(programs->ops, programs);
-	static_branch_dec(&kvm_gmem_policy_key);
 	mutex_unlock(&kvm_gmem_lock);
+	static_branch_dec(&kvm_gmem_policy_key);
 
 	kvm_gmem_programs_leave(programs);
 }
@@ -682,8 +730,8 @@ static int kvm_gmem_bpf_update(void *kdata, void *old_kdata,
 		goto out;
 	}
 	programs = kvm_gmem_programs_new(policy, new_ops);
-	if (!programs) {
-		r = -ENOMEM;
+	if (IS_ERR(programs)) {
+		r = PTR_ERR(programs);
 		goto out;
 	}
 	r = kvm_gmem_prepare_vms(new_ops, 1);

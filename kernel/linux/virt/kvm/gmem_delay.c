@@ -61,9 +61,18 @@ static bool kvm_gmem_is_worker(void)
 	return current->flags & (PF_KTHREAD | PF_IO_WORKER | PF_USER_WORKER);
 }
 
+/* How often a sleep that signals do not end looks whether it is cancelled. */
+#define KVM_GMEM_CANCEL_NS	(50 * NSEC_PER_MSEC)
+
+static bool kvm_gmem_killed(void)
+{
+	return current->flags & PF_IO_WORKER ? kvm_gmem_interrupted() :
+					       fatal_signal_pending(current);
+}
+
 /*
- * Sleeps until then.  Returns false if a signal came before, which for a worker
- * is only one that kills.
+ * Sleeps until then.  Returns false if a signal came before; if @killable, only
+ * one that kills, or the cancelling of what a worker does.
  */
 static bool kvm_gmem_sleep_until(u64 until_ns, bool killable)
 {
@@ -71,9 +80,11 @@ static bool kvm_gmem_sleep_until(u64 until_ns, bool killable)
 	u64 now_ns;
 
 	while ((now_ns = ktime_get_ns()) < until_ns) {
-		if (killable ? fatal_signal_pending(current) :
-			       signal_pending(current))
+		if (killable ? kvm_gmem_killed() : signal_pending(current))
 			return false;
+		if (killable)
+			until = ns_to_ktime(min(until_ns, now_ns +
+						KVM_GMEM_CANCEL_NS));
 		/* Not freezable: callers have locks.  The freezer signals. */
 		set_current_state(killable ? TASK_KILLABLE : TASK_INTERRUPTIBLE);
 		/* Delays need not be exact; share wakeups where they can. */
@@ -212,7 +223,7 @@ static int kvm_gmem_pause_sleep(struct kvm *kvm,
 
 	if (kvm_gmem_sleep_until(request->until_ns, kvm_gmem_is_worker()))
 		return 0;
-	if (fatal_signal_pending(current))
+	if (kvm_gmem_is_worker() || fatal_signal_pending(current))
 		return -EINTR;
 
 	pause = kmemdup(request, sizeof(*request), GFP_KERNEL_ACCOUNT);

@@ -3,8 +3,8 @@
  * The events of guest private memory, as KVM and guest_memfd report them:
  * each is put to the policies, counted and traced here.
  *
- * None of this waits for a lock that KVM would not wait for anyway, but for
- * the page cache's own spinlock; see gmem_account.c for why that is enough.
+ * Beside the locks that KVM and guest_memfd take anyway, this takes the page
+ * cache's own spinlock; see gmem_account.c for why that is enough.
  */
 #include <linux/file.h>
 #include <linux/pagemap.h>
@@ -186,12 +186,15 @@ int kvm_gmem_fault_pfn(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot,
 	int r;
 
 	if (trace_kvm_gmem_fault_enabled() ||
-	    kvm_gmem_policed(kvm, KVM_GMEM_HOOK_FAULT))
+	    kvm_gmem_policed(kvm, KVM_GMEM_HOOK_FAULT)) {
 		r = kvm_gmem_fault_reported(vcpu, slot, gfn, pfn, max_order,
 					    prefault ? KVM_GMEM_FAULT_PREFAULT :
 						       KVM_GMEM_FAULT_VCPU);
-	else
+	} else {
+		/* Whoever wanted it delayed is gone. */
+		vcpu->gmem.since_ns = 0;
 		r = kvm_gmem_get_page(kvm, slot, gfn, pfn, max_order, NULL);
+	}
 	if (unlikely(r == KVM_GMEM_FAULT_DELAYED))
 		return r;
 
@@ -801,6 +804,7 @@ void kvm_gmem_slot_bound(struct kvm *kvm, struct kvm_memory_slot *slot)
 		next = kvm_gmem_attr_run(kvm, slot, index, end, &stale);
 		if (!stale)
 			kvm_gmem_mark(kvm, inode, index, next, false);
+		cond_resched();
 	}
 	trace_kvm_gmem_bind(kvm, slot);
 }
@@ -825,25 +829,32 @@ void kvm_gmem_slot_unbound(struct kvm *kvm, struct kvm_memory_slot *slot)
 }
 
 /**
- * kvm_gmem_bpf_init - make the interface known to BPF
+ * kvm_gmem_init_once - make guest_memfds possible and the interface known to BPF
  *
- * Called whenever a vendor module initializes KVM.  KVM works without it, but
- * for guest_memfds, which need memory for their inodes.
+ * When KVM itself is initialized, before any of its vendor modules: BPF's tables
+ * must not move when somebody uses them.  KVM works without policies, but not
+ * without inodes for guest_memfds.
+ *
+ * Context: may sleep.
  */
-void kvm_gmem_bpf_init(void)
+void kvm_gmem_init_once(void)
 {
-	static bool registered;
-	int r;
+	int r = kvm_gmem_inode_init();
 
-	r = kvm_gmem_inode_init();
 	if (r)
 		pr_err("kvm: gmem: no guest_memfds: %d\n", r);
-
-	if (registered)
-		return;
 
 	r = kvm_gmem_kfuncs_register() ?: kvm_gmem_policy_register();
 	if (r)
 		pr_err("kvm: gmem: no BPF policies, registration failed: %d\n", r);
-	registered = true;
+}
+
+/**
+ * kvm_gmem_exit_once - KVM itself goes
+ *
+ * Context: may sleep.
+ */
+void kvm_gmem_exit_once(void)
+{
+	kvm_gmem_inode_exit();
 }

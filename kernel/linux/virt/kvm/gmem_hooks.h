@@ -16,21 +16,28 @@
 #include <linux/timekeeping.h>
 #include <linux/tracepoint-defs.h>
 
-/* guest_memfd.c: kvm_gmem_get_pfn() without asking; counts pages that are new. */
-int kvm_gmem_get_page(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn,
-		      kvm_pfn_t *pfn, int *max_order, u64 *allocated);
-
 /*
  * Is a request for pages to end?  A worker of io_uring, which has no system call
- * to restart, is woken by a stop or a freeze without a signal to be handled.
+ * to restart, is woken by a stop or a freeze without a signal to be handled; who
+ * cancels what it does notifies it.
  */
 static inline bool kvm_gmem_interrupted(void)
 {
-	return current->flags & PF_IO_WORKER ? fatal_signal_pending(current) :
-					       signal_pending(current);
+	if (current->flags & PF_IO_WORKER)
+		return fatal_signal_pending(current) ||
+		       test_thread_flag(TIF_NOTIFY_SIGNAL);
+
+	return signal_pending(current);
 }
 
 #ifdef CONFIG_KVM_GMEM_BPF
+
+/* Functions of guest_memfd.c that are called from here, or by it alone. */
+#define KVM_GMEM_SHARED
+
+/* guest_memfd.c: kvm_gmem_get_pfn() without asking; counts pages that are new. */
+int kvm_gmem_get_page(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn,
+		      kvm_pfn_t *pfn, int *max_order, u64 *allocated);
 
 struct kvm_gmem_chain;
 
@@ -187,6 +194,9 @@ void kvm_gmem_slot_bound(struct kvm *kvm, struct kvm_memory_slot *slot);
 void kvm_gmem_slot_unbound(struct kvm *kvm, struct kvm_memory_slot *slot);
 
 #else /* !CONFIG_KVM_GMEM_BPF */
+
+/* Functions of guest_memfd.c that are called from here, or by it alone. */
+#define KVM_GMEM_SHARED	static
 
 struct kvm_gmem_conversion {
 };

@@ -7,8 +7,8 @@
  * counted until the inode goes: with their VM while there is one, and as memory
  * without a VM afterwards.
  *
- * The file system is there for as long as the module, which each inode holds
- * until it is freed: an inode may be held without its file system, by inotify
+ * The file system is there for as long as KVM, which each inode holds until it
+ * is freed: an inode may be held without its file system, by inotify
  * for instance, so that the file system must not go with the last of them.
  */
 #include <linux/dcache.h>
@@ -26,7 +26,7 @@
 #include "gmem.h"
 
 /* anon_inode_make_secure_inode() is exported to KVM alone. */
-MODULE_IMPORT_NS(module:kvm);
+MODULE_INFO(import_ns, "module:kvm");
 
 /* As newer Linux has it. */
 #define KVM_GMEM_FS_MAGIC	0x474d454d
@@ -55,7 +55,7 @@ static struct inode *kvm_gmem_alloc_inode(struct super_block *sb)
 	gi->punch_end = 0;
 	gi->closed = false;
 	gi->told = false;
-	gi->holds_module = false;
+	gi->module = NULL;
 
 	return &gi->vfs_inode;
 }
@@ -64,11 +64,10 @@ static struct inode *kvm_gmem_alloc_inode(struct super_block *sb)
 static void kvm_gmem_free_inode(struct inode *inode)
 {
 	struct kvm_gmem_inode *gi = to_kvm_gmem_inode(inode);
-	bool holds_module = gi->holds_module;
+	struct module *module = gi->module;
 
 	kmem_cache_free(kvm_gmem_inode_cache, gi);
-	if (holds_module)
-		module_put(THIS_MODULE);
+	module_put(module);
 }
 
 /* Tells of pages that outlived their file, now that they go. */
@@ -152,7 +151,7 @@ static struct file_system_type kvm_gmem_fs_type = {
 	.kill_sb		= kill_anon_super,
 };
 
-static void kvm_gmem_init_once(void *object)
+static void kvm_gmem_inode_init_once(void *object)
 {
 	inode_init_once(&((struct kvm_gmem_inode *)object)->vfs_inode);
 }
@@ -160,20 +159,17 @@ static void kvm_gmem_init_once(void *object)
 /**
  * kvm_gmem_inode_init - prepare for guest_memfds
  *
- * Context: may sleep; whenever a vendor module initializes KVM.
+ * Context: may sleep; once.
  * Return: 0 or a negative errno.
  */
 int kvm_gmem_inode_init(void)
 {
 	struct vfsmount *mnt;
 
-	if (kvm_gmem_mnt)
-		return 0;
-
 	kvm_gmem_inode_cache = kmem_cache_create("kvm_gmem_inode",
 						 sizeof(struct kvm_gmem_inode),
 						 0, SLAB_ACCOUNT,
-						 kvm_gmem_init_once);
+						 kvm_gmem_inode_init_once);
 	if (!kvm_gmem_inode_cache)
 		return -ENOMEM;
 
@@ -188,7 +184,7 @@ int kvm_gmem_inode_init(void)
 }
 
 /**
- * kvm_gmem_inode_exit - the module of KVM goes, which every inode holds
+ * kvm_gmem_inode_exit - KVM goes, which every inode holds
  *
  * Context: may sleep.
  */
@@ -229,9 +225,9 @@ struct file *kvm_gmem_inode_getfile(const char *name,
 		file = ERR_CAST(inode);
 		goto err;
 	}
-	/* The caller came by a VM, which has one. */
-	__module_get(THIS_MODULE);
-	to_kvm_gmem_inode(inode)->holds_module = true;
+	/* The vendor's module is told of each page that goes, and needs KVM's. */
+	__module_get(fops->owner);
+	to_kvm_gmem_inode(inode)->module = fops->owner;
 
 	file = alloc_file_pseudo(inode, kvm_gmem_mnt, name, O_RDWR, fops);
 	if (IS_ERR(file)) {
