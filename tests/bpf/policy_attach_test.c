@@ -31,6 +31,26 @@ TEST_F(policy, is_for_one_vm)
 	puppet_bpf__destroy(nobody);
 }
 
+/* vm_exit of the one would take away what vm_init of the other made. */
+TEST_F(policy, same_programs_are_attached_once)
+{
+	struct puppet_bpf *p = new_puppet("once", 0, 0, 0);
+	struct puppet_bpf *other = new_puppet("other", 0, 0, 0);
+	struct bpf_link *link = attach(p);
+
+	EXPECT_EQ(attach_errno(p), EBUSY);
+	EXPECT_EQ(p->bss->inits, 1);
+	EXPECT_EQ(bpf_link__update_map(link, other->maps.puppet), 0);
+	EXPECT_EQ(p->bss->exits, 1);
+	EXPECT_EQ(attach_errno(other), EBUSY);
+	EXPECT_EQ(attach_errno(p), 0);
+	bpf_link__destroy(link);
+	EXPECT_EQ(attach_errno(other), 0);
+
+	puppet_bpf__destroy(other);
+	puppet_bpf__destroy(p);
+}
+
 TEST_F(policy, needs_a_link)
 {
 	struct puppet_bpf *p = puppet_bpf__open_and_load();

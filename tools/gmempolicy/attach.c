@@ -163,6 +163,10 @@ void attach_explain(int err, const char *name, uint64_t vm)
 		gmem_err("cannot attach the policy %s: KVM asks for CAP_SYS_ADMIN in the initial user namespace, whatever a BPF token allows; run it as root of the host",
 			 name);
 		break;
+	case EBUSY:
+		gmem_err("cannot attach the policy %s: these very programs are in force, or a VM has not left them yet; try again, or detach them first, see gmempolicy list",
+			 name);
+		break;
 	case E2BIG:
 		gmem_err("too many policies on %s; detach one, see gmempolicy list",
 			 vm ? "this VM" : "a VM");
