@@ -153,7 +153,7 @@ $(B)/policies/policies.inc: $(wildcard bpf/policies) Makefile
 $(B)/obj/tools/gmempolicy/policies.o: $(B)/policies/policies.inc $(POLICIES:%=$(B)/bpf/%.bpf.o)
 
 # And what "gmempolicy new" writes: the headers a policy is built with.
-NEW_HEADERS = $(filter-out %/gmem_abi.h %/gmem_watch.h,$(sort $(wildcard bpf/include/*.h)))
+NEW_HEADERS = $(filter-out %/gmem_abi.h %/gmem_trace.h %/gmem_watch.h,$(sort $(wildcard bpf/include/*.h)))
 NEW_LIBBPF = bpf_helpers.h bpf_helper_defs.h bpf_tracing.h bpf_core_read.h
 
 $(B)/policies/headers.inc: $(wildcard bpf/include) Makefile

@@ -74,7 +74,9 @@ int read_nodes(void *ctx)
 	result = -ESRCH;
 	if (!kvm)
 		return 0;
-	result = bpf_kvm_gmem_nodes(kvm, start, nodes, sizeof(nodes));
+	result = bpf_kvm_gmem_nodes(kvm, nodes, sizeof(nodes));
+	if (result > 0)
+		result = 0;
 	bpf_kvm_gmem_vm_release(kvm);
 	return 0;
 }

@@ -9,6 +9,7 @@
 #include <bpf/bpf_tracing.h>
 
 #include "gmem_abi.h"
+#include "gmem_trace.h"
 
 /* The VM, set before the program is loaded. */
 const volatile __u64 vm_id = 0;
@@ -39,6 +40,9 @@ static __always_inline void count(__u64 *hist, __u64 ns)
 {
 	__u64 log2, bucket = ns;
 
+	/* It began before anybody looked, and nobody knows how long it took. */
+	if (!ns)
+		return;
 	if (ns >= GMEM_HIST_SUB) {
 		log2 = log2_of(ns);
 		bucket = (log2 - 2) * GMEM_HIST_SUB +
@@ -98,20 +102,20 @@ int BPF_PROG(on_convert, struct kvm *kvm,
 }
 
 SEC("tp_btf/kvm_gmem_verdict")
-int BPF_PROG(on_verdict, struct kvm *kvm, const char *policy, u32 hook,
-	     s64 verdict, bool audit)
+int BPF_PROG(on_verdict, struct kvm *kvm, const struct kvm_gmem_ops *ops,
+	     u32 hook, s64 verdict, bool audit)
 {
 	struct gmem_event *event;
 	__u64 nr;
 
-	if (!kvm || kvm->gmem.id != vm_id)
+	if (!kvm || !ops || kvm->gmem.id != vm_id)
 		return 0;
 	event = next_event(&nr);
 	event->kind = GMEM_EVENT_VERDICT;
 	event->hook = hook;
 	event->verdict = verdict;
 	event->audit = audit;
-	bpf_probe_read_kernel_str(event->policy, sizeof(event->policy), policy);
+	gmem_copy_policy_name(event->policy, ops);
 	event->nr = nr;
 	return 0;
 }

@@ -41,6 +41,7 @@ SAME_OFFSET(attribute_bytes);
 SAME_OFFSET(closed_pages);
 SAME_OFFSET(arch_faults);
 SAME_OFFSET(delays_expired);
+SAME_OFFSET(ranges);
 _Static_assert(offsetof(struct gmem_vm_sample, rss_pages) ==
 	       sizeof(struct kvm_gmem_usage),
 	       "struct gmem_vm_sample differs from the kernel's: size");
@@ -66,6 +67,7 @@ SAME_IN_POLICY(delayed_ns);
 SAME_IN_POLICY(clamped);
 SAME_IN_POLICY(denied_by_errno);
 SAME_IN_POLICY(name);
+SAME_IN_POLICY(expires_ns);
 _Static_assert(sizeof(struct gmem_policy_sample) ==
 	       sizeof(struct kvm_gmem_policy_info),
 	       "struct gmem_policy_sample differs from the kernel's: size");
@@ -75,6 +77,12 @@ _Static_assert(sizeof(struct gmem_vm_verdicts) ==
 	       offsetof(struct gmem_vm_verdicts, delayed_ns) ==
 	       offsetof(struct kvm_gmem_vm_verdicts, delayed_ns),
 	       "struct gmem_vm_verdicts differs from the kernel's");
+
+_Static_assert(sizeof(struct gmem_vm_sample) -
+	       offsetof(struct gmem_vm_sample, owner_start_ns) ==
+	       sizeof(struct kvm_gmem_owner) &&
+	       offsetof(struct kvm_gmem_owner, pid) == 8,
+	       "struct gmem_vm_sample differs from the kernel's: owner");
 
 #define ESRCH	3
 
@@ -103,6 +111,14 @@ __u64 orphaned_pages = 0;
 __u64 verdicts_vm_id = 0;
 __s32 nr_verdicts = 0;
 struct gmem_vm_verdicts verdicts[GMEM_VM_POLICIES_MAX] = {};
+
+/* Of one VM: which, length of the path or a negative errno, and the path. */
+__u64 cgroup_vm_id = 0;
+__s32 cgroup_len = 0;
+char cgroup_path[GMEM_CGROUP_LEN] = {};
+
+/* 64 GiB of memory that is backed twice, page by page, and more if less is. */
+#define TWICE_CALLS_MAX	256
 
 /*
  * The kernel counts resident pages for each CPU, so that only the sum over all
@@ -151,16 +167,35 @@ static __u64 sum_of(const struct percpu_counter *counter)
 }
 
 /*
- * What /proc/PID/statm shows, without opening a file for each VM and whether
+ * What /proc/PID/status shows, without opening a file for each VM and whether
  * or not the process is still there.
  */
 static __u64 rss_pages(const struct kvm *kvm)
 {
 	const struct mm_struct *mm = kvm->mm;
 
-	return sum_of(&mm->rss_stat[MM_FILEPAGES]) +
-	       sum_of(&mm->rss_stat[MM_ANONPAGES]) +
-	       sum_of(&mm->rss_stat[MM_SHMEMPAGES]);
+	__u64 pages = sum_of(&mm->rss_stat[MM_FILEPAGES]) +
+		      sum_of(&mm->rss_stat[MM_ANONPAGES]) +
+		      sum_of(&mm->rss_stat[MM_SHMEMPAGES]);
+
+	if (bpf_core_field_exists(mm->hugetlb_usage))
+		pages += mm->hugetlb_usage.counter;
+	return pages;
+}
+
+/* The kernel does a part of it in a call, some GiB of what is backed. */
+static __u64 twice_pages(struct kvm *kvm)
+{
+	__u64 pages, sum = 0;
+	__s64 gfn = 0;
+
+	bpf_repeat(TWICE_CALLS_MAX) {
+		gfn = bpf_kvm_gmem_backed_twice(kvm, gfn, &pages);
+		sum += pages;
+		if (gfn <= 0)
+			break;
+	}
+	return sum;
 }
 
 static void walk_vms(void)
@@ -185,6 +220,11 @@ static void walk_vms(void)
 		bpf_kvm_gmem_usage(kvm, (struct kvm_gmem_usage *)slot,
 				   sizeof(struct kvm_gmem_usage));
 		slot->rss_pages = rss_pages(kvm);
+		slot->twice_pages = twice_pages(kvm);
+		bpf_kvm_gmem_nodes(kvm, slot->node_pages,
+				   sizeof(slot->node_pages));
+		bpf_kvm_gmem_owner(kvm, (void *)&slot->owner_start_ns,
+				   sizeof(struct kvm_gmem_owner));
 		bpf_kvm_gmem_vm_release(kvm);
 		found++;
 	}
@@ -242,6 +282,19 @@ int sample_verdicts(void *ctx)
 		return 0;
 	nr_verdicts = bpf_kvm_gmem_vm_verdicts(kvm, (void *)verdicts,
 					       sizeof(verdicts));
+	bpf_kvm_gmem_vm_release(kvm);
+	return 0;
+}
+
+SEC("syscall")
+int read_cgroup(void *ctx)
+{
+	struct kvm *kvm = bpf_kvm_gmem_vm_acquire(cgroup_vm_id);
+
+	cgroup_len = -ESRCH;
+	if (!kvm)
+		return 0;
+	cgroup_len = bpf_kvm_gmem_cgroup(kvm, cgroup_path, sizeof(cgroup_path));
 	bpf_kvm_gmem_vm_release(kvm);
 	return 0;
 }

@@ -10,6 +10,7 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 
+#include "gmem_trace.h"
 #include "gmem_watch.h"
 
 /* Only verdicts on this VM; 0: on any. */
@@ -41,12 +42,12 @@ static struct gmem_watch_event *reserve(struct kvm *kvm, __u32 type)
 }
 
 SEC("tp_btf/kvm_gmem_verdict")
-int BPF_PROG(on_verdict, struct kvm *kvm, const char *policy, u32 hook,
-	     s64 verdict, bool audit)
+int BPF_PROG(on_verdict, struct kvm *kvm, const struct kvm_gmem_ops *ops,
+	     u32 hook, s64 verdict, bool audit)
 {
 	struct gmem_watch_event *event;
 
-	if (!kvm || (only_vm && kvm->gmem.id != only_vm))
+	if (!kvm || !ops || (only_vm && kvm->gmem.id != only_vm))
 		return 0;
 	event = reserve(kvm, GMEM_WATCH_VERDICT);
 	if (!event)
@@ -56,7 +57,7 @@ int BPF_PROG(on_verdict, struct kvm *kvm, const char *policy, u32 hook,
 	event->hook = hook;
 	event->tid = (__u32)bpf_get_current_pid_tgid();
 	event->audit = audit;
-	bpf_probe_read_kernel_str(event->policy, sizeof(event->policy), policy);
+	gmem_copy_policy_name(event->policy, ops);
 	bpf_get_current_comm(event->comm, sizeof(event->comm));
 	bpf_ringbuf_submit(event, 0);
 	return 0;

@@ -19,6 +19,11 @@
 /* CPUs whose share of the resident pages is counted. */
 #define GMEM_CPUS_MAX		2048
 
+/* NUMA nodes that memory is told of. */
+#define GMEM_NODES_MAX		64
+/* Room for the path of a cgroup: PATH_MAX. */
+#define GMEM_CGROUP_LEN		4096
+
 #define GMEM_POLICY_NAME_LEN	32
 
 /* Indices of gmem_vm_sample.faults: enum kvm_gmem_fault_reason. */
@@ -45,11 +50,18 @@ enum gmem_invalidate {
  *
  * Begins with the layout of struct kvm_gmem_usage, which documents the members:
  * the kernel fills a sample without a copy in between.  An older kernel leaves
- * the members that it does not know 0.  The last is filled by the program:
+ * the members that it does not know 0.  The last ones are filled by the program:
  *
- * @rss_pages: resident pages of the process that created the VM, as
- *	/proc/PID/statm counts them; none of guest_memfd is among them.  0 once
- *	the process is gone.
+ * @rss_pages: resident pages of the process that created the VM: what VmRSS and
+ *	HugetlbPages of /proc/PID/status add up to, in pages of 4 KiB.  None of
+ *	guest_memfd is among them.  0 once the process is gone.
+ * @twice_pages: guest frames that have a page of a guest_memfd and another one
+ *	in the process's memory
+ * @node_pages: @populated_pages by NUMA node
+ * @owner_start_ns: when that process began, as the reader's time namespace has it
+ * @owner_pid: its pid in the reader's PID namespace; 0 if it has none there, if it
+ *	is gone, or if it runs another program: then nothing in /proc is the VM's
+ * @owner_pad: 0
  */
 struct gmem_vm_sample {
 	__u64 vm_id;
@@ -76,7 +88,13 @@ struct gmem_vm_sample {
 	__u64 closed_pages;
 	__u64 arch_faults;
 	__u64 delays_expired;
+	__u64 ranges;
 	__u64 rss_pages;
+	__u64 twice_pages;
+	__u64 node_pages[GMEM_NODES_MAX];
+	__u64 owner_start_ns;
+	__u32 owner_pid;
+	__u32 owner_pad;
 };
 
 /* Indices of gmem_policy_sample.denied_by_errno. */
@@ -111,6 +129,7 @@ enum gmem_denial {
  * @clamped: verdicts outside the documented list
  * @denied_by_errno: @denied by what they said, see enum gmem_denial
  * @name: name that its author or loader gave it
+ * @expires_ns: CLOCK_BOOTTIME at which it ends, 0 if it does not by itself
  */
 struct gmem_policy_sample {
 	__u64 vm_id;
@@ -126,6 +145,7 @@ struct gmem_policy_sample {
 	__u64 clamped;
 	__u64 denied_by_errno[GMEM_NR_DENIALS];
 	char name[GMEM_POLICY_NAME_LEN];
+	__u64 expires_ns;
 };
 
 /* Policies that can be in force on one VM: KVM_GMEM_MAX_POLICIES. */
@@ -165,7 +185,6 @@ struct gmem_walk {
 /* Memslots and stretches of memory that a program of layout.bpf.c returns. */
 #define GMEM_SLOTS_MAX		64
 #define GMEM_BUCKETS_MAX	4096
-#define GMEM_NODES_MAX		64
 /* Pages of a stretch: 1 GiB. */
 #define GMEM_BUCKET_PAGES_MAX	(1U << 18)
 
@@ -213,7 +232,7 @@ enum gmem_event_hook {
  * @start: of a conversion: first guest frame
  * @end: guest frame after the last
  * @changed: guest frames whose attributes changed
- * @duration_ns: how long it took
+ * @duration_ns: how long it took; 0 if it began before anybody looked
  * @verdict: of a verdict: below 0 the errno, above 0 the delay in ns
  * @kind: enum gmem_event_kind
  * @to_private: of a conversion: to private rather than to shared

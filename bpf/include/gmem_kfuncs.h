@@ -22,6 +22,14 @@ extern bool
 bpf_kvm_gmem_fault_present(const struct kvm_gmem_fault *fault) __ksym;
 
 /*
+ * In a policy's convert hook, which must be sleepable: how many frames that
+ * memory is behind would it change?
+ */
+extern u64
+bpf_kvm_gmem_convert_changes(struct kvm *kvm,
+			     const struct kvm_gmem_convert *convert) __ksym;
+
+/*
  * The rest is for syscall programs, and only for those that are loaded by a task
  * with CAP_SYS_ADMIN in the initial user namespace.
  */
@@ -77,7 +85,15 @@ extern int bpf_kvm_gmem_slots(struct kvm *kvm, u64 start,
 extern int bpf_kvm_gmem_map(struct kvm *kvm, u64 start, u64 pages,
 			    struct kvm_gmem_bucket *buckets,
 			    u32 buckets__sz) __ksym;
-extern s64 bpf_kvm_gmem_nodes(struct kvm *kvm, u64 start, u64 *pages,
+extern int bpf_kvm_gmem_nodes(struct kvm *kvm, u64 *pages,
 			      u32 pages__sz) __ksym;
+extern s64 bpf_kvm_gmem_backed_twice(struct kvm *kvm, u64 start,
+				     u64 *pages) __ksym;
+
+/* Whose it is: -ESRCH if that process is gone or runs another program. */
+extern int bpf_kvm_gmem_owner(struct kvm *kvm, struct kvm_gmem_owner *owner,
+			      u32 owner__sz) __ksym;
+extern int bpf_kvm_gmem_cgroup(struct kvm *kvm, char *path,
+			       u32 path__sz) __ksym;
 
 #endif /* __GMEM_KFUNCS_H */

@@ -183,9 +183,10 @@ static inline struct gmem_policy_sample policy_info(const char *name)
 #define puppet_name(skel)	((skel)->struct_ops.puppet->__unsupported_8)
 #define PUPPET_NAME_LEN		sizeof(puppet_name((struct puppet_bpf *)NULL))
 
-/* A copy of the puppet that is ready to be attached. */
-static inline struct puppet_bpf *new_puppet(const char *name, uint64_t vm_id,
-					int priority, unsigned int flags)
+/* A copy of the puppet that is ready to be attached; 0 is no end. */
+static inline struct puppet_bpf *new_puppet_until(const char *name, uint64_t vm_id,
+						  int priority, unsigned int flags,
+						  uint64_t expires_ns)
 {
 	struct puppet_bpf *skel = puppet_bpf__open();
 
@@ -195,10 +196,17 @@ static inline struct puppet_bpf *new_puppet(const char *name, uint64_t vm_id,
 	skel->struct_ops.puppet->vm_id = vm_id;
 	skel->struct_ops.puppet->priority = priority;
 	skel->struct_ops.puppet->flags = flags;
+	skel->struct_ops.puppet->expires_ns = expires_ns;
 	MUST(!puppet_bpf__load(skel), "cannot load the puppet: %s",
 		    strerror(errno));
 
 	return skel;
+}
+
+static inline struct puppet_bpf *new_puppet(const char *name, uint64_t vm_id,
+					int priority, unsigned int flags)
+{
+	return new_puppet_until(name, vm_id, priority, flags, 0);
 }
 
 static inline struct bpf_link *attach(struct puppet_bpf *skel)

@@ -172,7 +172,7 @@ TEST_F(layout, much_work_ends_early_and_goes_on)
 	const uint64_t gpa = 1ULL << 32, pages = 80000, size = 63;
 	const uint64_t first = gpa / PAGE_SIZE, nr = pages / size + 1;
 	uint64_t gfn = first, populated = 0, calls = 0, i;
-	int64_t filled, next = 1;
+	int64_t filled;
 
 	vm_userspace_mem_region_add(self->vm, VM_MEM_SRC_ANONYMOUS, gpa, 11,
 				    pages, KVM_MEM_GUEST_MEMFD);
@@ -201,16 +201,6 @@ TEST_F(layout, much_work_ends_early_and_goes_on)
 	}
 	EXPECT_EQ(populated, pages);
 
-	for (calls = 0; next; calls++) {
-		self->skel->bss->start = calls ? next : 0;
-		next = run(self->skel, self->skel->progs.read_nodes);
-		ASSERT_GE(next, 0);
-	}
-	EXPECT_GT(calls, 1);
-	for (populated = 0, i = 0; i < GMEM_NODES_MAX; i++)
-		populated += self->skel->bss->nodes[i];
-	EXPECT_EQ(populated, pages);
-
 	/* Whole nodes are counted at once, and come to the same. */
 	ASSERT_EQ(map(self->skel, first, 1 << 17, 1), 1);
 	EXPECT_EQ(self->skel->bss->buckets[0].populated_pages, pages);
@@ -218,25 +208,117 @@ TEST_F(layout, much_work_ends_early_and_goes_on)
 	EXPECT_EQ(self->skel->bss->buckets[0].stale_pages, pages);
 }
 
-TEST_F(layout, nodes_have_all_that_is_populated)
+static uint64_t on_all_nodes(struct layout_bpf *skel)
 {
 	uint64_t total = 0;
 	size_t i;
 
-	ASSERT_EQ(populate(self->vm, 0, 40), 0);
-	memset(self->skel->bss->nodes, 0, sizeof(self->skel->bss->nodes));
-	self->skel->bss->start = 0;
-	ASSERT_EQ(run(self->skel, self->skel->progs.read_nodes), 0);
+	MUST(!run(skel, skel->progs.read_nodes), "cannot read the nodes");
 	for (i = 0; i < GMEM_NODES_MAX; i++)
-		total += self->skel->bss->nodes[i];
-	EXPECT_EQ(total, 40);
+		total += skel->bss->nodes[i];
 
-	/* Only what comes after the start, and added to what was there. */
-	self->skel->bss->start = DATA_GFN + 30;
-	ASSERT_EQ(run(self->skel, self->skel->progs.read_nodes), 0);
-	for (total = 0, i = 0; i < GMEM_NODES_MAX; i++)
-		total += self->skel->bss->nodes[i];
-	EXPECT_EQ(total, 50);
+	return total;
+}
+
+TEST_F(layout, nodes_have_all_that_is_populated)
+{
+	uint64_t total = 0;
+	char path[32];
+	size_t i;
+	int fd, held;
+
+	ASSERT_EQ(populate(self->vm, 0, 40), 0);
+	EXPECT_EQ(on_all_nodes(self->skel), 40);
+	for (i = 0; i < GMEM_NODES_MAX; i++)
+		total += usage().node_pages[i];
+	EXPECT_EQ(total, 40);
+	ASSERT_EQ(punch(self->vm, 10, 8), 0);
+	EXPECT_EQ(on_all_nodes(self->skel), 32);
+
+	/* Without a memslot, and closed while somebody holds it. */
+	fd = vm_create_guest_memfd(self->vm, 8 * PAGE_SIZE, 0);
+	ASSERT_EQ(fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, 8 * PAGE_SIZE), 0);
+	EXPECT_EQ(on_all_nodes(self->skel), 40);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	held = open(path, O_PATH | O_CLOEXEC);
+	ASSERT_GE(held, 0);
+	close(fd);
+	EXPECT_EQ(on_all_nodes(self->skel), 40);
+	close(held);
+	EXPECT_EQ(on_all_nodes(self->skel), 32);
+	EXPECT_EQ(usage().populated_pages, 32);
+}
+
+/* The shared half of the guest's frames, in this process. */
+static uint8_t *shared_half(struct kvm_vm *vm)
+{
+	return addr_gpa2hva(vm, DATA_GPA);
+}
+
+TEST_F(layout, memory_that_is_backed_twice)
+{
+	uint8_t *hva = shared_half(self->vm);
+	uint64_t i;
+
+	EXPECT_EQ(usage().twice_pages, 0);
+	ASSERT_EQ(populate(self->vm, 0, 32), 0);
+	EXPECT_EQ(usage().twice_pages, 0);
+	for (i = 20; i < 50; i++)
+		hva[i * PAGE_SIZE] = 1;
+	EXPECT_EQ(usage().twice_pages, 12);
+	/* Of pages that are only read there is but the one with zeroes. */
+	for (i = 0; i < 20; i++)
+		MUST(!*(volatile uint8_t *)&hva[i * PAGE_SIZE], "not zero");
+	EXPECT_EQ(usage().twice_pages, 12);
+	ASSERT_EQ(convert(self->vm, 0, DATA_PAGES, false), 0);
+	EXPECT_EQ(usage().twice_pages, 12);
+	/* Each half can be the one that goes. */
+	ASSERT_EQ(punch(self->vm, 30, 1), 0);
+	EXPECT_EQ(usage().twice_pages, 11);
+	ASSERT_EQ(madvise(hva + 20 * PAGE_SIZE, 2 * PAGE_SIZE, MADV_DONTNEED), 0);
+	EXPECT_EQ(usage().twice_pages, 9);
+	ASSERT_EQ(populate(self->vm, 0, DATA_PAGES), 0);
+	EXPECT_EQ(usage().twice_pages, 28);
+}
+
+/* Wherever the memslot begins, and whatever the host maps it with. */
+TEST_F(layout, huge_pages_that_are_backed_twice)
+{
+	const uint64_t huge = 512, gpa = 1ULL << 32;
+	const uint64_t pages = 2 * huge + 100;
+	uint8_t *mem, *hva;
+	int fd;
+
+	mem = mmap(NULL, 4 * huge * PAGE_SIZE, PROT_READ | PROT_WRITE,
+		   MAP_ANONYMOUS | MAP_PRIVATE | MAP_NORESERVE, -1, 0);
+	ASSERT_NE(mem, MAP_FAILED);
+	ASSERT_EQ(madvise(mem, 4 * huge * PAGE_SIZE, MADV_NOHUGEPAGE), 0);
+	/* 50 pages before one of 2 MiB. */
+	hva = (uint8_t *)(((uintptr_t)mem | (huge * PAGE_SIZE - 1)) + 1);
+	ASSERT_EQ(madvise(hva, huge * PAGE_SIZE, MADV_HUGEPAGE), 0);
+	fd = vm_create_guest_memfd(self->vm, pages * PAGE_SIZE, 0);
+	vm_set_user_memory_region2(self->vm, 20, KVM_MEM_GUEST_MEMFD, gpa,
+				   pages * PAGE_SIZE, hva - 50 * PAGE_SIZE, fd, 0);
+	ASSERT_EQ(fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, pages * PAGE_SIZE), 0);
+	EXPECT_EQ(usage().twice_pages, 0);
+	hva[0] = 1;
+	EXPECT_EQ(usage().twice_pages, huge);
+	hva[-(int)PAGE_SIZE] = 1;
+	hva[huge * PAGE_SIZE] = 1;
+	EXPECT_EQ(usage().twice_pages, huge + 2);
+	/* The last page of the memslot, and the one after it. */
+	hva[(pages - 51) * PAGE_SIZE] = 1;
+	hva[(pages - 50) * PAGE_SIZE] = 1;
+	EXPECT_EQ(usage().twice_pages, huge + 3);
+	ASSERT_EQ(fallocate(fd, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE,
+			    0, 60 * PAGE_SIZE), 0);
+	EXPECT_EQ(usage().twice_pages, huge - 10 + 2);
+
+	vm_set_user_memory_region2(self->vm, 20, KVM_MEM_GUEST_MEMFD, gpa, 0,
+				   hva - 50 * PAGE_SIZE, fd, 0);
+	EXPECT_EQ(usage().twice_pages, 0);
+	close(fd);
+	munmap(mem, 4 * huge * PAGE_SIZE);
 }
 
 struct churn {

@@ -49,11 +49,14 @@ int fill(void *ctx)
 						4 * sizeof(struct kvm_gmem_slot_info));
 		results[2] = bpf_kvm_gmem_map(kvm, 0x10000, 64, (void *)buffer->bytes,
 					      8 * sizeof(struct kvm_gmem_bucket));
-		results[3] = bpf_kvm_gmem_nodes(kvm, 0, (void *)buffer->bytes, 64);
+		results[3] = bpf_kvm_gmem_nodes(kvm, (void *)buffer->bytes, 64);
 		results[4] = bpf_kvm_gmem_vm_verdicts(kvm, (void *)buffer->bytes,
 						      4 * sizeof(struct kvm_gmem_vm_verdicts));
 		results[5] = bpf_kvm_gmem_policy_info(link_id, (void *)buffer->bytes,
 						      sizeof(struct kvm_gmem_policy_info));
+		results[6] = bpf_kvm_gmem_owner(kvm, (void *)buffer->bytes,
+						sizeof(struct kvm_gmem_owner));
+		results[7] = bpf_kvm_gmem_cgroup(kvm, (void *)buffer->bytes, 256);
 		rounds++;
 	}
 	bpf_kvm_gmem_vm_release(kvm);

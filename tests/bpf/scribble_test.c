@@ -87,9 +87,11 @@ TEST_F(policy, scribbling_changes_no_figure)
 			  offsetof(struct gmem_vm_sample, rss_pages));
 		EXPECT_GE(skel->bss->results[1], 2);
 		EXPECT_EQ(skel->bss->results[2], 8);
-		EXPECT_EQ(skel->bss->results[3], 0);
+		EXPECT_GE(skel->bss->results[3], 1);
 		EXPECT_EQ(skel->bss->results[4], 1);
 		EXPECT_EQ(skel->bss->results[5], sizeof(policy));
+		EXPECT_EQ(skel->bss->results[6], 0);
+		EXPECT_GE(skel->bss->results[7], 1);
 		after = usage();
 		ASSERT_EQ(after.freed_pages, 16)
 			TH_LOG("after %lu rounds", rounds);

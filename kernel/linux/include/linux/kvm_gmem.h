@@ -20,6 +20,7 @@ struct kvm;
 struct kvm_gmem_policy;
 struct kvm_memory_slot;
 struct kvm_vcpu;
+struct pid;
 
 #define KVM_GMEM_POLICY_NAME_LEN	32
 /* Policies that can be in force on one VM at the same time. */
@@ -122,6 +123,9 @@ struct kvm_gmem_invalidate {
  * @convert_end: a conversion that @convert let pass has ended: how many frames
  *	really changed, and 0 or a negative errno.  Must not sleep.
  *
+ * @expires_ns: CLOCK_BOOTTIME from which on the policy is not asked any more, as
+ *	if it had been detached; 0 for never
+ *
  * @fault and @convert return a verdict: 0 allows, a negative errno from
  * { EPERM, EACCES, EBUSY, ENOMEM, ENOSPC, EDQUOT } denies, a positive number
  * delays by that many nanoseconds, after which the policy is asked again.
@@ -147,6 +151,7 @@ struct kvm_gmem_ops {
 	void (*convert_end)(struct kvm *kvm,
 			    const struct kvm_gmem_convert *convert,
 			    u64 changed, s32 result);
+	u64 expires_ns;
 };
 
 /**
@@ -155,7 +160,8 @@ struct kvm_gmem_ops {
  * @pid: process that created the VM, in the initial PID namespace
  * @nr_vcpus: vCPUs online
  * @size_pages: sum of the sizes of the VM's open guest_memfds
- * @private_pages: guest frames with KVM_MEMORY_ATTRIBUTE_PRIVATE
+ * @private_pages: guest frames with KVM_MEMORY_ATTRIBUTE_PRIVATE, of those that
+ *	an open guest_memfd is behind
  * @populated_pages: pages that the VM's guest_memfds have, those that were
  *	closed while somebody else holds them included
  * @stale_pages: populated pages that no private guest frame maps
@@ -165,8 +171,9 @@ struct kvm_gmem_ops {
  * @freed_pages: pages ever freed
  * @conversions: attribute changes that changed something
  * @conversions_noop: attribute changes that found nothing to change
- * @pages_to_private: guest frames that became private
- * @pages_to_shared: guest frames that became shared
+ * @pages_to_private: guest frames that became private, with memory behind them
+ *	or not
+ * @pages_to_shared: guest frames that became shared, likewise
  * @invalidations: ranges invalidated by enum kvm_gmem_invalidate_reason
  * @faults_denied: requests for pages that a policy denied
  * @conversions_denied: attribute changes that a policy denied
@@ -179,6 +186,8 @@ struct kvm_gmem_ops {
  * @arch_faults: as @faults, KVM_GMEM_FAULT_ARCH
  * @delays_expired: requests that went on although a policy wanted them delayed,
  *	since their delays had reached kvm.gmem_delay_total_max_ms
+ * @ranges: ranges of private and of shared frames that the VM's memslots are
+ *	cut into; at least one for each memslot that an open guest_memfd is behind
  *
  * The struct grows at its end only: a member that is an array does not, and a
  * reason that comes later gets a member of its own there.
@@ -208,6 +217,7 @@ struct kvm_gmem_usage {
 	u64 closed_pages;
 	u64 arch_faults;
 	u64 delays_expired;
+	u64 ranges;
 };
 
 #ifdef CONFIG_KVM_GMEM_BPF
@@ -249,9 +259,8 @@ struct kvm_gmem_vcpu_stat {
 	KVM_GMEM_STAT(kvm_vcpu_stat, CUMULATIVE, stat)
 
 /*
- * What happened to a VM, as struct kvm_gmem_usage tells it.  Frames that are
- * private are those that became so and did not become shared; conversions are
- * the invalidations that they make.
+ * What happened to a VM, as struct kvm_gmem_usage tells it.  Conversions are the
+ * invalidations that they make.
  */
 struct kvm_gmem_counters {
 	atomic64_t stale_pages;
@@ -278,6 +287,9 @@ struct kvm_gmem_chain;
  * struct kvm_gmem_vm - what is kept of a VM, embedded in struct kvm
  * @id: 64 bits, never 0, never used again
  * @pid: process that created the VM, in the initial PID namespace
+ * @owner: that process
+ * @private_frames: struct kvm_gmem_usage.private_pages; under slots_lock
+ * @ranges: struct kvm_gmem_usage.ranges; likewise
  * @hooks: what the policies in force want to be asked or told, by bit of
  *	enum kvm_gmem_hook
  * @plain_errnos: a denial is to look like one that any VMM knows
@@ -301,6 +313,9 @@ struct kvm_gmem_vm {
 	u32 pid;
 	u32 hooks;
 	bool plain_errnos;
+	struct pid *owner;
+	u64 private_frames;
+	u64 ranges;
 	struct kvm_gmem_chain __rcu *chain;
 	struct kvm_gmem_chain *spares;
 	struct list_head files;

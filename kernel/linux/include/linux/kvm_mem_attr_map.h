@@ -70,6 +70,8 @@ bool kvm_mem_attr_map_has(const struct kvm_mem_attr_map *map, u64 start,
 			  u64 end, unsigned long mask, unsigned long attrs);
 u64 kvm_mem_attr_map_count(const struct kvm_mem_attr_map *map, u64 start,
 			   u64 end, unsigned long attr);
+u64 kvm_mem_attr_map_runs(const struct kvm_mem_attr_map *map, u64 start,
+			  u64 end);
 
 int kvm_mem_attr_map_prepare(struct kvm_mem_attr_map *map,
 			     struct kvm_mem_attr_change *change, u64 start,

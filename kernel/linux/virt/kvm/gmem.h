@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What the parts of the private-memory observation and policy code share:
- * gmem_vm.c knows the VMs, gmem_inode.c the guest_memfds, gmem_account.c
- * counts, gmem_policy.c asks the policies, gmem_attach.c attaches them,
+ * gmem_vm.c knows the VMs, gmem_owner.c whose they are, gmem_inode.c the
+ * guest_memfds, gmem_account.c counts pages, gmem_frames.c guest frames, gmem_policy.c asks the policies, gmem_attach.c attaches them,
  * gmem_delay.c waits, gmem_events.c is what KVM and guest_memfd call,
  * gmem_kfuncs.c and gmem_layout.c are what BPF programs call.
  */
@@ -150,6 +150,7 @@ struct kvm_gmem_vm_verdicts {
  * @closed: the file is closed, somebody else holds the inode
  * @told: the pages were told of as freed when the file was closed
  * @module: the module that must not go before it
+ * @node_pages: its pages by NUMA node
  */
 struct kvm_gmem_inode {
 	struct inode vfs_inode;
@@ -163,6 +164,7 @@ struct kvm_gmem_inode {
 	bool closed;
 	bool told;
 	struct module *module;
+	atomic64_t node_pages[];
 };
 
 static inline struct kvm_gmem_inode *to_kvm_gmem_inode(struct inode *inode)
@@ -197,6 +199,8 @@ struct kvm *kvm_gmem_find_vm(u64 id);
 void kvm_gmem_inode_close(struct kvm_gmem_inode *gi);
 void kvm_gmem_inodes_orphan(struct kvm *kvm);
 u64 kvm_gmem_orphaned_pages(void);
+void kvm_gmem_inode_added(struct kvm_gmem_inode *gi, struct folio *folio);
+u64 kvm_gmem_count_node(struct kvm *kvm, unsigned int nid);
 int kvm_gmem_inode_init(void);
 void kvm_gmem_inode_exit(void);
 
@@ -212,6 +216,11 @@ void kvm_gmem_mark(struct kvm *kvm, struct inode *inode, pgoff_t start,
 void kvm_gmem_set_punch(struct inode *inode, pgoff_t start, pgoff_t end);
 u64 kvm_gmem_count_populated(struct address_space *mapping, pgoff_t start,
 			     pgoff_t end);
+
+/* gmem_frames.c */
+void kvm_gmem_frames_bound(struct kvm *kvm, const struct kvm_memory_slot *slot);
+void kvm_gmem_frames_unbound(struct kvm *kvm,
+			     const struct kvm_memory_slot *slot);
 
 /* gmem_events.c */
 bool kvm_gmem_request_present(const struct kvm_gmem_request *request);

@@ -412,12 +412,12 @@ void kvm_gmem_fill_usage(struct kvm *kvm, struct kvm_gmem_usage *usage)
 		atomic64_read(&counters->fallocate_faults);
 	usage->arch_faults = atomic64_read(&counters->arch_faults);
 	usage->conversions_noop = atomic64_read(&counters->conversions_noop);
-	/* In this order what changes meanwhile makes no negative figure. */
 	usage->pages_to_shared = atomic64_read(&counters->pages_to_shared);
 	/* Memory is private before it is shared. */
 	smp_rmb();
 	usage->pages_to_private = atomic64_read(&counters->pages_to_private);
-	usage->private_pages = usage->pages_to_private - usage->pages_to_shared;
+	usage->private_pages = READ_ONCE(kvm->gmem.private_frames);
+	usage->ranges = READ_ONCE(kvm->gmem.ranges);
 	for (i = 0; i < KVM_GMEM_NR_INVALIDATE_REASONS; i++)
 		usage->invalidations[i] =
 			atomic64_read(&counters->invalidations[i]);
@@ -530,6 +530,7 @@ struct folio *kvm_gmem_inode_grab_folio(struct inode *inode, pgoff_t index,
 			/* Who counts it as allocated finds it populated. */
 			smp_mb__before_atomic();
 			atomic64_inc(&to_kvm_gmem_inode(inode)->kvm->gmem.counters.allocated_pages);
+			kvm_gmem_inode_added(to_kvm_gmem_inode(inode), folio);
 			if (allocated)
 				++*allocated;
 			return folio;

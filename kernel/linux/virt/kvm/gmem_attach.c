@@ -17,6 +17,7 @@
 #include <linux/module.h>
 #include <linux/percpu.h>
 #include <linux/slab.h>
+#include <linux/timekeeping.h>
 #include <linux/wait_bit.h>
 
 #include "gmem.h"
@@ -654,6 +655,12 @@ unsigned int kvm_gmem_fill_verdicts(struct kvm *kvm,
 
 /* struct_ops */
 
+/* A policy that could never be asked. */
+static bool kvm_gmem_ops_expired(const struct kvm_gmem_ops *ops)
+{
+	return ops->expires_ns && ktime_get_boottime_ns() >= ops->expires_ns;
+}
+
 static int kvm_gmem_bpf_reg(void *kdata, struct bpf_link *link)
 {
 	struct kvm_gmem_policy *policy;
@@ -665,6 +672,8 @@ static int kvm_gmem_bpf_reg(void *kdata, struct bpf_link *link)
 	/* A BPF token is for the VMs of its user namespace, which KVM knows not. */
 	if (!capable(CAP_SYS_ADMIN))
 		return -EPERM;
+	if (kvm_gmem_ops_expired(kdata))
+		return -ETIME;
 
 	policy = kvm_gmem_policy_new(kdata, link);
 	if (IS_ERR(policy))
@@ -719,6 +728,8 @@ static int kvm_gmem_bpf_update(void *kdata, void *old_kdata,
 		return -EPERM;
 	if (new_ops->vm_id != old_ops->vm_id)
 		return -EINVAL;
+	if (kvm_gmem_ops_expired(new_ops))
+		return -ETIME;
 	/* vm_init and vm_exit would run in the wrong order. */
 	if (new_ops == old_ops)
 		return 0;
@@ -823,6 +834,9 @@ static int kvm_gmem_bpf_init_member(const struct btf_type *t,
 		if (uops->flags & ~KVM_GMEM_OPS_FLAGS)
 			return -EINVAL;
 		ops->flags = uops->flags;
+		return 1;
+	case offsetof(struct kvm_gmem_ops, expires_ns):
+		ops->expires_ns = uops->expires_ns;
 		return 1;
 	case offsetof(struct kvm_gmem_ops, name):
 		r = kvm_gmem_copy_name(ops->name, uops->name);

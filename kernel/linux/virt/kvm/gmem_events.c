@@ -554,7 +554,15 @@ static bool kvm_gmem_inode_goes(struct inode *inode)
 void kvm_gmem_inode_released(struct inode *inode)
 {
 	struct kvm_gmem_inode *gi = to_kvm_gmem_inode(inode);
+	struct kvm_memory_slot *slot, *last = NULL;
+	unsigned long index;
 
+	xa_for_each(gi->bindings, index, slot) {
+		/* One memslot may stand in several entries, side by side. */
+		if (slot != last)
+			kvm_gmem_frames_unbound(gi->kvm, slot);
+		last = slot;
+	}
 	gi->told = kvm_gmem_inode_goes(inode);
 	kvm_gmem_inode_invalidated(gi, 0, kvm_gmem_inode_end(inode), gi->told,
 				   KVM_GMEM_INVALIDATE_RELEASE);
@@ -798,6 +806,7 @@ void kvm_gmem_slot_bound(struct kvm *kvm, struct kvm_memory_slot *slot)
 	if (!inode)
 		return;
 
+	kvm_gmem_frames_bound(kvm, slot);
 	end = mapping_tagged(inode->i_mapping, KVM_GMEM_STALE) ?
 	      index + slot->npages : index;
 	for (; index < end; index = next) {
@@ -821,6 +830,7 @@ void kvm_gmem_slot_unbound(struct kvm *kvm, struct kvm_memory_slot *slot)
 {
 	struct inode *inode = kvm_gmem_slot_inode(kvm, slot);
 
+	kvm_gmem_frames_unbound(kvm, slot);
 	kvm_gmem_mark(kvm, inode, slot->gmem.pgoff,
 		      slot->gmem.pgoff + slot->npages, true);
 	kvm_gmem_invalidated(kvm, slot->base_gfn, slot->base_gfn + slot->npages,

@@ -70,6 +70,8 @@ struct kvm_gmem_conversion {
 	u64 began_ns;
 };
 
+void kvm_gmem_frames_convert(struct kvm *kvm, u64 start, u64 end, bool private,
+			     u64 changed);
 int kvm_gmem_convert_ask(struct kvm *kvm, struct kvm_gmem_conversion *conv,
 			 u64 start, u64 end, unsigned long attributes);
 void kvm_gmem_convert_changed(struct kvm *kvm, u64 start, u64 end,
@@ -103,6 +105,25 @@ kvm_gmem_convert_begin(struct kvm *kvm, struct kvm_gmem_conversion *conv,
 		return 0;
 
 	return kvm_gmem_convert_ask(kvm, conv, start, end, attributes);
+}
+
+/**
+ * kvm_gmem_convert_frames - a conversion is about to be done
+ * @kvm: the VM
+ * @start: first guest frame
+ * @end: guest frame after the last
+ * @attributes: what they are going to be
+ * @changed: how many of them are something else now
+ *
+ * Context: holds slots_lock; vCPUs do not wait yet.
+ */
+static __always_inline void
+kvm_gmem_convert_frames(struct kvm *kvm, u64 start, u64 end,
+			unsigned long attributes, u64 changed)
+{
+	kvm_gmem_frames_convert(kvm, start, end,
+				attributes & KVM_MEMORY_ATTRIBUTE_PRIVATE,
+				changed);
 }
 
 /**
@@ -178,6 +199,7 @@ void kvm_gmem_inode_created(struct inode *inode, struct kvm *kvm,
 void kvm_gmem_inode_released(struct inode *inode);
 struct folio *kvm_gmem_inode_grab_folio(struct inode *inode, pgoff_t index,
 					u64 *allocated);
+void kvm_gmem_inode_freed(struct folio *folio);
 
 int kvm_gmem_range_begin(struct inode *inode, struct kvm_gmem_request *request,
 			 pgoff_t start, pgoff_t end, u32 reason);
@@ -213,6 +235,12 @@ static inline int kvm_gmem_convert_begin(struct kvm *kvm,
 	return 0;
 }
 
+static inline void kvm_gmem_convert_frames(struct kvm *kvm, u64 start, u64 end,
+					   unsigned long attributes,
+					   u64 changed)
+{
+}
+
 static inline void kvm_gmem_convert_done(struct kvm *kvm, u64 start, u64 end,
 					 unsigned long attributes, u64 changed,
 					 int result)
@@ -239,6 +267,10 @@ static inline struct folio *kvm_gmem_inode_grab_folio(struct inode *inode,
 						      u64 *allocated)
 {
 	return filemap_grab_folio(inode->i_mapping, index);
+}
+
+static inline void kvm_gmem_inode_freed(struct folio *folio)
+{
 }
 
 static inline void kvm_gmem_inode_created(struct inode *inode, struct kvm *kvm,

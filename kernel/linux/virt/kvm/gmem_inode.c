@@ -42,6 +42,7 @@ static atomic64_t kvm_gmem_nr_orphaned;
 static struct inode *kvm_gmem_alloc_inode(struct super_block *sb)
 {
 	struct kvm_gmem_inode *gi;
+	int nid;
 
 	gi = alloc_inode_sb(sb, kvm_gmem_inode_cache, GFP_KERNEL);
 	if (!gi)
@@ -56,6 +57,8 @@ static struct inode *kvm_gmem_alloc_inode(struct super_block *sb)
 	gi->closed = false;
 	gi->told = false;
 	gi->module = NULL;
+	for_each_node(nid)
+		atomic64_set(&gi->node_pages[nid], 0);
 
 	return &gi->vfs_inode;
 }
@@ -166,10 +169,11 @@ int kvm_gmem_inode_init(void)
 {
 	struct vfsmount *mnt;
 
-	kvm_gmem_inode_cache = kmem_cache_create("kvm_gmem_inode",
-						 sizeof(struct kvm_gmem_inode),
-						 0, SLAB_ACCOUNT,
-						 kvm_gmem_inode_init_once);
+	kvm_gmem_inode_cache =
+		kmem_cache_create("kvm_gmem_inode",
+				  struct_size((struct kvm_gmem_inode *)NULL,
+					      node_pages, nr_node_ids),
+				  0, SLAB_ACCOUNT, kvm_gmem_inode_init_once);
 	if (!kvm_gmem_inode_cache)
 		return -ENOMEM;
 
@@ -285,6 +289,61 @@ void kvm_gmem_inode_close(struct kvm_gmem_inode *gi)
 	list_add(&gi->closed_node, &gmem->closed_files);
 	gi->closed = true;
 	spin_unlock(&kvm_gmem_inodes_lock);
+}
+
+/**
+ * kvm_gmem_inode_added - count a page by the node that it is on
+ * @gi: the guest_memfd
+ * @folio: the page, new in the page cache and still locked
+ *
+ * The page remembers whose it is, for when it goes nobody else knows any more.
+ *
+ * Context: any.
+ */
+void kvm_gmem_inode_added(struct kvm_gmem_inode *gi, struct folio *folio)
+{
+	folio->private = gi;
+	atomic64_add(folio_nr_pages(folio), &gi->node_pages[folio_nid(folio)]);
+}
+
+/**
+ * kvm_gmem_inode_freed - a page is out of the page cache
+ * @folio: the page
+ *
+ * Context: any but an interrupt; the inode is there.
+ */
+void kvm_gmem_inode_freed(struct folio *folio)
+{
+	struct kvm_gmem_inode *gi = folio->private;
+
+	folio->private = NULL;
+	atomic64_sub(folio_nr_pages(folio), &gi->node_pages[folio_nid(folio)]);
+}
+
+/**
+ * kvm_gmem_count_node - count a VM's populated pages that are on a node
+ * @kvm: the VM
+ * @nid: the node; one that there is not has none
+ *
+ * Context: any but an interrupt.
+ * Return: how many there are.
+ */
+u64 kvm_gmem_count_node(struct kvm *kvm, unsigned int nid)
+{
+	struct kvm_gmem_inode *gi;
+	u64 nr_pages = 0;
+
+	if (nid >= nr_node_ids)
+		return 0;
+
+	spin_lock(&kvm_gmem_inodes_lock);
+	list_for_each_entry(gi, &kvm->gmem.files, node)
+		nr_pages += atomic64_read(&gi->node_pages[nid]);
+	list_for_each_entry(gi, &kvm->gmem.closed_files, closed_node)
+		nr_pages += atomic64_read(&gi->node_pages[nid]);
+	spin_unlock(&kvm_gmem_inodes_lock);
+
+	return nr_pages;
 }
 
 /**

@@ -28,6 +28,7 @@
  * @clamped: verdicts that were outside of what a policy may say
  * @denied_by_errno: @denied by EPERM, EACCES, EBUSY, ENOMEM, ENOSPC, EDQUOT
  * @name: struct kvm_gmem_ops.name
+ * @expires_ns: struct kvm_gmem_ops.expires_ns
  */
 struct kvm_gmem_policy_info {
 	u64 vm_id;
@@ -43,6 +44,7 @@ struct kvm_gmem_policy_info {
 	u64 clamped;
 	u64 denied_by_errno[KVM_GMEM_NR_ERRNOS];
 	char name[KVM_GMEM_POLICY_NAME_LEN];
+	u64 expires_ns;
 };
 
 /*
@@ -325,6 +327,7 @@ static void kvm_gmem_fill_policy_info(const struct kvm_gmem_policy *policy,
 	info->flags = ops->flags;
 	info->link_id = READ_ONCE(policy->link->id);
 	info->nr_vms = policy->nr_vms;
+	info->expires_ns = ops->expires_ns;
 	memcpy(info->name, ops->name, sizeof(info->name));
 
 	for_each_possible_cpu(cpu) {
@@ -390,6 +393,7 @@ BTF_KFUNCS_START(kvm_gmem_policy_ids)
 BTF_ID_FLAGS(func, bpf_kvm_gmem_vm_id, KF_TRUSTED_ARGS)
 BTF_ID_FLAGS(func, bpf_kvm_gmem_usage, KF_TRUSTED_ARGS)
 BTF_ID_FLAGS(func, bpf_kvm_gmem_fault_present, KF_TRUSTED_ARGS)
+BTF_ID_FLAGS(func, bpf_kvm_gmem_convert_changes, KF_TRUSTED_ARGS | KF_SLEEPABLE)
 BTF_KFUNCS_END(kvm_gmem_policy_ids)
 
 BTF_KFUNCS_START(kvm_gmem_sleepable_ids)
@@ -409,7 +413,10 @@ BTF_ID_FLAGS(func, bpf_kvm_gmem_orphaned_pages)
 BTF_ID_FLAGS(func, bpf_kvm_gmem_vm_verdicts, KF_TRUSTED_ARGS | KF_SLEEPABLE)
 BTF_ID_FLAGS(func, bpf_kvm_gmem_slots, KF_TRUSTED_ARGS | KF_SLEEPABLE)
 BTF_ID_FLAGS(func, bpf_kvm_gmem_map, KF_TRUSTED_ARGS | KF_SLEEPABLE)
-BTF_ID_FLAGS(func, bpf_kvm_gmem_nodes, KF_TRUSTED_ARGS | KF_SLEEPABLE)
+BTF_ID_FLAGS(func, bpf_kvm_gmem_nodes, KF_TRUSTED_ARGS)
+BTF_ID_FLAGS(func, bpf_kvm_gmem_backed_twice, KF_TRUSTED_ARGS | KF_SLEEPABLE)
+BTF_ID_FLAGS(func, bpf_kvm_gmem_owner, KF_TRUSTED_ARGS)
+BTF_ID_FLAGS(func, bpf_kvm_gmem_cgroup, KF_TRUSTED_ARGS)
 BTF_KFUNCS_END(kvm_gmem_sleepable_ids)
 
 static const struct btf_kfunc_id_set kvm_gmem_any_set = {

@@ -1,17 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Where guest private memory is: the memslots and guest_memfds of a VM, how
- * much of each stretch of guest memory is private, populated and stale, and on
- * which NUMA nodes it is.  Nothing is kept for this: each call looks, takes no
- * lock that a guest could wait for, and does a bounded amount of work, so that
+ * much of each stretch of guest memory is private, populated and stale, on which
+ * NUMA nodes it is, and what of it the host gives twice.  Each call looks, takes
+ * no lock that a guest could wait for, and does a bounded amount of work, so that
  * its caller goes on from where it ended.
  */
+#include <linux/bitmap.h>
 #include <linux/bpf.h>
 #include <linux/btf.h>
 #include <linux/file.h>
+#include <linux/memory_hotplug.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
+#include <linux/pgtable.h>
 #include <linux/rcupdate_wait.h>
+#include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/xarray.h>
 
@@ -219,6 +223,157 @@ static void kvm_gmem_fill_stretch(struct kvm *kvm, gfn_t start, gfn_t end,
 	}
 }
 
+/**
+ * struct kvm_gmem_resident - which pages of a stretch a process has
+ * @pages: one bit for each
+ * @whole: all of them, in one entry of the page table
+ * @nr: pages of the stretch, at most those of a page table
+ * @skip: none of these and of so many pages from the first on
+ */
+struct kvm_gmem_resident {
+	DECLARE_BITMAP(pages, PTRS_PER_PTE);
+	bool whole;
+	unsigned long nr;
+	unsigned long skip;
+};
+
+/* The zero page belongs to nobody; a huge one has no owner to be found by. */
+static bool kvm_gmem_leaf_is_memory(unsigned long pfn)
+{
+	struct page *page = pfn_to_online_page(pfn);
+
+	return page && READ_ONCE(page_folio(page)->mapping);
+}
+
+static unsigned long kvm_gmem_pages_to(unsigned long addr, unsigned long size)
+{
+	return (size - (addr & (size - 1))) >> PAGE_SHIFT;
+}
+
+/*
+ * Looks at the page table as get_user_pages_fast() does: without a lock, with
+ * interrupts off, which those who free page tables wait for.  So nobody of that
+ * process waits for this.
+ */
+static void kvm_gmem_look_resident(struct mm_struct *mm, unsigned long addr,
+				   struct kvm_gmem_resident *resident)
+{
+	unsigned long i, pfn, nr = kvm_gmem_pages_to(addr, PMD_SIZE);
+	unsigned long flags;
+	pgd_t pgd;
+	p4d_t p4d;
+	pud_t pud;
+	pmd_t pmd;
+	pte_t *ptep;
+
+	resident->whole = false;
+	resident->nr = nr;
+	resident->skip = 0;
+
+	local_irq_save(flags);
+	pgd = READ_ONCE(*pgd_offset(mm, addr));
+	if (!pgd_present(pgd)) {
+		resident->skip = kvm_gmem_pages_to(addr, PGDIR_SIZE);
+		goto out;
+	}
+	p4d = READ_ONCE(*p4d_offset(&pgd, addr));
+	if (!p4d_present(p4d)) {
+		resident->skip = kvm_gmem_pages_to(addr, P4D_SIZE);
+		goto out;
+	}
+	pud = READ_ONCE(*pud_offset(&p4d, addr));
+	if (!pud_present(pud)) {
+		resident->skip = kvm_gmem_pages_to(addr, PUD_SIZE);
+		goto out;
+	}
+	if (pud_leaf(pud)) {
+		pfn = pud_pfn(pud);
+		goto leaf;
+	}
+	pmd = READ_ONCE(*pmd_offset(&pud, addr));
+	if (!pmd_present(pmd)) {
+		resident->skip = nr;
+		goto out;
+	}
+	if (pmd_leaf(pmd)) {
+		pfn = pmd_pfn(pmd);
+		goto leaf;
+	}
+
+	/* KVM_GMEM_BPF is for 64-bit kernels, whose page tables are mapped. */
+	ptep = pte_offset_kernel(&pmd, addr);
+	for (i = 0; i < nr; i++) {
+		pte_t pte = READ_ONCE(ptep[i]);
+
+		__assign_bit(i, resident->pages,
+			     pte_present(pte) && !is_zero_pfn(pte_pfn(pte)));
+	}
+	goto out;
+
+leaf:
+	resident->whole = kvm_gmem_leaf_is_memory(pfn);
+	if (!resident->whole)
+		resident->skip = nr;
+out:
+	local_irq_restore(flags);
+}
+
+struct kvm_gmem_twice {
+	const struct kvm_gmem_resident *resident;
+	pgoff_t first;
+	u64 pages;
+};
+
+static void kvm_gmem_count_twice(struct xa_state *xas, struct folio *folio,
+				 bool whole_node, void *arg)
+{
+	struct kvm_gmem_twice *twice = arg;
+
+	twice->pages += test_bit(xas->xa_index - twice->first,
+				 twice->resident->pages);
+}
+
+/* Returns the frame to go on with, or 0 if all of the memslot was looked at. */
+static u64 kvm_gmem_slot_backed_twice(struct kvm *kvm,
+				      const struct kvm_memory_slot *slot,
+				      struct file *file, gfn_t gfn, u64 *pages,
+				      int *work)
+{
+	gfn_t end = slot->base_gfn + slot->npages;
+	struct kvm_gmem_resident resident;
+	struct kvm_gmem_twice twice = { .resident = &resident };
+	int whole;
+
+	while (gfn < end && READ_ONCE(file->f_mapping->nrpages)) {
+		if (*work <= 0)
+			return gfn;
+		--*work;
+		kvm_gmem_look_resident(kvm->mm,
+				       slot->userspace_addr +
+				       ((gfn - slot->base_gfn) << PAGE_SHIFT),
+				       &resident);
+		if (resident.skip) {
+			gfn += resident.skip;
+			continue;
+		}
+		resident.nr = min_t(u64, resident.nr, end - gfn);
+		if (resident.whole)
+			bitmap_fill(resident.pages, PTRS_PER_PTE);
+		twice.first = gfn - slot->base_gfn + slot->gmem.pgoff;
+		/* A page table is little enough to be counted to its end. */
+		whole = INT_MAX;
+		kvm_gmem_walk_pages(file->f_mapping, twice.first,
+				    twice.first + resident.nr, false, &whole,
+				    kvm_gmem_count_twice, &twice);
+		*work -= INT_MAX - whole;
+		gfn += resident.nr;
+		cond_resched();
+	}
+	*pages += twice.pages;
+
+	return 0;
+}
+
 __bpf_kfunc_start_defs();
 
 /**
@@ -319,75 +474,80 @@ __bpf_kfunc int bpf_kvm_gmem_map(struct kvm *kvm, u64 start, u64 pages,
 	return i;
 }
 
-struct kvm_gmem_node_count {
-	u64 pages[MAX_NUMNODES];
-};
-
-static void kvm_gmem_count_node(struct xa_state *xas, struct folio *folio,
-				bool whole_node, void *arg)
-{
-	struct kvm_gmem_node_count *count = arg;
-
-	count->pages[folio_nid(folio)]++;
-}
-
 /**
- * bpf_kvm_gmem_nodes - count populated memory by NUMA node
+ * bpf_kvm_gmem_nodes - tell on which NUMA nodes a VM's populated memory is
  * @kvm: the VM
- * @start: first guest frame
- * @pages: added to, one for each node; those of other nodes are left out
+ * @pages: filled with the populated pages of each node; zeroes beyond the last
  * @pages__sz: its size in bytes
  *
- * Counts pages that a memslot maps.  Ends early when it has done much.
+ * The sum of all nodes is the VM's populated pages, those of closed files too.
  *
- * Context: may sleep.
- * Return: guest frame to go on with, 0 at the end, -EINVAL if @pages__sz is not
- *	a positive multiple of 8, or -ENOMEM.
+ * Context: any but an interrupt.
+ * Return: number of nodes that there can be, also if there is room for fewer;
+ *	-EINVAL if @pages__sz is not a positive multiple of 8.
  */
-__bpf_kfunc s64 bpf_kvm_gmem_nodes(struct kvm *kvm, u64 start, u64 *pages,
-				   u32 pages__sz)
+__bpf_kfunc int bpf_kvm_gmem_nodes(struct kvm *kvm, u64 *pages, u32 pages__sz)
 {
-	u32 nr = pages__sz / sizeof(*pages), i;
-	int work = KVM_GMEM_LAYOUT_WORK, idx;
-	struct kvm_gmem_node_count *count;
-	struct kvm_memslot_iter iter;
-	u64 next = 0;
+	u32 nr = pages__sz / sizeof(*pages), nid;
 
 	if (!nr || pages__sz % sizeof(*pages))
 		return -EINVAL;
-	count = kzalloc(sizeof(*count), GFP_KERNEL);
-	if (!count)
-		return -ENOMEM;
+
+	/* Userspace may write to the buffer: nothing is read back from it. */
+	for (nid = 0; nid < nr; nid++)
+		pages[nid] = kvm_gmem_count_node(kvm, nid);
+
+	return nr_node_ids;
+}
+
+/**
+ * bpf_kvm_gmem_backed_twice - count memory that the host gives a VM twice
+ * @kvm: the VM
+ * @start: first guest frame
+ * @pages: set to how many frames have a page of the guest_memfd and another one
+ *	in the memory of the VM's process
+ *
+ * What is swapped out, or in another process's memory only, is not seen.  Ends
+ * early when it has done much.
+ *
+ * Context: may sleep.
+ * Return: guest frame to go on with, 0 at the end.
+ */
+__bpf_kfunc s64 bpf_kvm_gmem_backed_twice(struct kvm *kvm, u64 start,
+					  u64 *pages)
+{
+	int work = KVM_GMEM_LAYOUT_WORK, idx;
+	struct kvm_memslot_iter iter;
+	u64 next = 0, twice = 0;
+
+	/* A process that has ended has no page tables to look at. */
+	if (!mmget_not_zero(kvm->mm)) {
+		*pages = 0;
+		return 0;
+	}
 
 	idx = srcu_read_lock(&kvm->srcu);
 	kvm_for_each_memslot_in_gfn_range(&iter, kvm_memslots(kvm), start,
 					  ~0ULL) {
 		struct kvm_memory_slot *slot = iter.slot;
-		u64 offset = max(start, slot->base_gfn) - slot->base_gfn;
 		struct file *file;
-		pgoff_t index;
 
 		file = kvm_gmem_slot_is_going(slot) ? NULL :
 						      kvm_gmem_slot_file(slot);
 		if (!file)
 			continue;
-		index = kvm_gmem_walk_pages(file->f_mapping,
-					    slot->gmem.pgoff + offset,
-					    slot->gmem.pgoff + slot->npages,
-					    false, &work, kvm_gmem_count_node,
-					    count);
+		next = kvm_gmem_slot_backed_twice(kvm, slot, file,
+						  max(start, slot->base_gfn),
+						  &twice, &work);
 		fput(file);
-		if (!work) {
-			next = slot->base_gfn + index - slot->gmem.pgoff;
+		if (next)
 			break;
-		}
 		cond_resched();
 	}
 	srcu_read_unlock(&kvm->srcu, idx);
-
-	for (i = 0; i < min_t(u32, nr, MAX_NUMNODES); i++)
-		pages[i] += count->pages[i];
-	kfree(count);
+	/* Tearing it down, if nobody else has it any more, is not ours to do. */
+	mmput_async(kvm->mm);
+	*pages = twice;
 
 	return next;
 }

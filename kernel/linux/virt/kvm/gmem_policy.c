@@ -14,6 +14,7 @@
 #include <linux/moduleparam.h>
 #include <linux/percpu.h>
 #include <linux/slab.h>
+#include <linux/timekeeping.h>
 
 #include <trace/events/kvm_gmem.h>
 
@@ -128,7 +129,7 @@ static noinline s64 kvm_gmem_settle(struct kvm *kvm,
 		atomic64_inc(&entry->tally->denied);
 	}
 
-	trace_kvm_gmem_verdict(kvm, entry->ops->name, hook, verdict, audit);
+	trace_kvm_gmem_verdict(kvm, entry->ops, hook, verdict, audit);
 
 	return audit ? 0 : verdict;
 }
@@ -195,6 +196,13 @@ static noinline s64 kvm_gmem_count_verdict(struct kvm *kvm,
 	return verdict;
 }
 
+/* One whose time is up stays attached, and is not asked any more. */
+static __always_inline bool kvm_gmem_expired(const struct kvm_gmem_ops *ops)
+{
+	return unlikely(ops->expires_ns) &&
+	       ktime_get_boottime_ns() >= ops->expires_ns;
+}
+
 /* Made into one function for each hook, for the sake of what it costs. */
 static __always_inline s64 kvm_gmem_evaluate(struct kvm *kvm,
 					     enum kvm_gmem_hook hook,
@@ -222,11 +230,11 @@ static __always_inline s64 kvm_gmem_evaluate(struct kvm *kvm,
 		s64 v;
 
 		if (hook == KVM_GMEM_HOOK_FAULT) {
-			if (!ops->fault)
+			if (!ops->fault || kvm_gmem_expired(ops))
 				continue;
 			v = ops->fault(kvm, args);
 		} else {
-			if (!ops->convert)
+			if (!ops->convert || kvm_gmem_expired(ops))
 				continue;
 			v = ops->convert(kvm, args);
 		}

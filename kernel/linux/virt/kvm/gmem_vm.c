@@ -4,6 +4,7 @@
  * them, and policies that are attached to them.  A VM is found by its id, and
  * used between a get and a put.  No walk holds anything between two steps.
  */
+#include <linux/pid.h>
 #include <linux/wait_bit.h>
 
 #include <trace/events/kvm_gmem.h>
@@ -98,12 +99,17 @@ void kvm_gmem_vm_init(struct kvm *kvm)
  */
 int kvm_gmem_vm_created(struct kvm *kvm)
 {
-	int r = kvm_gmem_policy_vm_created(kvm);
+	int r;
 
-	if (!r)
-		trace_kvm_gmem_vm_create(kvm);
+	kvm->gmem.owner = get_task_pid(current, PIDTYPE_TGID);
+	r = kvm_gmem_policy_vm_created(kvm);
+	if (r) {
+		put_pid(kvm->gmem.owner);
+		return r;
+	}
+	trace_kvm_gmem_vm_create(kvm);
 
-	return r;
+	return 0;
 }
 
 /**
@@ -132,6 +138,7 @@ void kvm_gmem_vm_destroyed(struct kvm *kvm)
 	kvm_gmem_policy_vm_destroyed(kvm);
 	mutex_unlock(&kvm_gmem_lock);
 	kvm_gmem_pauses_forget(kvm);
+	put_pid(gmem->owner);
 
 	trace_kvm_gmem_vm_destroy(kvm);
 }

@@ -103,6 +103,7 @@ static void empty(struct kunit *test)
 	kvm_mem_attr_map_init(&map, ATTR);
 	expect_run(test, &map, 0, FRAMES, 0);
 	KUNIT_EXPECT_EQ(test, kvm_mem_attr_map_count(&map, 0, FRAMES, ATTR), 0);
+	KUNIT_EXPECT_EQ(test, kvm_mem_attr_map_runs(&map, 0, FRAMES), 1);
 	must_set(test, &map, 0, FRAMES, 0, 0);
 	KUNIT_EXPECT_EQ(test, map.bytes, 0);
 	kvm_mem_attr_map_destroy(&map);
@@ -121,6 +122,7 @@ static void first_and_last_frame(struct kunit *test)
 	expect_run(test, &map, 1, FRAMES - 1, 0);
 	expect_run(test, &map, FRAMES - 1, FRAMES, ATTR);
 	KUNIT_EXPECT_EQ(test, kvm_mem_attr_map_count(&map, 0, FRAMES, ATTR), 2);
+	KUNIT_EXPECT_EQ(test, kvm_mem_attr_map_runs(&map, 0, FRAMES), 3);
 	must_set(test, &map, 0, FRAMES, ATTR, FRAMES - 2);
 	expect_run(test, &map, 0, FRAMES, ATTR);
 	must_set(test, &map, 0, FRAMES, 0, FRAMES);
@@ -183,6 +185,10 @@ static void splits_and_folds(struct kunit *test)
 					 GIB / BLOCK * BLOCK_BYTES);
 	KUNIT_EXPECT_EQ(test, kvm_mem_attr_map_count(&map, 0, FRAMES, ATTR),
 			GIB / 2);
+	KUNIT_EXPECT_EQ(test, kvm_mem_attr_map_runs(&map, 4 * GIB, 5 * GIB),
+			GIB);
+	KUNIT_EXPECT_EQ(test, kvm_mem_attr_map_runs(&map, 4 * GIB - 1, 5 * GIB + 1),
+			GIB + 1);
 	KUNIT_EXPECT_FALSE(test, kvm_mem_attr_map_has(&map, 4 * GIB, 5 * GIB,
 						      ATTR, ATTR));
 	/* All but one, which a fold must not lose. */
@@ -452,7 +458,7 @@ static void random_look(struct kunit *test, struct oracle *o,
 {
 	unsigned long attrs = spread(o, o->attrs[start]), found;
 	unsigned long mask = spread(o, random_attrs(o));
-	unsigned int i, count = 0;
+	unsigned int i, count = 0, runs = 0;
 	bool has = true;
 
 	KUNIT_EXPECT_EQ(test, kvm_mem_attr_map_get(&o->map, o->base + start),
@@ -467,7 +473,10 @@ static void random_look(struct kunit *test, struct oracle *o,
 
 		has &= (here & mask) == (attrs & mask);
 		count += (here & mask) == mask;
+		runs += i == start || o->attrs[i] != o->attrs[i - 1];
 	}
+	KUNIT_EXPECT_EQ(test, kvm_mem_attr_map_runs(&o->map, o->base + start,
+						    o->base + end), runs);
 	KUNIT_EXPECT_EQ(test, kvm_mem_attr_map_has(&o->map, o->base + start,
 						   o->base + end, mask,
 						   attrs & mask), has);

@@ -137,16 +137,16 @@ TRACE_EVENT(kvm_gmem_invalidate,
 );
 
 TRACE_EVENT(kvm_gmem_verdict,
-	TP_PROTO(struct kvm *kvm, const char *policy, u32 hook, s64 verdict,
-		 bool audit),
-	TP_ARGS(kvm, policy, hook, verdict, audit),
+	TP_PROTO(struct kvm *kvm, const struct kvm_gmem_ops *ops, u32 hook,
+		 s64 verdict, bool audit),
+	TP_ARGS(kvm, ops, hook, verdict, audit),
 
 	TP_STRUCT__entry(
 		__field(u64, vm_id)
 		__field(s64, verdict)
 		__field(u32, hook)
 		__field(u8, audit)
-		__string(policy, policy)
+		__string(policy, ops->name)
 	),
 
 	TP_fast_assign(
