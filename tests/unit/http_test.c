@@ -3,8 +3,8 @@
  * The exporter's server and visitors that mean it no good, with an exposition
  * as large as thousands of VMs make it.  Not here: what is in it (tests/cli).
  */
-#include "../../tools/gmemtop/export_http.c"
-#include "../../tools/gmemtop/export_listen.c"
+#include "../../tools/gmemtop/export/http.c"
+#include "../../tools/gmemtop/export/listen.c"
 #include "../../tools/lib/gmem_common.c"
 
 #include <fcntl.h>

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What tools/gmempolicy/toml.c makes of a file: values as TOML 1.0 has them,
+ * What tools/gmempolicy/formats/toml.c makes of a file: values as TOML 1.0 has them,
  * mistakes with their place, and no file that it does not survive.
  */
-#include "../../tools/gmempolicy/toml.c"
+#include "../../tools/gmempolicy/formats/toml.c"
 
 #include "kselftest_harness.h"
 

@@ -8,8 +8,8 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#include "policies.h"
-#include "verbs.h"
+#include "objects/policies.h"
+#include "verbs/verbs.h"
 
 bool verb_help, verb_debug;
 

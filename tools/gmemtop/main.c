@@ -5,11 +5,11 @@
  */
 #include <string.h>
 
-#include "export.h"
-#include "gmemtop.h"
-#include "options.h"
-#include "privilege.h"
-#include "verbs.h"
+#include "export/exposition.h"
+#include "view/settings.h"
+#include "verbs/options.h"
+#include "sampling/privilege.h"
+#include "verbs/verbs.h"
 
 static const struct {
 	const char *name;

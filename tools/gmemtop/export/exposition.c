@@ -1,0 +1,620 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A frame as metrics.  The families of VMs follow from the table of columns,
+ * those of policies from a table here.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <time.h>
+
+#include "export/exposition.h"
+
+/* From here on not every whole number is a double. */
+#define EXACT_MAX	9007199254740992.0
+
+/* Makes room for @more bytes. */
+static bool grow(struct exporter *e, size_t more)
+{
+	size_t room = e->room ? e->room : 65536;
+	char *text;
+
+	if (e->text && e->room - e->len >= more)
+		return true;
+	while (room - e->len < more)
+		room *= 2;
+	text = realloc(e->text, room);
+	if (!text)
+		return false;
+	e->text = text;
+	e->room = room;
+	return true;
+}
+
+/* Without memory nothing is appended any more, and exporter_sample() says so. */
+static void fail(struct exporter *e)
+{
+	free(e->text);
+	e->text = NULL;
+}
+
+static void append(struct exporter *e, const char *text, size_t len)
+{
+	if (!e->text || !grow(e, len)) {
+		fail(e);
+		return;
+	}
+	memcpy(e->text + e->len, text, len);
+	e->len += len;
+}
+
+static void append_str(struct exporter *e, const char *text)
+{
+	append(e, text, strlen(text));
+}
+
+/* Digits of a number, at the end of the room for them. */
+static char *digits_of(uint64_t value, char *end)
+{
+	do {
+		*--end = '0' + value % 10;
+		value /= 10;
+	} while (value);
+	return end;
+}
+
+static void append_uint(struct exporter *e, uint64_t value)
+{
+	char text[20], *end = text + sizeof(text);
+	char *digits = digits_of(value, end);
+
+	append(e, digits, end - digits);
+}
+
+/* Nearly all values are whole, and printf() is what costs here. */
+static bool is_whole(double value)
+{
+	return value >= 0 && value < EXACT_MAX && value == (uint64_t)value;
+}
+
+static void append_value(struct exporter *e, double value)
+{
+	char text[64];
+
+	if (is_whole(value))
+		append_uint(e, value);
+	else
+		append(e, text, snprintf(text, sizeof(text), "%.9f", value));
+}
+
+/* Bytes of the UTF-8 character at @s, 0 if it is none that can be shown. */
+static int utf8_len(const unsigned char *s)
+{
+	uint32_t c;
+	int len, i;
+
+	if (*s < 0x80)
+		return *s >= ' ' && *s != 0x7f;
+	len = *s >= 0xf0 ? 4 : *s >= 0xe0 ? 3 : *s >= 0xc2 ? 2 : 0;
+	if (!len || *s > 0xf4)
+		return 0;
+	c = *s & (0x7f >> len);
+	for (i = 1; i < len; i++) {
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+		c = c << 6 | (s[i] & 0x3f);
+	}
+	/* Overlong, surrogates, beyond Unicode, and the second control set. */
+	if ((len == 3 && c < 0x800) || (len == 4 && c < 0x10000) ||
+	    (c >= 0xd800 && c < 0xe000) || c > 0x10ffff || c < 0xa0)
+		return 0;
+	return len;
+}
+
+/* Bytes at @s that stand for themselves. */
+static size_t plain_len(const char *s)
+{
+	size_t len = 0;
+
+	while (s[len] >= ' ' && s[len] < 0x7f && s[len] != '"' && s[len] != '\\')
+		len++;
+	return len;
+}
+
+/* A label's value is any UTF-8; names of processes are any bytes at all. */
+static void append_label(struct exporter *e, const char *name,
+			 const char *value)
+{
+	size_t len;
+
+	append_str(e, name);
+	append_str(e, "=\"");
+	for (;;) {
+		len = plain_len(value);
+		append(e, value, len);
+		value += len;
+		if (!*value)
+			break;
+		len = utf8_len((const unsigned char *)value);
+		if (*value == '"' || *value == '\\')
+			append(e, "\\", 1);
+		append(e, len ? value : "?", len ? len : 1);
+		value += len ? len : 1;
+	}
+	append_str(e, "\"");
+}
+
+static void append_comment(struct exporter *e, const char *word,
+			   const char *family, const char *suffix,
+			   const char *text)
+{
+	append_str(e, "# ");
+	append_str(e, word);
+	append_str(e, " ");
+	append_str(e, family);
+	append_str(e, suffix);
+	append_str(e, " ");
+	append_str(e, text);
+	append_str(e, "\n");
+}
+
+/* The two formats differ in what a counter and an info are called. */
+static void begin_family(struct exporter *e, enum export_format format,
+			 const char *type, const char *family, const char *unit,
+			 const char *help)
+{
+	const char *suffix = "";
+
+	if (format == EXPORT_TEXT && !strcmp(type, "counter"))
+		suffix = "_total";
+	if (format == EXPORT_TEXT && !strcmp(type, "info")) {
+		suffix = "_info";
+		type = "gauge";
+	}
+	append_comment(e, "TYPE", family, suffix, type);
+	if (format == EXPORT_OPENMETRICS && unit)
+		append_comment(e, "UNIT", family, "", unit);
+	append_comment(e, "HELP", family, suffix, help);
+}
+
+static void host_gauge(struct exporter *e, enum export_format format,
+		       const char *family, const char *unit, const char *help,
+		       double value)
+{
+	begin_family(e, format, "gauge", family, unit, help);
+	append_str(e, family);
+	append_str(e, " ");
+	append_value(e, value);
+	append_str(e, "\n");
+}
+
+static void write_host(struct exporter *e, enum export_format format,
+		       double seconds)
+{
+	struct utsname kernel = {};
+
+	uname(&kernel);
+	begin_family(e, format, "info", "gmem_build", NULL,
+		     "Version of gmemtop and of the kernel that it runs on.");
+	append_str(e, "gmem_build_info{");
+	append_label(e, "version", GMEM_VERSION);
+	append_str(e, ",");
+	append_label(e, "kernel", kernel.release);
+	append_str(e, "} 1\n");
+
+	host_gauge(e, format, "gmem_vms", NULL, "VMs on this host.",
+		   e->frame.vms.nr_vms);
+	host_gauge(e, format, "gmem_host_memory_bytes", "bytes",
+		   "Memory of this host.",
+		   e->frame.host_pages * (GMEM_PAGE_KIB * 1024.0));
+	host_gauge(e, format, "gmem_orphaned_bytes", "bytes",
+		   "Memory of guest_memfds that somebody holds though their VM is gone.",
+		   e->frame.vms.orphaned_pages * (GMEM_PAGE_KIB * 1024.0));
+	host_gauge(e, format, "gmem_policies", NULL, "Policies attached.",
+		   e->frame.policies.nr);
+	if (e->frame.policies_enabled >= 0)
+		host_gauge(e, format, "gmem_policies_enabled", NULL,
+			   "1 if policies are asked, 0 if the switch gmem_policies bypasses all of them.",
+			   e->frame.policies_enabled);
+	host_gauge(e, format, "gmem_sample_duration_seconds", "seconds",
+		   "Time that reading all counters took.", seconds);
+}
+
+static bool is_series(const struct metric *metric)
+{
+	return metric->type == METRIC_GAUGE || metric->type == METRIC_COUNTER;
+}
+
+static void append_vm(struct exporter *e, const struct gmem_vm_sample *vm)
+{
+	append_str(e, "{vm=\"");
+	append_uint(e, vm->vm_id);
+	append_str(e, "\"");
+}
+
+static void write_vm_info(struct exporter *e, enum export_format format)
+{
+	char text[TEXT_LEN];
+	size_t i;
+	int c;
+
+	begin_family(e, format, "info", "gmem_vm", NULL,
+		     "The process that a VM belongs to.");
+	for (i = 0; i < e->frame.vms.nr_vms; i++) {
+		const struct row row = {
+			.now = &e->frame.vms.vms[i],
+			.facts = &e->facts.vm[i],
+		};
+
+		append_str(e, "gmem_vm_info");
+		append_vm(e, row.now);
+		for (c = 0; c < NR_COLUMNS; c++) {
+			const struct column *col = &columns[c];
+
+			if (col->metric.type != METRIC_INFO)
+				continue;
+			append_str(e, ",");
+			if (col->kind == COLUMN_TEXT) {
+				append_label(e, col->metric.name,
+					     column_text(col, &row, text));
+				continue;
+			}
+			append_str(e, col->metric.name);
+			append_str(e, "=\"");
+			append_uint(e, column_counter(col, row.now));
+			append_str(e, "\"");
+		}
+		append_str(e, "} 1\n");
+	}
+}
+
+/* What a line of a VM has room for: its name, its label, its value. */
+#define NAME_ROOM	64
+#define LABEL_ROOM	32
+#define VALUE_ROOM	64
+
+/* "{vm="ID"} ", which all lines of a VM have in common. */
+struct vm_label {
+	char text[LABEL_ROOM];
+	size_t len;
+};
+
+static bool make_labels(struct exporter *e)
+{
+	char text[20], *end = text + sizeof(text);
+	size_t nr = e->frame.vms.nr_vms, i;
+	struct vm_label *labels;
+
+	labels = reallocarray(e->labels, nr ? nr : 1, sizeof(*labels));
+	if (!labels)
+		return false;
+	e->labels = labels;
+	for (i = 0; i < nr; i++) {
+		char *digits = digits_of(e->frame.vms.vms[i].vm_id, end);
+		char *p = mempcpy(labels[i].text, "{vm=\"", 5);
+
+		p = mempcpy(p, digits, end - digits);
+		p = mempcpy(p, "\"} ", 3);
+		labels[i].len = p - labels[i].text;
+	}
+	return true;
+}
+
+/*
+ * The lines of one family.  With many VMs nearly all of the time goes here.  So
+ * room is made once for all lines, and whole fields are copied, which the
+ * compiler does in a few instructions, with what follows written over the rest.
+ */
+static void write_series(struct exporter *e, const struct column *col,
+			 const char *name, size_t len)
+{
+	size_t nr = e->frame.vms.nr_vms, i;
+	char text[20], *end = text + sizeof(text), *digits, *p;
+
+	if (!e->text ||
+	    !grow(e, nr * (NAME_ROOM + LABEL_ROOM + VALUE_ROOM))) {
+		fail(e);
+		return;
+	}
+	p = e->text + e->len;
+	for (i = 0; i < nr; i++) {
+		double value = column_metric(col, &e->frame.vms.vms[i]);
+
+		memcpy(p, name, NAME_ROOM);
+		p += len;
+		memcpy(p, e->labels[i].text, LABEL_ROOM);
+		p += e->labels[i].len;
+		if (value == 0) {
+			*p++ = '0';
+		} else if (is_whole(value)) {
+			digits = digits_of(value, end);
+			memcpy(p, digits, end - digits);
+			p += end - digits;
+		} else {
+			p += sprintf(p, "%.9f", value);
+		}
+		*p++ = '\n';
+	}
+	e->len = p - e->text;
+}
+
+static void write_vms(struct exporter *e, enum export_format format)
+{
+	char name[NAME_ROOM];
+	int c, len;
+
+	write_vm_info(e, format);
+	if (!make_labels(e)) {
+		fail(e);
+		return;
+	}
+	for (c = 0; c < NR_COLUMNS; c++) {
+		const struct metric *metric = &columns[c].metric;
+		bool counter = metric->type == METRIC_COUNTER;
+
+		if (!is_series(metric))
+			continue;
+		begin_family(e, format, counter ? "counter" : "gauge",
+			     metric->name, metric->unit, metric->help);
+		len = snprintf(name, sizeof(name), "%s%s", metric->name,
+			       counter ? "_total" : "");
+		write_series(e, &columns[c], name, len);
+	}
+}
+
+#define AT(member) offsetof(struct gmem_policy_sample, member)
+
+/* What policies count, in 64 bits each. */
+static const struct policy_metric {
+	const char *family;
+	const char *unit;
+	const char *help;
+	double scale;
+	size_t offset;
+} policy_counters[] = {
+	{ "gmem_policy_calls", NULL, "Times that the policy was asked.", 1,
+	  AT(calls) },
+	{ "gmem_policy_allowed", NULL, "Verdicts that allowed.", 1,
+	  AT(allowed) },
+	{ "gmem_policy_delayed", NULL, "Verdicts that delayed.", 1,
+	  AT(delayed) },
+	{ "gmem_policy_delay_seconds", "seconds",
+	  "Delay that the policy asked for, after the cap.", 1e-9,
+	  AT(delayed_ns) },
+	{ "gmem_policy_clamped", NULL,
+	  "Verdicts outside of what a policy may say.", 1, AT(clamped) },
+};
+
+static const char *const errno_names[GMEM_NR_DENIALS] = {
+	[GMEM_DENIED_EPERM] = "EPERM",
+	[GMEM_DENIED_EACCES] = "EACCES",
+	[GMEM_DENIED_EBUSY] = "EBUSY",
+	[GMEM_DENIED_ENOMEM] = "ENOMEM",
+	[GMEM_DENIED_ENOSPC] = "ENOSPC",
+	[GMEM_DENIED_EDQUOT] = "EDQUOT",
+};
+
+static void append_policy(struct exporter *e, const char *name,
+			  const struct gmem_policy_sample *policy)
+{
+	append_str(e, name);
+	append_str(e, "{link=\"");
+	append_uint(e, policy->link_id);
+	append_str(e, "\"");
+}
+
+static void write_policy_info(struct exporter *e, enum export_format format)
+{
+	char name[GMEM_POLICY_NAME_LEN + 1] = "", vm[24];
+	size_t i;
+
+	begin_family(e, format, "info", "gmem_policy", NULL,
+		     "The policy that a BPF link holds.");
+	for (i = 0; i < e->frame.policies.nr; i++) {
+		const struct gmem_policy_sample *p =
+			&e->frame.policies.policies[i];
+
+		memcpy(name, p->name, GMEM_POLICY_NAME_LEN);
+		snprintf(vm, sizeof(vm), "%ju", (uintmax_t)p->vm_id);
+		append_policy(e, "gmem_policy_info", p);
+		append_str(e, ",");
+		append_label(e, "name", name);
+		append_str(e, ",");
+		append_label(e, "vm", p->vm_id ? vm : "all");
+		append_str(e, ",");
+		append_label(e, "mode", p->flags & GMEM_POLICY_AUDIT ?
+					"audit" : "enforce");
+		append_str(e, "} 1\n");
+	}
+}
+
+static void write_policy_gauges(struct exporter *e, enum export_format format)
+{
+	char text[16];
+	size_t i;
+
+	begin_family(e, format, "gauge", "gmem_policy_priority", NULL,
+		     "Policies are asked from the lowest number to the highest.");
+	for (i = 0; i < e->frame.policies.nr; i++) {
+		const struct gmem_policy_sample *p =
+			&e->frame.policies.policies[i];
+
+		append_policy(e, "gmem_policy_priority", p);
+		append_str(e, "} ");
+		append(e, text, snprintf(text, sizeof(text), "%d\n",
+					 p->priority));
+	}
+	begin_family(e, format, "gauge", "gmem_policy_vms", NULL,
+		     "VMs that the policy is in force on.");
+	for (i = 0; i < e->frame.policies.nr; i++) {
+		const struct gmem_policy_sample *p =
+			&e->frame.policies.policies[i];
+
+		append_policy(e, "gmem_policy_vms", p);
+		append_str(e, "} ");
+		append_uint(e, p->nr_vms);
+		append_str(e, "\n");
+	}
+}
+
+static void write_policy_denials(struct exporter *e, enum export_format format)
+{
+	size_t i;
+	int n;
+
+	begin_family(e, format, "counter", "gmem_policy_denied", NULL,
+		     "Verdicts that denied, by what they said.");
+	for (i = 0; i < e->frame.policies.nr; i++) {
+		const struct gmem_policy_sample *p =
+			&e->frame.policies.policies[i];
+
+		for (n = 0; n < GMEM_NR_DENIALS; n++) {
+			append_policy(e, "gmem_policy_denied_total", p);
+			append_str(e, ",");
+			append_label(e, "errno", errno_names[n]);
+			append_str(e, "} ");
+			append_uint(e, p->denied_by_errno[n]);
+			append_str(e, "\n");
+		}
+	}
+}
+
+static void write_policies(struct exporter *e, enum export_format format)
+{
+	char name[128];
+	size_t i, m;
+
+	write_policy_info(e, format);
+	write_policy_gauges(e, format);
+	write_policy_denials(e, format);
+	for (m = 0; m < ARRAY_LEN(policy_counters); m++) {
+		const struct policy_metric *metric = &policy_counters[m];
+
+		begin_family(e, format, "counter", metric->family, metric->unit,
+			     metric->help);
+		snprintf(name, sizeof(name), "%s_total", metric->family);
+		for (i = 0; i < e->frame.policies.nr; i++) {
+			const struct gmem_policy_sample *p =
+				&e->frame.policies.policies[i];
+			const uint64_t *value = (const void *)
+				((const char *)p + metric->offset);
+
+			append_policy(e, name, p);
+			append_str(e, "} ");
+			append_value(e, *value * metric->scale);
+			append_str(e, "\n");
+		}
+	}
+}
+
+static double seconds_since(const struct timespec *began)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec - began->tv_sec +
+	       (now.tv_nsec - began->tv_nsec) * 1e-9;
+}
+
+int exporter_sample(struct exporter *e, enum export_format format)
+{
+	struct timespec began;
+	double seconds;
+	int err;
+
+	clock_gettime(CLOCK_MONOTONIC, &began);
+	err = e->source->read(e->source, &e->frame, &e->facts);
+	if (err)
+		return err;
+	seconds = seconds_since(&began);
+
+	e->len = 0;
+	if (!e->text) {
+		e->room = 0;
+		grow(e, 1);
+	}
+	write_host(e, format, seconds);
+	write_vms(e, format);
+	write_policies(e, format);
+	if (format == EXPORT_OPENMETRICS)
+		append_str(e, "# EOF\n");
+	if (!e->text) {
+		gmem_err("no memory for the metrics of %zu VMs; free some",
+			 e->frame.vms.nr_vms);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+void exporter_free(struct exporter *e)
+{
+	frame_free(&e->frame);
+	facts_free(&e->facts);
+	free(e->text);
+	free(e->labels);
+	e->text = NULL;
+	e->labels = NULL;
+	e->room = 0;
+}
+
+/* One media range of an Accept header: its type, and how welcome it is. */
+static const char *next_range(const char *s, char *type, size_t size,
+			      double *quality)
+{
+	size_t len = 0, word;
+
+	*quality = 1;
+	s += strspn(s, " \t,");
+	word = strcspn(s, ",");
+	while (len < word && len + 1 < size && s[len] != ';' && s[len] != ' ' &&
+	       s[len] != '\t') {
+		type[len] = s[len] >= 'A' && s[len] <= 'Z' ? s[len] + 32 :
+							     s[len];
+		len++;
+	}
+	type[len] = '\0';
+	while (len < word) {
+		const char *param;
+
+		len += strcspn(s + len, ",;");
+		if (len >= word)
+			break;
+		len++;
+		param = s + len + strspn(s + len, " \t");
+		/* At most three decimals, with a point in any locale. */
+		if ((param[0] == 'q' || param[0] == 'Q') && param[1] == '=') {
+			double unit = 0.1;
+
+			param += 2;
+			*quality = *param == '1';
+			if (*param && param[1] == '.')
+				for (param += 2; *param >= '0' && *param <= '9';
+				     param++, unit /= 10)
+					*quality += (*param - '0') * unit;
+		}
+	}
+	return s + word;
+}
+
+enum export_format export_accepts(const char *accept)
+{
+	double open = 0, text = 0, any = 0, quality;
+	char type[64];
+
+	if (!accept)
+		return EXPORT_TEXT;
+	while (*accept) {
+		accept = next_range(accept, type, sizeof(type), &quality);
+		if (!strcmp(type, "application/openmetrics-text"))
+			open = quality > open ? quality : open;
+		else if (!strcmp(type, "text/plain"))
+			text = quality > text ? quality : text;
+		else if (!strcmp(type, "*/*") || !strcmp(type, "text/*"))
+			any = quality > any ? quality : any;
+	}
+	if (!text)
+		text = any;
+	return open > 0 && open >= text ? EXPORT_OPENMETRICS : EXPORT_TEXT;
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The panel of one VM, and what its pages share.
+ */
+#ifndef GMEMTOP_PAGE_H
+#define GMEMTOP_PAGE_H
+
+#include "sampling/layout.h"
+#include "sampling/observe.h"
+#include "terminal/tui.h"
+
+/**
+ * struct details - one VM, looked at closely
+ * @vm_id: the VM
+ * @gone: it is gone, what is shown is the last that was known
+ * @now: its counters
+ * @facts: its name
+ * @page: which page is shown
+ * @first: first line shown of a page that is longer than the screen
+ * @layout: answers where its memory is, while a page needs it
+ * @observer: attached while a page needs it
+ */
+struct details {
+	uint64_t vm_id;
+	bool gone;
+	struct gmem_vm_sample now;
+	struct vm_facts facts;
+	int page;
+	int first;
+	struct layout *layout;
+	struct observer *observer;
+};
+
+/**
+ * struct details_page - one page
+ * @name: its name
+ * @live: it shows what only the running kernel knows
+ * @observes: it needs the observer
+ * @open: called when it comes up, may be NULL
+ * @read: reads what it shows; 0, or -errno after one line of error; may be NULL
+ * @draw: draws it from line @y to the last but one
+ * @key: takes a key, may be NULL; returns false if it does not want it
+ */
+struct details_page {
+	const char *name;
+	bool live;
+	bool observes;
+	void (*open)(struct details *details);
+	int (*read)(struct details *details);
+	void (*draw)(struct tui *tui, struct details *details, int y);
+	bool (*key)(struct tui *tui, struct details *details, int key);
+};
+
+extern const struct details_page counters_page;
+extern const struct details_page latency_page;
+extern const struct details_page events_page;
+extern const struct details_page memory_page;
+extern const struct details_page map_page;
+
+/**
+ * details_failed() - deal with what layout.h returned
+ * @details: the VM
+ * @err: 0, -ESRCH if the VM is gone, -EAGAIN to try again later, or another
+ *	-errno
+ *
+ * Return: 0 if the page can go on, else @err.
+ */
+int details_failed(struct details *details, int err);
+
+/**
+ * details_read() - read what the page shows
+ * @tui: the screen
+ *
+ * What it cannot have is told in the last line, and another page comes up.
+ *
+ * Return: 0
+ */
+int details_read(struct tui *tui);
+
+/**
+ * details_ns() - write a time for people
+ * @dst: where to
+ * @size: bytes at @dst
+ * @ns: nanoseconds
+ *
+ * Return: @dst.
+ */
+char *details_ns(char *dst, size_t size, uint64_t ns);
+
+#endif /* GMEMTOP_PAGE_H */
