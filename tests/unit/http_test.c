@@ -5,6 +5,7 @@
  */
 #include "../../tools/gmemtop/export/http.c"
 #include "../../tools/gmemtop/export/listen.c"
+#include "../../tools/lib/gmem_clock.c"
 #include "../../tools/lib/gmem_common.c"
 
 #include <fcntl.h>
@@ -17,14 +18,6 @@
 #define DAWDLERS	100
 /* What a scraper may have to wait, on a machine that is busy. */
 #define SOON_MS		5000
-
-uint64_t monotonic_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
-}
 
 enum export_format export_accepts(const char *accept)
 {

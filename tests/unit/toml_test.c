@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What tools/gmempolicy/formats/toml.c makes of a file: values as TOML 1.0 has them,
- * mistakes with their place, and no file that it does not survive.
+ * What tools/gmempolicy/formats/toml.c makes of a file: values as TOML 1.0 has
+ * them, mistakes with their place, and no file that it does not survive.
  */
 #include "../../tools/gmempolicy/formats/toml.c"
 

@@ -5,10 +5,13 @@
  */
 #include <string.h>
 
-#include "export/exposition.h"
-#include "view/settings.h"
-#include "verbs/options.h"
+#include "gmem_common.h"
+#include "gmem_kernel.h"
+#include "print/batch.h"
+#include "sampling/host.h"
 #include "sampling/privilege.h"
+#include "terminal/live.h"
+#include "verbs/options.h"
 #include "verbs/verbs.h"
 
 static const struct {

@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "attached/attached.h"
-#include "gmem_sample.h"
 #include "attached/scope.h"
+#include "gmem_sample.h"
 
 /* Public part first, so that one pointer serves for both. */
 struct snapshot {

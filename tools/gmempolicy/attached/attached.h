@@ -6,8 +6,8 @@
 #ifndef GMEMPOLICY_ATTACHED_H
 #define GMEMPOLICY_ATTACHED_H
 
-#include "gmem_abi.h"
 #include "attached/pins.h"
+#include "gmem_abi.h"
 
 struct gmem_sampler;
 struct vms;

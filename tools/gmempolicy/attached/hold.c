@@ -14,25 +14,17 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "gmem_common.h"
 #include "attached/hold.h"
 #include "attached/pins.h"
+#include "gmem_clock.h"
+#include "gmem_common.h"
 
-#define NSEC_PER_SEC	1000000000ULL
 /* How soon the holder notices that its policies were detached by others. */
 #define LOOK_NS		(NSEC_PER_SEC / 2)
 
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	return now.tv_sec * NSEC_PER_SEC + now.tv_nsec;
-}
-
 uint64_t hold_deadline(uint64_t ns)
 {
-	return now_ns() + ns;
+	return gmem_clock_ns(CLOCK_BOOTTIME) + ns;
 }
 
 /* A note may have been replaced: the name is free once its link is gone. */
@@ -84,7 +76,7 @@ static void hold(const struct held *held, size_t nr, uint64_t until_ns)
 	size_t i;
 	int lock;
 
-	while ((now = now_ns()) < until_ns && any_attached(held, nr)) {
+	while ((now = gmem_clock_ns(CLOCK_BOOTTIME)) < until_ns && any_attached(held, nr)) {
 		uint64_t ns = until_ns - now < LOOK_NS ? until_ns - now :
 							 LOOK_NS;
 

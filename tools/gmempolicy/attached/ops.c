@@ -13,8 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "objects/object.h"
 #include "attached/ops.h"
+#include "objects/object.h"
 
 #define VALUE_TYPE	"bpf_struct_ops_kvm_gmem_ops"
 
@@ -124,7 +124,7 @@ static void fill_number(char *value, const struct member *member,
 	memcpy(value + member->offset, &number, member->size);
 }
 
-int ops_fill_from_object(int map, const struct object *object)
+static int fill_from_object(int map, const struct object *object)
 {
 	const struct bpf_program *prog;
 	struct member member;
@@ -160,6 +160,14 @@ int ops_fill_from_object(int map, const struct object *object)
 		err = write_map(map, value);
 	free(value);
 	return err;
+}
+
+int ops_replace(const struct object *object, int link)
+{
+	int map = object_map(object), err;
+
+	err = fill_from_object(map, object);
+	return err ? err : bpf_link_update(link, map, NULL);
 }
 
 /* ---------------------------------------------------------------- copies */

@@ -15,13 +15,15 @@ struct bpf_prog_info;
 struct object;
 
 /**
- * ops_fill_from_object() - give a struct_ops map the value of an object
- * @map: descriptor of the object's map, loaded and not filled yet
- * @object: the object
+ * ops_replace() - put an object into force in place of another policy
+ * @object: loaded, with the vm_id of the other
+ * @link: descriptor of the other's link
+ *
+ * A request is decided by the one or by the other.
  *
  * Return: 0, or -errno without a message.
  */
-int ops_fill_from_object(int map, const struct object *object);
+int ops_replace(const struct object *object, int link);
 
 /**
  * struct ops_change - what a copy of a policy has that the original has not

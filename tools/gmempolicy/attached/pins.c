@@ -17,8 +17,9 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#include "gmem_common.h"
 #include "attached/pins.h"
+#include "gmem_common.h"
+#include "gmem_kernel.h"
 
 #define DIR_NAME	"gmem"
 #define DIR_MODE	0700

@@ -10,11 +10,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "gmem_common.h"
-#include "gmem_params.h"
 #include "attached/ops.h"
 #include "attached/pins.h"
 #include "attached/running.h"
+#include "gmem_common.h"
+#include "gmem_kernel.h"
+#include "gmem_params.h"
 
 struct running {
 	char *who;

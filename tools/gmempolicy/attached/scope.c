@@ -12,8 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "gmem_process.h"
 #include "attached/scope.h"
+#include "gmem_process.h"
 
 #define CGROUP_ROOT	"/sys/fs/cgroup"
 

@@ -15,11 +15,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "config/config.h"
-#include "gmem_common.h"
-#include "objects/object.h"
 #include "attached/ops.h"
+#include "config/config.h"
 #include "formats/toml.h"
+#include "gmem_common.h"
+#include "gmem_kernel.h"
+#include "objects/object.h"
 
 #define FILE_MAX	(1 << 20)
 #define LABEL_MAX	48

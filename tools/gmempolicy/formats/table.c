@@ -9,8 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "gmem_common.h"
 #include "formats/table.h"
+#include "gmem_common.h"
 
 #define CELL_SIZE	280
 #define MAX_COLUMNS	24

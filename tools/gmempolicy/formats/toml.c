@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gmem_common.h"
 #include "formats/toml.h"
+#include "gmem_common.h"
 
 /* Nobody writes this deep, and the stack is not endless. */
 #define MAX_DEPTH	32

@@ -8,8 +8,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "objects/explain.h"
 #include "gmem_common.h"
+#include "gmem_kernel.h"
+#include "objects/explain.h"
 
 struct explanation {
 	const char *text;

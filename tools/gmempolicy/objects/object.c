@@ -12,11 +12,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "objects/explain.h"
 #include "gmem_common.h"
+#include "gmem_kernel.h"
 #include "gmem_params.h"
+#include "objects/explain.h"
 #include "objects/object.h"
-#include "attached/ops.h"
 #include "objects/policies.h"
 
 #define OPS_TYPE	"kvm_gmem_ops"
@@ -306,9 +306,9 @@ const void *object_values(const struct object *object)
 	return object->values;
 }
 
-struct bpf_object *object_bpf(const struct object *object)
+int object_map(const struct object *object)
 {
-	return object->bpf;
+	return bpf_map__fd(object->ops);
 }
 
 uint64_t object_member(const struct object *object, const char *member)
@@ -393,12 +393,4 @@ int object_attach(struct object *object, int *fd)
 	bpf_link__disconnect(link);
 	bpf_link__destroy(link);
 	return 0;
-}
-
-int object_replace(struct object *object, int link)
-{
-	int map = bpf_map__fd(object->ops), err;
-
-	err = ops_fill_from_object(map, object);
-	return err ? err : bpf_link_update(link, map, NULL);
 }

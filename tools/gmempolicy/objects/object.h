@@ -10,7 +10,6 @@
 
 #include "objects/params.h"
 
-struct bpf_object;
 struct bpf_program;
 struct object;
 
@@ -78,10 +77,12 @@ const struct bpf_program *object_hook(const struct object *object,
 				      const char *hook);
 
 /**
- * object_bpf() - the object as libbpf has it
- * @object: from object_open()
+ * object_map() - the map with the policy's struct kvm_gmem_ops
+ * @object: loaded
+ *
+ * Return: its descriptor, which stays the object's.
  */
-struct bpf_object *object_bpf(const struct object *object);
+int object_map(const struct object *object);
 
 /**
  * object_set_member() - set a number in the policy's struct kvm_gmem_ops
@@ -134,17 +135,6 @@ const char *object_log(const struct object *object);
  * Return: 0, or -errno without a message: what it means depends on the scope.
  */
 int object_attach(struct object *object, int *fd);
-
-/**
- * object_replace() - put the policy into force in place of another
- * @object: loaded, with the vm_id of the other
- * @link: descriptor of the other's link
- *
- * A request is decided by the one or by the other.
- *
- * Return: 0, or -errno without a message.
- */
-int object_replace(struct object *object, int link);
 
 /**
  * object_close() - free an object

@@ -5,8 +5,8 @@
  */
 #include <string.h>
 
-#include "objects/embed.h"
 #include "gmem_common.h"
+#include "objects/embed.h"
 #include "objects/policies.h"
 
 #define POLICY(name)	EMBED(policy_##name, "build/bpf/" #name ".bpf.o");

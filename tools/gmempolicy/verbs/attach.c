@@ -15,12 +15,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "verbs/attach.h"
 #include "attached/hold.h"
-#include "objects/object.h"
 #include "attached/pins.h"
+#include "attached/refusal.h"
 #include "attached/scope.h"
 #include "formats/table.h"
+#include "gmem_common.h"
+#include "gmem_kernel.h"
+#include "objects/object.h"
 #include "verbs/verbs.h"
 
 #define MAX_SETS	64
@@ -104,7 +106,7 @@ static int parse_duration(const char *name, const char *value, void *target)
 	return -1;
 }
 
-const struct gmem_option attach_options[] = {
+static const struct gmem_option attach_options[] = {
 	{ .name = "vm", .type = GMEM_OPT_UINT, .arg = "ID",
 	  .help = "scope: the VM with this id", .target = &args.vm,
 	  .seen = &args.has_vm, .min = 1, .max = UINT64_MAX },
@@ -140,7 +142,7 @@ const struct gmem_option attach_options[] = {
 
 /* ------------------------------------------------------------ building blocks */
 
-void attach_pin_name(char *dst, size_t size, const char *policy, uint64_t vm)
+static void name_pin(char *dst, size_t size, const char *policy, uint64_t vm)
 {
 	char *c;
 
@@ -151,29 +153,6 @@ void attach_pin_name(char *dst, size_t size, const char *policy, uint64_t vm)
 	/* The BPF file system takes no dots. */
 	for (c = dst; *c; c++)
 		*c = *c == '.' ? '_' : *c;
-}
-
-void attach_explain(int err, const char *name, uint64_t vm)
-{
-	switch (-err) {
-	case ESRCH:
-		scope_no_vm(vm);
-		break;
-	case EPERM:
-		gmem_err("cannot attach the policy %s: KVM asks for CAP_SYS_ADMIN in the initial user namespace, whatever a BPF token allows; run it as root of the host",
-			 name);
-		break;
-	case EBUSY:
-		gmem_err("cannot attach the policy %s: these very programs are in force, or a VM has not left them yet; try again, or detach them first, see gmempolicy list",
-			 name);
-		break;
-	case E2BIG:
-		gmem_err("too many policies on %s; detach one, see gmempolicy list",
-			 vm ? "this VM" : "a VM");
-		break;
-	default:
-		gmem_err_bpf(err, "cannot attach the policy %s", name);
-	}
 }
 
 static uint32_t link_id_of(int link)
@@ -229,7 +208,7 @@ static int attach_one(const char *what, uint64_t vm, struct held *held)
 	if (!err) {
 		err = object_attach(object, &held->link);
 		if (err)
-			attach_explain(err, object_name(object), vm);
+			refusal_explain(err, object_name(object), vm);
 		else
 			held->link_id = link_id_of(held->link);
 	}
@@ -365,7 +344,7 @@ static int attach(const char *what, const char *name, const uint64_t *vms,
 	}
 	for (i = 0; i < nr; i++) {
 		held[i].link = -1;
-		attach_pin_name(held[i].name, sizeof(held[i].name), name,
+		name_pin(held[i].name, sizeof(held[i].name), name,
 				vms[i]);
 	}
 	lock = pins_lock();
@@ -442,7 +421,7 @@ static int resolve(uint64_t **ids, size_t *nr)
 	return err;
 }
 
-int run_attach(int argc, char **argv)
+static int run_attach(int argc, char **argv)
 {
 	struct object *object;
 	int code = GMEM_EXIT_FAIL;
@@ -466,3 +445,11 @@ out:
 	object_close(object);
 	return code;
 }
+
+const struct verb attach_verb = {
+	.name = "attach",
+	.synopsis = "attach (POLICY | FILE.bpf.o) SCOPE [OPTION]...",
+	.about = "put a policy into force until it is detached",
+	.options = attach_options,
+	.run = run_attach,
+};

@@ -8,9 +8,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "formats/table.h"
+#include "gmem_kernel.h"
 #include "objects/explain.h"
 #include "objects/object.h"
-#include "formats/table.h"
 #include "verbs/verbs.h"
 
 #define TEXT_SIZE	256
@@ -18,7 +19,7 @@
 
 static bool json, show_log;
 
-const struct gmem_option check_options[] = {
+static const struct gmem_option check_options[] = {
 	{ .name = "log", .type = GMEM_OPT_FLAG,
 	  .help = "print all that the verifier says when it refuses",
 	  .target = &show_log },
@@ -165,7 +166,7 @@ static void print_refused(const char *file, const struct object *object,
 	explain_load(err, file, object_log(object));
 }
 
-int run_check(int argc, char **argv)
+static int run_check(int argc, char **argv)
 {
 	struct object *object;
 	int err;
@@ -191,3 +192,11 @@ int run_check(int argc, char **argv)
 	object_close(object);
 	return err ? GMEM_EXIT_FAIL : GMEM_EXIT_OK;
 }
+
+const struct verb check_verb = {
+	.name = "check",
+	.synopsis = "check (FILE.bpf.o | POLICY) [--log] [--json]",
+	.about = "ask the kernel whether it accepts a policy",
+	.options = check_options,
+	.run = run_check,
+};

@@ -10,14 +10,15 @@
 #include <unistd.h>
 
 #include "attached/attached.h"
-#include "gmem_sample.h"
 #include "attached/pins.h"
 #include "formats/table.h"
+#include "gmem_kernel.h"
+#include "gmem_sample.h"
 #include "verbs/verbs.h"
 
 static bool all, json;
 
-const struct gmem_option detach_options[] = {
+static const struct gmem_option detach_options[] = {
 	{ .name = "all", .short_name = 'a', .type = GMEM_OPT_FLAG,
 	  .help = "every policy in force, whoever attached it",
 	  .target = &all },
@@ -152,7 +153,7 @@ static int detach_wanted(const struct attached *attached, const char *what)
 	return code;
 }
 
-int run_detach(int argc, char **argv)
+static int run_detach(int argc, char **argv)
 {
 	struct gmem_sampler *sampler;
 	struct attached *attached;
@@ -182,3 +183,11 @@ int run_detach(int argc, char **argv)
 	gmem_sampler_close(sampler);
 	return code;
 }
+
+const struct verb detach_verb = {
+	.name = "detach",
+	.synopsis = "detach (NAME | ID | --all) [--json]",
+	.about = "end a policy and remove its pin",
+	.options = detach_options,
+	.run = run_detach,
+};

@@ -5,18 +5,18 @@
  */
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 
 #include "attached/attached.h"
+#include "formats/table.h"
+#include "gmem_clock.h"
 #include "gmem_sample.h"
 #include "objects/object.h"
 #include "objects/policies.h"
-#include "formats/table.h"
 #include "verbs/verbs.h"
 
 static bool json;
 
-const struct gmem_option list_options[] = {
+static const struct gmem_option list_options[] = {
 	{ .name = "json", .short_name = 'j', .type = GMEM_OPT_FLAG,
 	  .help = "print JSON", .target = &json },
 	VERB_OPTIONS
@@ -76,15 +76,13 @@ static struct value entry_link(const void *row)
 static struct value entry_left(const void *row)
 {
 	const struct entry *entry = row;
-	struct timespec now;
 	uint64_t ns;
 
 	if (!entry->until_ns)
 		return NO_VALUE;
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	ns = now.tv_sec * 1000000000ULL + now.tv_nsec;
+	ns = gmem_clock_ns(CLOCK_BOOTTIME);
 	return UINT_VALUE(entry->until_ns > ns ?
-			  (entry->until_ns - ns) / 1000000000 : 0);
+			  (entry->until_ns - ns) / NSEC_PER_SEC : 0);
 }
 
 /* The columns that only a policy has a value for. */
@@ -144,7 +142,7 @@ static int open_available(struct available *available)
 	return 0;
 }
 
-int run_list(int argc, char **argv)
+static int run_list(int argc, char **argv)
 {
 	struct available available[nr_policies + 1];
 	struct gmem_sampler *sampler;
@@ -189,3 +187,11 @@ int run_list(int argc, char **argv)
 	gmem_sampler_close(sampler);
 	return code;
 }
+
+const struct verb list_verb = {
+	.name = "list",
+	.synopsis = "list [--json]",
+	.about = "show the policies there are and those in force",
+	.options = list_options,
+	.run = run_list,
+};

@@ -10,17 +10,18 @@
 #include <unistd.h>
 
 #include "attached/attached.h"
-#include "gmem_sample.h"
 #include "attached/pins.h"
 #include "attached/running.h"
 #include "formats/table.h"
+#include "gmem_kernel.h"
+#include "gmem_sample.h"
 #include "verbs/verbs.h"
 
 #define SWITCH	"/sys/module/kvm/parameters/gmem_policies"
 
 static bool all, json;
 
-const struct gmem_option mode_options[] = {
+static const struct gmem_option mode_options[] = {
 	{ .name = "all", .short_name = 'a', .type = GMEM_OPT_FLAG,
 	  .help = "every policy in force", .target = &all },
 	{ .name = "json", .short_name = 'j', .type = GMEM_OPT_FLAG,
@@ -28,7 +29,7 @@ const struct gmem_option mode_options[] = {
 	VERB_OPTIONS
 };
 
-const struct gmem_option switch_options[] = {
+static const struct gmem_option switch_options[] = {
 	{ .name = "json", .short_name = 'j', .type = GMEM_OPT_FLAG,
 	  .help = "print JSON", .target = &json },
 	VERB_OPTIONS
@@ -178,12 +179,12 @@ static int run_mode(int argc, char **argv, bool audit)
 	return err ? GMEM_EXIT_FAIL : GMEM_EXIT_OK;
 }
 
-int run_enforce(int argc, char **argv)
+static int run_enforce(int argc, char **argv)
 {
 	return run_mode(argc, argv, false);
 }
 
-int run_audit(int argc, char **argv)
+static int run_audit(int argc, char **argv)
 {
 	return run_mode(argc, argv, true);
 }
@@ -216,12 +217,44 @@ static int run_switch(int argc, char **argv, const char *state, char letter)
 	return tables_print(&table, 1, json) ? GMEM_EXIT_FAIL : GMEM_EXIT_OK;
 }
 
-int run_off(int argc, char **argv)
+static int run_off(int argc, char **argv)
 {
 	return run_switch(argc, argv, "off", 'N');
 }
 
-int run_on(int argc, char **argv)
+static int run_on(int argc, char **argv)
 {
 	return run_switch(argc, argv, "on", 'Y');
 }
+
+const struct verb enforce_verb = {
+	.name = "enforce",
+	.synopsis = "enforce (NAME | ID | --all) [--json]",
+	.about = "let a policy in force decide",
+	.options = mode_options,
+	.run = run_enforce,
+};
+
+const struct verb audit_verb = {
+	.name = "audit",
+	.synopsis = "audit (NAME | ID | --all) [--json]",
+	.about = "let a policy in force count only",
+	.options = mode_options,
+	.run = run_audit,
+};
+
+const struct verb off_verb = {
+	.name = "off",
+	.synopsis = "off [--json]",
+	.about = "bypass all policies, by the kernel's switch",
+	.options = switch_options,
+	.run = run_off,
+};
+
+const struct verb on_verb = {
+	.name = "on",
+	.synopsis = "on [--json]",
+	.about = "ask the policies again",
+	.options = switch_options,
+	.run = run_on,
+};

@@ -12,8 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "objects/embed.h"
 #include "formats/table.h"
+#include "objects/embed.h"
 #include "verbs/verbs.h"
 
 #define NAME_MAX_LEN	24
@@ -21,7 +21,7 @@
 
 static bool json;
 
-const struct gmem_option new_options[] = {
+static const struct gmem_option new_options[] = {
 	{ .name = "json", .short_name = 'j', .type = GMEM_OPT_FLAG,
 	  .help = "print JSON", .target = &json },
 	VERB_OPTIONS
@@ -163,7 +163,7 @@ static const struct column columns[] = {
 	{}
 };
 
-int run_new(int argc, char **argv)
+static int run_new(int argc, char **argv)
 {
 	const struct table table = {
 		.key = "created",
@@ -207,3 +207,11 @@ int run_new(int argc, char **argv)
 		return GMEM_EXIT_FAIL;
 	return GMEM_EXIT_OK;
 }
+
+const struct verb new_verb = {
+	.name = "new",
+	.synopsis = "new NAME [--json]",
+	.about = "write a policy to begin with into a directory",
+	.options = new_options,
+	.run = run_new,
+};

@@ -16,7 +16,7 @@
 
 static bool json;
 
-const struct gmem_option set_options[] = {
+static const struct gmem_option set_options[] = {
 	{ .name = "json", .short_name = 'j', .type = GMEM_OPT_FLAG,
 	  .help = "print JSON", .target = &json },
 	VERB_OPTIONS
@@ -118,7 +118,7 @@ static int set_from_input(struct running **running, const char *who)
 	return err;
 }
 
-int run_set(int argc, char **argv)
+static int run_set(int argc, char **argv)
 {
 	struct running *running;
 	bool input;
@@ -148,3 +148,11 @@ int run_set(int argc, char **argv)
 	running_close(running);
 	return code;
 }
+
+const struct verb set_verb = {
+	.name = "set",
+	.synopsis = "set (NAME | ID) (NAME=VALUE... | -) [--json]",
+	.about = "change parameters of a policy in force, all at once",
+	.options = set_options,
+	.run = run_set,
+};

@@ -7,13 +7,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "objects/object.h"
 #include "formats/table.h"
+#include "objects/object.h"
 #include "verbs/verbs.h"
 
 static bool json;
 
-const struct gmem_option show_options[] = {
+static const struct gmem_option show_options[] = {
 	{ .name = "json", .short_name = 'j', .type = GMEM_OPT_FLAG,
 	  .help = "print JSON", .target = &json },
 	VERB_OPTIONS
@@ -125,7 +125,7 @@ static int show(const struct object *object)
 	return err;
 }
 
-int run_show(int argc, char **argv)
+static int run_show(int argc, char **argv)
 {
 	struct object *object;
 	int err;
@@ -145,3 +145,11 @@ int run_show(int argc, char **argv)
 	object_close(object);
 	return err ? GMEM_EXIT_FAIL : GMEM_EXIT_OK;
 }
+
+const struct verb show_verb = {
+	.name = "show",
+	.synopsis = "show (POLICY | FILE.bpf.o) [--json]",
+	.about = "explain a policy and its parameters",
+	.options = show_options,
+	.run = run_show,
+};

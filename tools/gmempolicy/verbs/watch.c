@@ -11,19 +11,23 @@
 #include <string.h>
 #include <time.h>
 
+#include "formats/table.h"
+#include "gmem_clock.h"
+#include "gmem_common.h"
+#include "gmem_denial.h"
+#include "gmem_kernel.h"
 #include "gmem_process.h"
 #include "gmem_watch.h"
-#include "formats/table.h"
 #include "verbs/verbs.h"
+
 #include "watch.skel.h"
 
-#define NSEC_PER_SEC	1000000000ULL
 #define POLL_MS		200
 
 static uint64_t vm, max_events, max_ns;
 static bool json;
 
-const struct gmem_option watch_options[] = {
+static const struct gmem_option watch_options[] = {
 	{ .name = "vm", .type = GMEM_OPT_UINT, .arg = "ID",
 	  .help = "only verdicts on the VM with this id", .target = &vm,
 	  .min = 1, .max = UINT64_MAX },
@@ -125,25 +129,6 @@ static const struct column columns[] = {
 	{}
 };
 
-static const char *errno_name(int err)
-{
-	static const struct {
-		int err;
-		const char *name;
-	} names[] = {
-		{ EPERM, "EPERM" }, { EACCES, "EACCES" }, { EBUSY, "EBUSY" },
-		{ ENOMEM, "ENOMEM" }, { ENOSPC, "ENOSPC" },
-		{ EDQUOT, "EDQUOT" },
-	};
-	size_t i;
-
-	for (i = 0; i < ARRAY_LEN(names); i++) {
-		if (names[i].err == err)
-			return names[i].name;
-	}
-	return "error";
-}
-
 static void fill_time(struct row *row, uint64_t boot_ns)
 {
 	struct timespec boot, now;
@@ -173,7 +158,7 @@ static int on_event(void *ctx, void *data, size_t size)
 	process_name(row.event->vm_pid, row.name, sizeof(row.name));
 	if (verdict < 0)
 		snprintf(row.verdict, sizeof(row.verdict), "deny %s",
-			 errno_name(-verdict));
+			 gmem_denial_name_of(-verdict) ?: "error");
 	else
 		snprintf(row.verdict, sizeof(row.verdict), "delay %.3f ms",
 			 verdict / 1e6);
@@ -183,22 +168,14 @@ static int on_event(void *ctx, void *data, size_t size)
 	return max_events && seen >= max_events ? -ECANCELED : 0;
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * NSEC_PER_SEC + now.tv_nsec;
-}
-
 static int stream(struct ring_buffer *ring)
 {
-	uint64_t end = max_ns ? now_ns() + max_ns : UINT64_MAX;
+	uint64_t end = max_ns ? gmem_clock_ns(CLOCK_MONOTONIC) + max_ns : UINT64_MAX;
 	int n = 0;
 
 	if (!json && row_print_titles(columns))
 		return 0;
-	while (!stop && now_ns() < end) {
+	while (!stop && gmem_clock_ns(CLOCK_MONOTONIC) < end) {
 		n = ring_buffer__poll(ring, POLL_MS);
 		if (n == -ECANCELED || n == -EPIPE)
 			return 0;
@@ -210,7 +187,7 @@ static int stream(struct ring_buffer *ring)
 	return 0;
 }
 
-int run_watch(int argc, char **argv)
+static int run_watch(int argc, char **argv)
 {
 	const struct sigaction action = { .sa_handler = on_signal };
 	struct ring_buffer *ring = NULL;
@@ -254,3 +231,11 @@ int run_watch(int argc, char **argv)
 	watch_bpf__destroy(skel);
 	return err ? GMEM_EXIT_FAIL : GMEM_EXIT_OK;
 }
+
+const struct verb watch_verb = {
+	.name = "watch",
+	.synopsis = "watch [OPTION]...",
+	.about = "print verdicts as they are given",
+	.options = watch_options,
+	.run = run_watch,
+};

@@ -11,6 +11,10 @@
 #include <time.h>
 
 #include "export/exposition.h"
+#include "figures/columns.h"
+#include "gmem_clock.h"
+#include "gmem_common.h"
+#include "gmem_denial.h"
 
 /* From here on not every whole number is a double. */
 #define EXACT_MAX	9007199254740992.0
@@ -387,15 +391,6 @@ static const struct policy_metric {
 	  "Verdicts outside of what a policy may say.", 1, AT(clamped) },
 };
 
-static const char *const errno_names[GMEM_NR_DENIALS] = {
-	[GMEM_DENIED_EPERM] = "EPERM",
-	[GMEM_DENIED_EACCES] = "EACCES",
-	[GMEM_DENIED_EBUSY] = "EBUSY",
-	[GMEM_DENIED_ENOMEM] = "ENOMEM",
-	[GMEM_DENIED_ENOSPC] = "ENOSPC",
-	[GMEM_DENIED_EDQUOT] = "EDQUOT",
-};
-
 static void append_policy(struct exporter *e, const char *name,
 			  const struct gmem_policy_sample *policy)
 {
@@ -473,7 +468,7 @@ static void write_policy_denials(struct exporter *e, enum export_format format)
 		for (n = 0; n < GMEM_NR_DENIALS; n++) {
 			append_policy(e, "gmem_policy_denied_total", p);
 			append_str(e, ",");
-			append_label(e, "errno", errno_names[n]);
+			append_label(e, "errno", gmem_denial_name(n));
 			append_str(e, "} ");
 			append_uint(e, p->denied_by_errno[n]);
 			append_str(e, "\n");
@@ -557,64 +552,4 @@ void exporter_free(struct exporter *e)
 	e->text = NULL;
 	e->labels = NULL;
 	e->room = 0;
-}
-
-/* One media range of an Accept header: its type, and how welcome it is. */
-static const char *next_range(const char *s, char *type, size_t size,
-			      double *quality)
-{
-	size_t len = 0, word;
-
-	*quality = 1;
-	s += strspn(s, " \t,");
-	word = strcspn(s, ",");
-	while (len < word && len + 1 < size && s[len] != ';' && s[len] != ' ' &&
-	       s[len] != '\t') {
-		type[len] = s[len] >= 'A' && s[len] <= 'Z' ? s[len] + 32 :
-							     s[len];
-		len++;
-	}
-	type[len] = '\0';
-	while (len < word) {
-		const char *param;
-
-		len += strcspn(s + len, ",;");
-		if (len >= word)
-			break;
-		len++;
-		param = s + len + strspn(s + len, " \t");
-		/* At most three decimals, with a point in any locale. */
-		if ((param[0] == 'q' || param[0] == 'Q') && param[1] == '=') {
-			double unit = 0.1;
-
-			param += 2;
-			*quality = *param == '1';
-			if (*param && param[1] == '.')
-				for (param += 2; *param >= '0' && *param <= '9';
-				     param++, unit /= 10)
-					*quality += (*param - '0') * unit;
-		}
-	}
-	return s + word;
-}
-
-enum export_format export_accepts(const char *accept)
-{
-	double open = 0, text = 0, any = 0, quality;
-	char type[64];
-
-	if (!accept)
-		return EXPORT_TEXT;
-	while (*accept) {
-		accept = next_range(accept, type, sizeof(type), &quality);
-		if (!strcmp(type, "application/openmetrics-text"))
-			open = quality > open ? quality : open;
-		else if (!strcmp(type, "text/plain"))
-			text = quality > text ? quality : text;
-		else if (!strcmp(type, "*/*") || !strcmp(type, "text/*"))
-			any = quality > any ? quality : any;
-	}
-	if (!text)
-		text = any;
-	return open > 0 && open >= text ? EXPORT_OPENMETRICS : EXPORT_TEXT;
 }

@@ -23,8 +23,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "export/exposition.h"
-#include "view/settings.h"
+#include "export/http.h"
+#include "gmem_clock.h"
+#include "gmem_common.h"
 
 /* Beyond these, each that comes is a reason to end one that dawdles. */
 #define VISITORS_MAX		32
@@ -106,7 +107,7 @@ struct server {
 
 static uint64_t now_ms(void)
 {
-	return monotonic_ns() / 1000000;
+	return gmem_clock_ns(CLOCK_MONOTONIC) / 1000000;
 }
 
 /* MHD finds its end closed, and forgets it. */

@@ -10,7 +10,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "export/exposition.h"
+#include "export/listen.h"
+#include "gmem_common.h"
 
 #define BACKLOG	64
 

@@ -9,7 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "export/exposition.h"
+#include "export/textfile.h"
+#include "gmem_common.h"
 
 #define FILE_NAME	"gmem.prom"
 /* The collector reads what ends in .prom and nothing else. */

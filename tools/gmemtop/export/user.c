@@ -13,7 +13,8 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include "export/exposition.h"
+#include "export/user.h"
+#include "gmem_common.h"
 
 static bool may_change(void)
 {

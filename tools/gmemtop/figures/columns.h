@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The columns of gmemtop: one table that titles, widths, order, formats, help,
- * JSON keys and metrics follow from.  Not here: where they are shown.
+ * JSON keys and metrics follow from.  Not here: which of them are shown
+ * (fields.h) and how (cells.h).
  */
 #ifndef GMEMTOP_COLUMNS_H
 #define GMEMTOP_COLUMNS_H
@@ -164,34 +165,6 @@ enum column_id {
 extern const struct column columns[NR_COLUMNS];
 
 /**
- * struct fields - columns to show, in their order
- * @nr: how many
- * @id: which, enum column_id
- */
-struct fields {
-	int nr;
-	unsigned char id[NR_COLUMNS];
-};
-
-/**
- * fields_first() - show the first columns of the table
- * @fields: filled in
- * @nr: how many
- */
-void fields_first(struct fields *fields, int nr);
-
-/**
- * fields_parse() - read a list of columns
- * @fields: filled in; unchanged on error
- * @text: keys with commas between them, or "all"
- * @bad: set on error to the word that is wrong; points into @text
- *
- * Return: 0; -ENOENT for a word that is no key, -EEXIST for one that is there
- * twice, -EINVAL for an empty list.
- */
-int fields_parse(struct fields *fields, const char *text, const char **bad);
-
-/**
  * column_keys() - the keys of all columns
  *
  * Return: NR_COLUMNS keys in the order of @columns, NULL at the end.
@@ -251,60 +224,5 @@ double column_metric(const struct column *col, const struct gmem_vm_sample *vm);
  */
 const char *column_text(const struct column *col, const struct row *row,
 			char *dst);
-
-/**
- * column_format_value() - write a value as it is shown
- * @col: a column of numbers, pages or rates
- * @value: the value
- * @dst: where to
- * @size: bytes at @dst
- *
- * Return: @dst.
- */
-char *column_format_value(const struct column *col, double value, char *dst,
-			  size_t size);
-
-/**
- * column_format() - write a cell as it is shown, padded to the column's width
- * @col: the column
- * @row: a VM
- * @dst: where to
- * @size: bytes at @dst
- *
- * In ASCII, the trend too.  A rate is "-" if there was no sample before.
- *
- * Return: @dst.
- */
-char *column_format(const struct column *col, const struct row *row, char *dst,
-		    size_t size);
-
-/**
- * column_title() - write a column's title, padded to the column's width
- * @col: the column
- * @dst: where to
- * @size: bytes at @dst
- *
- * Return: @dst.
- */
-char *column_title(const struct column *col, char *dst, size_t size);
-
-/**
- * column_compare() - order two VMs by a column, the least first
- * @col: the column
- * @a: a VM
- * @b: a VM
- *
- * Return: below 0 if @a comes first, above 0 if @b does, 0 if they are equal.
- */
-int column_compare(const struct column *col, const struct row *a,
-		   const struct row *b);
-
-/**
- * column_descends() - is the greatest value of interest by default?
- * @col: the column
- *
- * Return: true if a sort shows the greatest value first unless told otherwise.
- */
-bool column_descends(const struct column *col);
 
 #endif /* GMEMTOP_COLUMNS_H */

@@ -55,33 +55,6 @@ struct source {
 };
 
 /**
- * host_open() - the source that samples this host
- *
- * Checks kernel and privileges first.
- *
- * Return: the source, or NULL after one line of error.
- */
-struct source *host_open(void);
-
-/**
- * host_fix() - make room once, and need no capability from then on
- * @source: from host_open()
- * @vms: VMs to have room for
- * @policies: policies to have room for
- *
- * Names are then found of those processes that the user may see.
- *
- * Return: as gmem_sampler_fix().
- */
-int host_fix(struct source *source, size_t vms, size_t policies);
-
-/**
- * host_close() - stop sampling
- * @source: from host_open(), or NULL
- */
-void host_close(struct source *source);
-
-/**
  * frame_free() - give back the memory of a frame
  * @frame: a frame, all zeroes afterwards
  */

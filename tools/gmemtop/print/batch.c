@@ -8,29 +8,12 @@
 #include <string.h>
 #include <time.h>
 
-#include "view/settings.h"
-
-#define NSEC_PER_SEC	1000000000ULL
-
-uint64_t monotonic_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * NSEC_PER_SEC + ts.tv_nsec;
-}
-
-static void sleep_until(uint64_t ns)
-{
-	struct timespec ts = {
-		.tv_sec = ns / NSEC_PER_SEC,
-		.tv_nsec = ns % NSEC_PER_SEC,
-	};
-
-	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL) ==
-	       EINTR)
-		;
-}
+#include "figures/cells.h"
+#include "gmem_clock.h"
+#include "gmem_common.h"
+#include "print/batch.h"
+#include "print/csv.h"
+#include "print/json.h"
 
 /* The padding of a line's last cell is no use to anyone. */
 static void print_line(const char *line, size_t len)
@@ -112,13 +95,15 @@ static int check_found(const struct view *view)
 
 int batch_run(struct view *view, const struct settings *settings)
 {
-	uint64_t shown = 0, next, now;
+	uint64_t shown = 0, next;
+	sigset_t none;
 	int err;
 
 	/* A reader that goes away is told apart from a full disk by EPIPE. */
 	signal(SIGPIPE, SIG_IGN);
 
-	next = monotonic_ns();
+	sigemptyset(&none);
+	next = gmem_clock_ns(CLOCK_MONOTONIC);
 	err = view_refresh(view);
 	if (!err)
 		err = check_found(view);
@@ -126,12 +111,8 @@ int batch_run(struct view *view, const struct settings *settings)
 		err = batch_print(view, settings, true);
 	while (!err && !settings->once &&
 	       (!settings->frames || shown < settings->frames)) {
-		/* After a stop, go on from now instead of catching up. */
-		next += settings->interval_ns;
-		now = monotonic_ns();
-		if (next < now)
-			next = now;
-		sleep_until(next);
+		next = gmem_clock_next(next, settings->interval_ns);
+		gmem_clock_wait(next, &none);
 		err = view_refresh(view);
 		if (!err)
 			err = batch_print(view, settings, !shown++);

@@ -3,7 +3,7 @@
  * A view as comma-separated values (RFC 4180): the chosen columns, a line a
  * VM, numbers in full.
  */
-#include "view/settings.h"
+#include "print/csv.h"
 
 static void print_quoted(const char *text, FILE *out)
 {

@@ -6,7 +6,8 @@
 #include <errno.h>
 #include <json-c/json.h>
 
-#include "view/settings.h"
+#include "gmem_common.h"
+#include "print/json.h"
 
 /* Takes @value over in any case; false if memory ran out. */
 static bool add(struct json_object *object, const char *key,

@@ -15,6 +15,7 @@
 
 #include "figures/columns.h"
 #include "recording/store.h"
+#include "recording/store_read.h"
 
 /* Bytes that are read at once. */
 #define CHUNK		65536

@@ -13,6 +13,7 @@
 
 #include "figures/columns.h"
 #include "recording/store.h"
+#include "recording/store_write.h"
 
 /* Fast, and the next levels gain little on counters. */
 #define LEVEL	3

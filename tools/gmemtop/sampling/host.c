@@ -5,13 +5,13 @@
  */
 #define _GNU_SOURCE
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "figures/frame.h"
+#include "gmem_clock.h"
+#include "gmem_kernel.h"
 #include "gmem_process.h"
+#include "sampling/host.h"
 
-#define NSEC_PER_SEC	1000000000ULL
 /* Names hardly ever change, and reading one costs more than all counters. */
 #define CHECK_AGAIN_NS	(10 * NSEC_PER_SEC)
 #define CHECKS_MAX	8
@@ -79,15 +79,13 @@ static int host_read(struct source *source, struct frame *frame,
 		     struct facts *facts)
 {
 	struct host *host = (struct host *)source;
-	struct timespec ts;
 	int err;
 
 	err = gmem_sampler_read_all(host->sampler, &frame->vms,
 				    &frame->policies);
 	if (err)
 		return err;
-	clock_gettime(CLOCK_REALTIME, &ts);
-	frame->real_ns = ts.tv_sec * NSEC_PER_SEC + ts.tv_nsec;
+	frame->real_ns = gmem_clock_ns(CLOCK_REALTIME);
 	frame->time_ns = frame->vms.time_ns;
 	frame->host_pages = (uint64_t)sysconf(_SC_PHYS_PAGES) *
 			    (sysconf(_SC_PAGESIZE) / (GMEM_PAGE_KIB * 1024));
@@ -135,11 +133,4 @@ void host_close(struct source *source)
 		return;
 	gmem_sampler_close(host->sampler);
 	free(host);
-}
-
-void frame_free(struct frame *frame)
-{
-	gmem_sample_free(&frame->vms);
-	gmem_policies_free(&frame->policies);
-	*frame = (struct frame) {};
 }

@@ -8,7 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gmem_common.h"
+#include "gmem_kernel.h"
 #include "sampling/layout.h"
+
 #include "layout.skel.h"
 
 /* Calls that count nodes at one refresh: four million pages, or 16 GiB. */

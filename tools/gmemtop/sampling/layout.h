@@ -6,7 +6,6 @@
 #define GMEMTOP_LAYOUT_H
 
 #include "gmem_abi.h"
-#include "gmem_common.h"
 
 struct layout;
 

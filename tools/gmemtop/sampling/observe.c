@@ -7,7 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gmem_common.h"
+#include "gmem_kernel.h"
 #include "sampling/observe.h"
+
 #include "observe.skel.h"
 
 struct observer {

@@ -7,7 +7,6 @@
 #define GMEMTOP_OBSERVE_H
 
 #include "gmem_abi.h"
-#include "gmem_common.h"
 
 struct observer;
 

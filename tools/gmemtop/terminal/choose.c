@@ -5,7 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "terminal/tui.h"
+#include "terminal/choose.h"
+#include "terminal/cursor.h"
+#include "terminal/menu.h"
+#include "terminal/panel.h"
 
 static void sort_item(struct tui *tui, int i, char *dst, size_t size)
 {
@@ -19,10 +22,10 @@ static void sort_pick(struct tui *tui, int i)
 	tui->view->sort = i;
 	tui->changed |= CHANGED_ORDER;
 	view_arrange(tui->view);
-	table_follow(tui);
+	cursor_follow(tui);
 }
 
-void menus_sort(struct tui *tui)
+void choose_sort(struct tui *tui)
 {
 	menu_open(tui, &(struct menu) {
 		.title = "Sort by", .nr = NR_COLUMNS,
@@ -109,7 +112,7 @@ static void column_pick(struct tui *tui, int i)
 	tui->cursor.shift = 0;
 }
 
-void menus_columns(struct tui *tui)
+void choose_columns(struct tui *tui)
 {
 	menu_open(tui, &(struct menu) {
 		.title = "Columns: Space shows or hides, [ and ] move",
@@ -162,10 +165,10 @@ static void cgroup_pick(struct tui *tui, int i)
 {
 	strcpy(tui->view->filter.cgroup, i ? groups.path[i - 1] : "");
 	view_arrange(tui->view);
-	table_follow(tui);
+	cursor_follow(tui);
 }
 
-void menus_cgroup(struct tui *tui)
+void choose_cgroup(struct tui *tui)
 {
 	if (!collect_groups(&tui->view->facts)) {
 		complain(tui, "No memory for the list; free some.");

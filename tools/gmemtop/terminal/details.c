@@ -8,7 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gmem_common.h"
+#include "terminal/details.h"
+#include "terminal/help.h"
+#include "terminal/map.h"
 #include "terminal/page.h"
+#include "terminal/pages.h"
+#include "terminal/panel.h"
+#include "terminal/screen.h"
 
 #define LINE_PAGE	3
 
@@ -20,28 +27,6 @@ static const struct panel details_panel;
 
 /* There is one screen, and so one VM that is looked at. */
 static struct details details;
-
-char *details_ns(char *dst, size_t size, uint64_t ns)
-{
-	static const char *const units[] = { "ns", "us", "ms", "s" };
-	double value = ns;
-	size_t unit = 0;
-
-	while (value >= 999.5 && unit + 1 < ARRAY_LEN(units)) {
-		value /= 1000;
-		unit++;
-	}
-	snprintf(dst, size, "%.*f %s", unit && value < 9.95 ? 1 : 0, value,
-		 units[unit]);
-	return dst;
-}
-
-int details_failed(struct details *details, int err)
-{
-	if (err == -ESRCH)
-		details->gone = true;
-	return err == -ESRCH || err == -EAGAIN ? 0 : err;
-}
 
 static void close_page(struct tui *tui)
 {
@@ -72,7 +57,7 @@ static int read_page(struct tui *tui)
 		details.layout = layout_open(details.vm_id);
 	err = errno;
 	if (page->observes ? !details.observer : !details.layout)
-		return details_failed(&details, err ? -err : -EIO);
+		return page_failed(&details, err ? -err : -EIO);
 	return page->read(&details);
 }
 
@@ -80,7 +65,7 @@ static int read_page(struct tui *tui)
  * The line of error becomes a complaint on the screen: what one page cannot
  * have is no reason to end.
  */
-int details_read(struct tui *tui)
+static int details_read(struct tui *tui)
 {
 	FILE *was = stderr;
 	const char *message;
@@ -202,8 +187,11 @@ static void key_in_details(struct tui *tui, int key)
 		turn_to(tui, nr);
 		return;
 	}
-	if (page->key && page->key(tui, &details, key))
+	if (page->key && page->key(tui, &details, key)) {
+		if (details.layout && !details.gone)
+			details_read(tui);
 		return;
+	}
 	switch (key) {
 	case '\t':
 	case KEY_RIGHT:

@@ -2,7 +2,10 @@
 /*
  * The panel of help: keys, and what the columns are.
  */
-#include "terminal/tui.h"
+#include "gmem_common.h"
+#include "terminal/help.h"
+#include "terminal/panel.h"
+#include "terminal/screen.h"
 
 static const char *const keys[] = {
 	"Up Down PgUp PgDn Home End  move        Left Right  move the table",
@@ -89,6 +92,7 @@ static const struct hint help_hints[] = {
 
 const struct panel help_panel = {
 	.hints = help_hints,
+	.takes_all_keys = true,
 	.draw = draw_help,
 	.key = key_in_help,
 };

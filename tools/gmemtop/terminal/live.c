@@ -13,10 +13,16 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "view/conf.h"
-#include "terminal/tui.h"
+#include "gmem_clock.h"
+#include "gmem_common.h"
+#include "terminal/cursor.h"
+#include "terminal/foot.h"
+#include "terminal/keys.h"
+#include "terminal/live.h"
+#include "terminal/panel.h"
+#include "terminal/screen.h"
+#include "terminal/table.h"
 
-#define NSEC_PER_SEC		1000000000ULL
 /* The first rates come early; before that the screen has none. */
 #define FIRST_INTERVAL_NS	500000000ULL
 
@@ -37,7 +43,7 @@ static void draw(struct tui *tui)
 {
 	erase();
 	panel_shown(tui)->draw(tui);
-	screen_foot(tui);
+	foot_draw(tui);
 	refresh();
 }
 
@@ -48,7 +54,7 @@ static void draw(struct tui *tui)
 static int wait_for_input(uint64_t until, const sigset_t *unblocked)
 {
 	struct pollfd fd = { .fd = STDIN_FILENO, .events = POLLIN };
-	uint64_t now = monotonic_ns();
+	uint64_t now = gmem_clock_ns(CLOCK_MONOTONIC);
 	struct timespec ts = {};
 
 	if (until > now) {
@@ -82,18 +88,18 @@ static int refresh_all(struct tui *tui)
 	tui->seeking = false;
 	if (view_refresh(tui->view))
 		return -1;
-	table_follow(tui);
+	cursor_follow(tui);
 	tui->refreshes++;
 	return panel->read ? panel->read(tui) : 0;
 }
 
 static int loop(struct tui *tui, uint64_t frames, const sigset_t *unblocked)
 {
-	uint64_t next = monotonic_ns(), drawn;
+	uint64_t next = gmem_clock_ns(CLOCK_MONOTONIC), drawn;
 	int key;
 
 	while (!tui->quit && !caught) {
-		if (tui->seeking || (!tui->frozen && monotonic_ns() >= next &&
+		if (tui->seeking || (!tui->frozen && gmem_clock_ns(CLOCK_MONOTONIC) >= next &&
 				     !tui->view->source->ended)) {
 			if (refresh_all(tui))
 				return GMEM_EXIT_FAIL;
@@ -103,7 +109,7 @@ static int loop(struct tui *tui, uint64_t frames, const sigset_t *unblocked)
 			break;
 
 		/* The wait ends early at a key; the refresh comes in time. */
-		drawn = monotonic_ns();
+		drawn = gmem_clock_ns(CLOCK_MONOTONIC);
 		if (drawn >= next) {
 			next = drawn + tui->interval_ns;
 			if (tui->refreshes == 1 &&
@@ -113,12 +119,12 @@ static int loop(struct tui *tui, uint64_t frames, const sigset_t *unblocked)
 		if (wait_for_input(next, unblocked))
 			return GMEM_EXIT_FAIL;
 		while ((key = getch()) != ERR)
-			panel_key(tui, key);
+			keys_take(tui, key);
 		if (tui->failed)
 			return GMEM_EXIT_FAIL;
 		/* A shorter interval counts from now on. */
-		if (next > monotonic_ns() + tui->interval_ns)
-			next = monotonic_ns() + tui->interval_ns;
+		if (next > gmem_clock_ns(CLOCK_MONOTONIC) + tui->interval_ns)
+			next = gmem_clock_ns(CLOCK_MONOTONIC) + tui->interval_ns;
 	}
 	return GMEM_EXIT_OK;
 }

@@ -8,7 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "terminal/page.h"
+#include "gmem_common.h"
+#include "terminal/map.h"
+#include "terminal/screen.h"
 
 /* Lines above and below the cells: where we are, the cursor's cell, hints. */
 #define HEAD_LINES	4
@@ -135,7 +137,7 @@ static int read_map(struct details *details)
 	if (!err)
 		err = read_cells(details->layout);
 	map.whole = false;
-	return details_failed(details, err);
+	return page_failed(details, err);
 }
 
 /* Private memory of which nothing to all is populated. */
@@ -327,8 +329,6 @@ static bool key_in_map(struct tui *tui, struct details *details, int key)
 	default:
 		return false;
 	}
-	if (details->layout && !details->gone)
-		details_read(tui);
 	return true;
 }
 

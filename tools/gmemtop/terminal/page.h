@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The panel of one VM, and what its pages share.
+ * What the pages of one VM share.  Not here: the panel that shows one of them
+ * (details.h).
  */
 #ifndef GMEMTOP_PAGE_H
 #define GMEMTOP_PAGE_H
@@ -39,7 +40,8 @@ struct details {
  * @open: called when it comes up, may be NULL
  * @read: reads what it shows; 0, or -errno after one line of error; may be NULL
  * @draw: draws it from line @y to the last but one
- * @key: takes a key, may be NULL; returns false if it does not want it
+ * @key: takes a key, may be NULL; returns false if it does not want it, and
+ *	otherwise the page is read again
  */
 struct details_page {
 	const char *name;
@@ -51,40 +53,24 @@ struct details_page {
 	bool (*key)(struct tui *tui, struct details *details, int key);
 };
 
-extern const struct details_page counters_page;
-extern const struct details_page latency_page;
-extern const struct details_page events_page;
-extern const struct details_page memory_page;
-extern const struct details_page map_page;
-
 /**
- * details_failed() - deal with what layout.h returned
+ * page_failed() - deal with what layout.h returned
  * @details: the VM
  * @err: 0, -ESRCH if the VM is gone, -EAGAIN to try again later, or another
  *	-errno
  *
  * Return: 0 if the page can go on, else @err.
  */
-int details_failed(struct details *details, int err);
+int page_failed(struct details *details, int err);
 
 /**
- * details_read() - read what the page shows
- * @tui: the screen
- *
- * What it cannot have is told in the last line, and another page comes up.
- *
- * Return: 0
- */
-int details_read(struct tui *tui);
-
-/**
- * details_ns() - write a time for people
+ * page_format_ns() - write a time for people
  * @dst: where to
  * @size: bytes at @dst
  * @ns: nanoseconds
  *
  * Return: @dst.
  */
-char *details_ns(char *dst, size_t size, uint64_t ns);
+char *page_format_ns(char *dst, size_t size, uint64_t ns);
 
 #endif /* GMEMTOP_PAGE_H */

@@ -8,9 +8,11 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "terminal/page.h"
-
-#define NSEC_PER_SEC	1000000000ULL
+#include "figures/cells.h"
+#include "gmem_clock.h"
+#include "gmem_common.h"
+#include "terminal/pages.h"
+#include "terminal/screen.h"
 
 /* ---- counters */
 
@@ -100,15 +102,15 @@ static void draw_histogram(const struct tui *tui, int y, int x, int width,
 	snprintf(text, sizeof(text), "%s: %" PRIu64, title, latency->count);
 	screen_put(y++, x, text, A_BOLD);
 	snprintf(text, sizeof(text), "p50 %s, p90 %s, p99 %s",
-		 details_ns(a, sizeof(a), latency_percentile(latency, 50)),
-		 details_ns(b, sizeof(b), latency_percentile(latency, 90)),
-		 details_ns(c, sizeof(c), latency_percentile(latency, 99)));
+		 page_format_ns(a, sizeof(a), latency_percentile(latency, 50)),
+		 page_format_ns(b, sizeof(b), latency_percentile(latency, 90)),
+		 page_format_ns(c, sizeof(c), latency_percentile(latency, 99)));
 	screen_put(y++, x, latency->count ? text : "none yet", A_NORMAL);
 	for (i = first; i <= last && y < LINES - 1; i++, y++) {
 		int bar = width > 20 ? octave[i] * (width - 20) / most : 0, n;
 
 		/* The last of the octave's buckets says how far it goes. */
-		details_ns(a, sizeof(a),
+		page_format_ns(a, sizeof(a),
 			   latency_limit((i + 1) * GMEM_HIST_SUB - 1) + 1);
 		snprintf(text, sizeof(text), "<%7s %9" PRIu64 " ", a, octave[i]);
 		screen_put(y, x, text, A_NORMAL);
@@ -170,7 +172,7 @@ static void format_event(const struct tui *tui, const struct gmem_event *event,
 			 (uint64_t)event->start, (uint64_t)event->end - 1,
 			 event->to_private ? "private" : "shared",
 			 (uint64_t)event->changed,
-			 details_ns(time, sizeof(time), event->duration_ns),
+			 page_format_ns(time, sizeof(time), event->duration_ns),
 			 event->result ? ", " : "",
 			 event->result ? strerrorname_np(-event->result) ?:
 					 "failed" : "");
@@ -187,7 +189,7 @@ static void format_event(const struct tui *tui, const struct gmem_event *event,
 		snprintf(dst, size, "%s delayed a %s by %s%s", name,
 			 event->hook == GMEM_EVENT_HOOK_FAULT ? "fault" :
 								"conversion",
-			 details_ns(time, sizeof(time), event->verdict),
+			 page_format_ns(time, sizeof(time), event->verdict),
 			 event->audit ? " (audit)" : "");
 }
 
@@ -240,10 +242,10 @@ static int read_memory(struct details *details)
 
 	err = layout_slots(details->layout, &slots);
 	if (err)
-		return details_failed(details, err);
+		return page_failed(details, err);
 	err = layout_nodes(details->layout, &pages, &nodes_whole);
 	if (err)
-		return details_failed(details, err);
+		return page_failed(details, err);
 	memcpy(nodes, pages, sizeof(nodes));
 	return 0;
 }

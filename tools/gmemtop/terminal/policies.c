@@ -4,10 +4,13 @@
  */
 #include <string.h>
 
-#include "terminal/tui.h"
-
-#define LINE_TITLES	3
-#define LINE_ROWS	4
+#include "gmem_common.h"
+#include "gmem_denial.h"
+#include "terminal/head.h"
+#include "terminal/help.h"
+#include "terminal/panel.h"
+#include "terminal/policies.h"
+#include "terminal/screen.h"
 
 static const struct gmem_policies *policies(const struct tui *tui)
 {
@@ -38,14 +41,6 @@ static void draw_row(const struct tui *tui, int y,
 /* What has no room in the row of a terminal 80 columns wide. */
 static void draw_selected(int y, const struct gmem_policy_sample *p)
 {
-	static const char *const names[GMEM_NR_DENIALS] = {
-		[GMEM_DENIED_EPERM] = "EPERM",
-		[GMEM_DENIED_EACCES] = "EACCES",
-		[GMEM_DENIED_EBUSY] = "EBUSY",
-		[GMEM_DENIED_ENOMEM] = "ENOMEM",
-		[GMEM_DENIED_ENOSPC] = "ENOSPC",
-		[GMEM_DENIED_EDQUOT] = "EDQUOT",
-	};
 	char text[256];
 	size_t len;
 	int i;
@@ -57,7 +52,7 @@ static void draw_selected(int y, const struct gmem_policy_sample *p)
 	len = snprintf(text, sizeof(text), "denied with");
 	for (i = 0; i < GMEM_NR_DENIALS; i++)
 		len += snprintf(text + len, sizeof(text) - len, "%s %s %ju",
-				i ? "," : "", names[i],
+				i ? "," : "", gmem_denial_name(i),
 				(uintmax_t)p->denied_by_errno[i]);
 	screen_put(y + 1, 0, text, A_NORMAL);
 }
@@ -73,7 +68,7 @@ static void draw_policies(struct tui *tui)
 	if (tui->policy >= all->nr)
 		tui->policy = all->nr ? all->nr - 1 : 0;
 	first = tui->policy >= room ? tui->policy - room + 1 : 0;
-	table_draw_head(tui);
+	head_draw(tui);
 	screen_bar(LINE_TITLES, bar);
 	snprintf(text, sizeof(text), "%-16s %-9s %-7s %5s %4s %9s %8s %8s %6s",
 		 "POLICY", "SCOPE", "MODE", "PRIO", "VMS", "CALLS", "DENIED",

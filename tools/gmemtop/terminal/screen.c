@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Pieces of the screen: clipped text, bars, and the last line.
+ * Draws pieces of the screen, none of them beyond its edges.
  */
-#define _GNU_SOURCE
 #include <string.h>
 
-#include "terminal/tui.h"
+#include "gmem_common.h"
+#include "terminal/screen.h"
 
 attr_t screen_style(const struct tui *tui, enum pair pair, attr_t plain)
 {
@@ -65,51 +65,4 @@ const char *screen_level(const struct tui *tui, double share)
 	if (level >= nr)
 		level = nr - 1;
 	return tui->unicode ? blocks[level] : ascii[level];
-}
-
-static void draw_prompt(const struct tui *tui)
-{
-	char text[256];
-	int len;
-
-	len = snprintf(text, sizeof(text), "%s: %s", tui->prompt.label,
-		       tui->prompt.text);
-	screen_put(LINES - 1, 0, text, A_BOLD);
-	curs_set(1);
-	move(LINES - 1, len < COLS ? len : COLS - 1);
-}
-
-void screen_foot(const struct tui *tui)
-{
-	const struct hint *hint;
-	int x = 0;
-
-	if (tui->prompt.label) {
-		draw_prompt(tui);
-		return;
-	}
-	curs_set(0);
-	if (tui->complaint[0]) {
-		screen_put(LINES - 1, 0, tui->complaint, A_BOLD);
-		return;
-	}
-	for (hint = panel_shown(tui)->hints; hint->text; hint++) {
-		screen_put(LINES - 1, x, hint->text, A_REVERSE);
-		x += strlen(hint->text) + 1;
-	}
-}
-
-int screen_hint_at(const struct tui *tui, int x)
-{
-	const struct hint *hint;
-	int start = 0;
-
-	if (tui->prompt.label || tui->complaint[0])
-		return 0;
-	for (hint = panel_shown(tui)->hints; hint->text; hint++) {
-		if (x >= start && x < start + (int)strlen(hint->text))
-			return hint->key;
-		start += strlen(hint->text) + 1;
-	}
-	return 0;
 }

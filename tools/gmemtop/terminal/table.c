@@ -4,108 +4,22 @@
  */
 #define _GNU_SOURCE
 #include <string.h>
-#include <time.h>
 
-#include "terminal/tui.h"
+#include "figures/cells.h"
+#include "gmem_common.h"
+#include "terminal/choose.h"
+#include "terminal/cursor.h"
+#include "terminal/details.h"
+#include "terminal/head.h"
+#include "terminal/help.h"
+#include "terminal/panel.h"
+#include "terminal/policies.h"
+#include "terminal/prompt.h"
+#include "terminal/screen.h"
+#include "terminal/table.h"
+#include "view/settings.h"
 
-#define NSEC_PER_SEC	1000000000ULL
 #define SHIFT_STEP	8
-#define LINE_STATUS	2
-#define LINE_TITLES	3
-#define LINE_ROWS	4
-
-static size_t visible_rows(void)
-{
-	return LINES > LINE_ROWS + 1 ? LINES - LINE_ROWS - 1 : 0;
-}
-
-/* What the tagged VMs have together, instead of what all have. */
-static bool tagged_line(const struct tui *tui, char *dst, size_t size)
-{
-	const struct view *view = tui->view;
-	double sums[NR_COLUMNS] = {};
-	size_t i, tagged = 0, len;
-	char value[CELL_LEN];
-	int c;
-
-	for (i = 0; i < view->nr_rows; i++) {
-		if (!view->rows[i].facts->tagged)
-			continue;
-		tagged++;
-		for (c = 0; c < NR_COLUMNS; c++)
-			if (columns[c].kind == COLUMN_PAGES)
-				sums[c] += column_value(&columns[c],
-							&view->rows[i]);
-	}
-	if (!tagged)
-		return false;
-	len = snprintf(dst, size, "%zu tagged", tagged);
-	for (c = 0; c < NR_COLUMNS && len < size; c++) {
-		if (columns[c].kind != COLUMN_PAGES || c >= COLUMN_SIZE)
-			continue;
-		column_format_value(&columns[c], sums[c], value, sizeof(value));
-		len += snprintf(dst + len, size - len, ", %s %s", value,
-				columns[c].key);
-	}
-	return true;
-}
-
-/* Of a recording: when it was. */
-static size_t replay_line(const struct view *view, char *dst, size_t size)
-{
-	time_t seconds = view_frame(view)->real_ns / NSEC_PER_SEC;
-	const struct source *source = view->source;
-	char when[32] = "";
-	struct tm tm;
-
-	*dst = '\0';
-	if (source->live)
-		return 0;
-	if (localtime_r(&seconds, &tm))
-		strftime(when, sizeof(when), "%F %T", &tm);
-	return snprintf(dst, size, "%s, %zu of %zu; ", when,
-			source->position + 1, source->count);
-}
-
-static void status_line(const struct tui *tui, char *dst, size_t size)
-{
-	const struct view *view = tui->view;
-	const struct column *col = &columns[view->sort];
-	const struct filter *filter = &view->filter;
-	size_t len;
-
-	len = replay_line(view, dst, size);
-	view_host_line(view, 2, dst + len, size - len);
-	len = strlen(dst);
-	len += snprintf(dst + len, size - len, "; by %s, %s; every %.6g s",
-			col->key,
-			column_descends(col) != view->inverted ? "descending" :
-								 "ascending",
-			(double)tui->interval_ns / NSEC_PER_SEC);
-	if (len < size && filter->text[0])
-		len += snprintf(dst + len, size - len, "; filter '%s'",
-				filter->text);
-	if (len < size && filter->cgroup[0])
-		len += snprintf(dst + len, size - len, "; in %s",
-				filter->cgroup);
-}
-
-int table_draw_head(const struct tui *tui)
-{
-	const struct view *view = tui->view;
-	char text[512];
-
-	screen_put(0, 0, view_host_line(view, 0, text, sizeof(text)), A_BOLD);
-	if (!tagged_line(tui, text, sizeof(text)))
-		view_host_line(view, 1, text, sizeof(text));
-	screen_put(1, 0, text, A_NORMAL);
-	status_line(tui, text, sizeof(text));
-	/* In front, where it is seen on a narrow terminal, too. */
-	if (tui->frozen)
-		screen_put(LINE_STATUS, 0, "FROZEN", A_REVERSE);
-	screen_put(LINE_STATUS, tui->frozen ? 7 : 0, text, A_NORMAL);
-	return LINE_TITLES;
-}
 
 static void draw_titles(const struct tui *tui)
 {
@@ -186,44 +100,15 @@ static void draw_table(struct tui *tui)
 	const struct view *view = tui->view;
 	size_t i, top = tui->cursor.top;
 
-	table_draw_head(tui);
+	head_draw(tui);
 	draw_titles(tui);
-	for (i = 0; i < visible_rows() && top + i < view->nr_rows; i++)
+	for (i = 0; i < cursor_room() && top + i < view->nr_rows; i++)
 		draw_row(tui, LINE_ROWS + i, &view->rows[top + i],
 			 top + i == tui->cursor.row);
 	if (!view_frame(view)->vms.nr_vms)
 		screen_put(LINE_ROWS, 0, "No VM is running.", A_NORMAL);
 	else if (!view->nr_rows)
 		screen_put(LINE_ROWS, 0, "No VM passes the filter.", A_NORMAL);
-}
-
-void table_follow(struct tui *tui)
-{
-	const struct view *view = tui->view;
-	struct cursor *cursor = &tui->cursor;
-	size_t i, room = visible_rows();
-
-	if (!cursor->id)
-		cursor->row = 0;
-	for (i = 0; i < view->nr_rows; i++) {
-		if (view->rows[i].now->vm_id == cursor->id) {
-			cursor->row = i;
-			break;
-		}
-	}
-	if (cursor->row >= view->nr_rows)
-		cursor->row = view->nr_rows ? view->nr_rows - 1 : 0;
-	/* Its VM is gone: go on with the one that took its place. */
-	if (cursor->id && i == view->nr_rows)
-		cursor->id = cursor->row ? view->rows[cursor->row].now->vm_id :
-					   0;
-
-	if (cursor->top + room > view->nr_rows)
-		cursor->top = view->nr_rows > room ? view->nr_rows - room : 0;
-	if (cursor->row < cursor->top)
-		cursor->top = cursor->row;
-	if (room && cursor->row >= cursor->top + room)
-		cursor->top = cursor->row - room + 1;
 }
 
 static void select_row(struct tui *tui, long row)
@@ -238,13 +123,13 @@ static void select_row(struct tui *tui, long row)
 		row = view->nr_rows - 1;
 	/* At the top the cursor stays at the top, whoever is there. */
 	tui->cursor.id = row ? view->rows[row].now->vm_id : 0;
-	table_follow(tui);
+	cursor_follow(tui);
 }
 
 static void rearrange(struct tui *tui)
 {
 	view_arrange(tui->view);
-	table_follow(tui);
+	cursor_follow(tui);
 }
 
 static void sort_by(struct tui *tui, enum column_id sort)
@@ -420,7 +305,7 @@ static void click(struct tui *tui)
 
 static void key_in_table(struct tui *tui, int key)
 {
-	long page = visible_rows() ? visible_rows() : 1;
+	long page = cursor_room() ? cursor_room() : 1;
 	long row = tui->cursor.row;
 
 	switch (key) {
@@ -436,7 +321,7 @@ static void key_in_table(struct tui *tui, int key)
 		break;
 	case 'C':
 	case KEY_F(2):
-		menus_columns(tui);
+		choose_columns(tui);
 		break;
 	case '/':
 	case KEY_F(3):
@@ -451,10 +336,10 @@ static void key_in_table(struct tui *tui, int key)
 		break;
 	case 's':
 	case KEY_F(6):
-		menus_sort(tui);
+		choose_sort(tui);
 		break;
 	case 'u':
-		menus_cgroup(tui);
+		choose_cgroup(tui);
 		break;
 	case 'P':
 	case 'p':
@@ -516,7 +401,7 @@ static void key_in_table(struct tui *tui, int key)
 		click(tui);
 		break;
 	case KEY_RESIZE:
-		table_follow(tui);
+		cursor_follow(tui);
 		shift_table(tui, 0);
 		break;
 	}

@@ -10,6 +10,15 @@
 #include <unistd.h>
 
 #include "export/exposition.h"
+#include "export/http.h"
+#include "export/listen.h"
+#include "export/textfile.h"
+#include "export/user.h"
+#include "gmem_clock.h"
+#include "gmem_common.h"
+#include "gmem_kernel.h"
+#include "sampling/host.h"
+#include "verbs/verbs.h"
 #include "view/settings.h"
 
 #define LISTEN_DEFAULT	"127.0.0.1:9753"
@@ -17,8 +26,6 @@
 #define VMS_DEFAULT	8192
 /* Attached policies are few; a policy for each VM still fits. */
 #define POLICIES_ROOM(vms)	((vms) < 64 ? 64 : (vms))
-
-#define NSEC_PER_SEC	1000000000ULL
 
 struct arguments {
 	const char *listen;
@@ -29,6 +36,7 @@ struct arguments {
 	bool interval_seen;
 	bool debug;
 	bool help;
+	sigset_t ends;
 };
 
 static int parse(struct arguments *args, int argc, char **argv)
@@ -84,31 +92,13 @@ static int parse(struct arguments *args, int argc, char **argv)
 }
 
 /* Blocked, they wait until somebody asks for them, and interrupt nothing. */
-static void block_signals(void)
+static void block_signals(sigset_t *ends)
 {
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigprocmask(SIG_BLOCK, &set, NULL);
+	sigemptyset(ends);
+	sigaddset(ends, SIGINT);
+	sigaddset(ends, SIGTERM);
+	sigprocmask(SIG_BLOCK, ends, NULL);
 	signal(SIGPIPE, SIG_IGN);
-}
-
-/* Waits until @ns; false if a signal to end came first. */
-static bool sleep_until(uint64_t ns)
-{
-	uint64_t now = monotonic_ns(), left = ns > now ? ns - now : 0;
-	const struct timespec ts = {
-		.tv_sec = left / NSEC_PER_SEC,
-		.tv_nsec = left % NSEC_PER_SEC,
-	};
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	return sigtimedwait(&set, NULL, &ts) < 0;
 }
 
 /* Once, or until a signal; a write that fails is tried again the next time. */
@@ -116,7 +106,7 @@ static int write_files(struct exporter *exporter, const struct export_dir *dir,
 		       const struct export_user *user,
 		       const struct arguments *args)
 {
-	uint64_t next = monotonic_ns(), now;
+	uint64_t next = gmem_clock_ns(CLOCK_MONOTONIC);
 	int err;
 
 	do {
@@ -126,11 +116,8 @@ static int write_files(struct exporter *exporter, const struct export_dir *dir,
 					       exporter->len, user);
 		if (!args->interval_seen)
 			return err ? GMEM_EXIT_FAIL : GMEM_EXIT_OK;
-		next += args->interval_ns;
-		now = monotonic_ns();
-		if (next < now)
-			next = now;
-	} while (sleep_until(next));
+		next = gmem_clock_next(next, args->interval_ns);
+	} while (gmem_clock_wait(next, &args->ends));
 	return GMEM_EXIT_OK;
 }
 
@@ -174,7 +161,7 @@ int export_main(int argc, char **argv)
 	if (args.help)
 		return gmem_flush(stdout) ? GMEM_EXIT_FAIL : GMEM_EXIT_OK;
 	gmem_libbpf_quiet(args.debug);
-	block_signals();
+	block_signals(&args.ends);
 	status = run(&exporter, &args);
 	exporter_free(&exporter);
 	host_close(exporter.source);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "gmem_common.h"
 #include "verbs/options.h"
 
 static int parse_fields(const char *name, const char *value, void *target)

@@ -7,6 +7,7 @@
 
 #include "view/conf.h"
 #include "view/settings.h"
+#include "view/view.h"
 
 /**
  * struct arguments - what the command line asked for

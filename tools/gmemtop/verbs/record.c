@@ -12,12 +12,16 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "view/settings.h"
+#include "gmem_clock.h"
+#include "gmem_common.h"
+#include "gmem_kernel.h"
+#include "recording/store_read.h"
+#include "recording/store_write.h"
+#include "sampling/host.h"
 #include "sampling/privilege.h"
-#include "recording/store.h"
 #include "verbs/verbs.h"
+#include "view/settings.h"
 
-#define NSEC_PER_SEC	1000000000ULL
 #define KEEP_MAX	1000
 
 struct recorder {
@@ -31,6 +35,7 @@ struct recorder {
 	bool help;
 	struct store_writer *writer;
 	uint64_t began_ns;
+	sigset_t ends;
 };
 
 /* A number with K, M or G behind it. */
@@ -169,7 +174,7 @@ static int begin_file(struct recorder *recorder)
 			return -EIO;
 	}
 	recorder->writer = store_create(recorder->path);
-	recorder->began_ns = monotonic_ns();
+	recorder->began_ns = gmem_clock_ns(CLOCK_MONOTONIC);
 	return recorder->writer ? 0 : -EIO;
 }
 
@@ -188,43 +193,16 @@ static int write_frame(struct recorder *recorder, struct source *source,
 
 	if (!err && recorder->writer &&
 	    (store_size(recorder->writer) >= recorder->max_size ||
-	     monotonic_ns() - recorder->began_ns >= recorder->max_age_ns))
+	     gmem_clock_ns(CLOCK_MONOTONIC) - recorder->began_ns >= recorder->max_age_ns))
 		err = end_file(recorder);
 	if (!err && !recorder->writer)
 		err = begin_file(recorder);
 	return err ? err : store_write(recorder->writer, frame, facts);
 }
 
-static void signals_to_end(sigset_t *set)
-{
-	sigemptyset(set);
-	sigaddset(set, SIGINT);
-	sigaddset(set, SIGTERM);
-	sigaddset(set, SIGHUP);
-}
-
-/* Waits until @ns; false if a signal to end came first. */
-static bool sleep_until(uint64_t ns)
-{
-	sigset_t set;
-	int sig;
-
-	signals_to_end(&set);
-	do {
-		uint64_t now = monotonic_ns(), left = ns > now ? ns - now : 0;
-		const struct timespec ts = {
-			.tv_sec = left / NSEC_PER_SEC,
-			.tv_nsec = left % NSEC_PER_SEC,
-		};
-
-		sig = sigtimedwait(&set, NULL, &ts);
-	} while (sig < 0 && errno == EINTR);
-	return sig < 0;
-}
-
 static int record(struct recorder *recorder, struct source *source)
 {
-	uint64_t next = monotonic_ns(), written = 0;
+	uint64_t next = gmem_clock_ns(CLOCK_MONOTONIC), written = 0;
 	struct frame frame = {};
 	struct facts facts = {};
 	int err;
@@ -233,11 +211,8 @@ static int record(struct recorder *recorder, struct source *source)
 		err = write_frame(recorder, source, &frame, &facts);
 		if (err || ++written == recorder->frames)
 			break;
-		/* After a stop, go on from now instead of catching up. */
-		next += recorder->interval_ns;
-		if (next < monotonic_ns())
-			next = monotonic_ns();
-		if (!sleep_until(next))
+		next = gmem_clock_next(next, recorder->interval_ns);
+		if (!gmem_clock_wait(next, &recorder->ends))
 			break;
 	}
 	/* A disk that is full has been told of already. */
@@ -251,12 +226,13 @@ static int record(struct recorder *recorder, struct source *source)
 }
 
 /* Blocked, they wait until somebody asks for them, and interrupt nothing. */
-static void block_signals(void)
+static void block_signals(sigset_t *ends)
 {
-	sigset_t set;
-
-	signals_to_end(&set);
-	sigprocmask(SIG_BLOCK, &set, NULL);
+	sigemptyset(ends);
+	sigaddset(ends, SIGINT);
+	sigaddset(ends, SIGTERM);
+	sigaddset(ends, SIGHUP);
+	sigprocmask(SIG_BLOCK, ends, NULL);
 	/* A limit of the file's size is a full disk. */
 	signal(SIGXFSZ, SIG_IGN);
 }
@@ -280,7 +256,7 @@ int record_main(int argc, char **argv)
 	source = host_open();
 	if (!source)
 		return GMEM_EXIT_FAIL;
-	block_signals();
+	block_signals(&recorder.ends);
 	/* The file is its user's own, so it is made without any capability. */
 	if (!privilege_drop() && !begin_file(&recorder))
 		status = record(&recorder, source);

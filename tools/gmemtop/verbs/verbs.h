@@ -6,6 +6,7 @@
 #ifndef GMEMTOP_VERBS_H
 #define GMEMTOP_VERBS_H
 
+int export_main(int argc, char **argv);
 int record_main(int argc, char **argv);
 int replay_main(int argc, char **argv);
 

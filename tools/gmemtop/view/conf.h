@@ -9,7 +9,7 @@
 
 #include <limits.h>
 
-#include "view/view.h"
+#include "figures/fields.h"
 
 /**
  * struct conf - the settings and where they are

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "figures/cells.h"
 #include "view/view.h"
 
 #define NSEC_PER_SEC	1e9

@@ -6,7 +6,7 @@
 #ifndef GMEMTOP_VIEW_H
 #define GMEMTOP_VIEW_H
 
-#include "figures/columns.h"
+#include "figures/fields.h"
 #include "figures/frame.h"
 
 #define FILTER_LEN	64
