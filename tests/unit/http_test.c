@@ -26,11 +26,11 @@ enum export_format export_accepts(const char *accept)
 
 int exporter_sample(struct exporter *exporter, enum export_format format)
 {
-	if (!exporter->text)
-		exporter->text = malloc(EXPOSITION);
-	exporter->room = EXPOSITION;
-	exporter->len = EXPOSITION;
-	memset(exporter->text, 'x', EXPOSITION);
+	if (!exporter->text.data)
+		exporter->text.data = malloc(EXPOSITION);
+	exporter->text.room = EXPOSITION;
+	exporter->text.len = EXPOSITION;
+	memset(exporter->text.data, 'x', EXPOSITION);
 	return 0;
 }
 

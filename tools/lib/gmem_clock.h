@@ -13,8 +13,15 @@
 #define NSEC_PER_SEC	1000000000ULL
 
 /**
- * gmem_clock_ns() - read a clock
- * @clock: CLOCK_MONOTONIC, or another of clock_gettime(2)
+ * gmem_now_ns() - the clock that work is timed by
+ *
+ * Return: CLOCK_MONOTONIC in nanoseconds.
+ */
+uint64_t gmem_now_ns(void);
+
+/**
+ * gmem_clock_ns() - read another clock
+ * @clock: of clock_gettime(2)
  *
  * Return: nanoseconds.
  */

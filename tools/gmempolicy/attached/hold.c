@@ -76,7 +76,8 @@ static void hold(const struct held *held, size_t nr, uint64_t until_ns)
 	size_t i;
 	int lock;
 
-	while ((now = gmem_clock_ns(CLOCK_BOOTTIME)) < until_ns && any_attached(held, nr)) {
+	while ((now = gmem_clock_ns(CLOCK_BOOTTIME)) < until_ns &&
+	       any_attached(held, nr)) {
 		uint64_t ns = until_ns - now < LOOK_NS ? until_ns - now :
 							 LOOK_NS;
 

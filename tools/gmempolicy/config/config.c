@@ -36,7 +36,7 @@ static int no_memory(void)
 	return -ENOMEM;
 }
 
-static char *place_text(const struct reader *r, struct toml_place at)
+static char *place_text(const struct reader *r, struct scan_place at)
 {
 	char *text;
 
@@ -46,7 +46,7 @@ static char *place_text(const struct reader *r, struct toml_place at)
 }
 
 __attribute__((format(printf, 3, 4)))
-static int mistake(const struct reader *r, struct toml_place at,
+static int mistake(const struct reader *r, struct scan_place at,
 		   const char *fmt, ...)
 {
 	char text[512];
@@ -402,7 +402,7 @@ static int read_root(const struct reader *r, const struct toml *root)
 static int read_file(struct config *config, const char *path)
 {
 	const struct reader reader = { path, config };
-	struct toml_error error;
+	struct scan_error error;
 	struct toml *root;
 	size_t size;
 	char *text;

@@ -3,7 +3,6 @@
  * Prints tables.  Numbers are set flush right, texts flush left, and columns
  * are as wide as their widest value.
  */
-#include <errno.h>
 #include <inttypes.h>
 #include <json-c/json.h>
 #include <stdio.h>

@@ -12,22 +12,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "formats/scan.h"
+
 enum toml_type {
 	TOML_TABLE,
 	TOML_ARRAY,
 	TOML_STRING,
 	TOML_INTEGER,
 	TOML_BOOLEAN,
-};
-
-/**
- * struct toml_place - a place in a file
- * @line: from 1
- * @column: in bytes, from 1
- */
-struct toml_place {
-	unsigned int line;
-	unsigned int column;
 };
 
 /**
@@ -48,8 +40,8 @@ struct toml_place {
 struct toml {
 	enum toml_type type;
 	char *key;
-	struct toml_place at;
-	struct toml_place value_at;
+	struct scan_place at;
+	struct scan_place value_at;
 	char *text;
 	int64_t number;
 	bool flag;
@@ -61,16 +53,6 @@ struct toml {
 };
 
 /**
- * struct toml_error - what is wrong with a file
- * @at: where
- * @text: what, and what to do about it
- */
-struct toml_error {
-	struct toml_place at;
-	char text[200];
-};
-
-/**
  * toml_parse() - read a file
  * @text: its contents
  * @size: their bytes
@@ -79,7 +61,7 @@ struct toml_error {
  * Return: the root, a table, or NULL.
  */
 struct toml *toml_parse(const char *text, size_t size,
-			struct toml_error *error);
+			struct scan_error *error);
 
 /**
  * toml_free() - give the memory back

@@ -4,7 +4,6 @@
  * row whose text is in the complaint holds, so the special ones come first.
  */
 #include <bpf/libbpf.h>
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 

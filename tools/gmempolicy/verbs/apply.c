@@ -186,7 +186,7 @@ static void read_again(struct config *config, const char *path)
 
 static int poll_ms(uint64_t next)
 {
-	uint64_t now = gmem_clock_ns(CLOCK_MONOTONIC);
+	uint64_t now = gmem_now_ns();
 	uint64_t ms = next > now ? (next - now) / 1000000 + 1 : 0;
 
 	return ms < POLL_MS ? ms : POLL_MS;
@@ -196,12 +196,12 @@ static int stay(struct config *config, const char *path,
 		struct gmem_sampler *sampler, struct ring_buffer *ring,
 		bool *changed)
 {
-	uint64_t next = gmem_clock_ns(CLOCK_MONOTONIC) + LOOK_AGAIN_NS;
+	uint64_t next = gmem_now_ns() + LOOK_AGAIN_NS;
 	bool event;
 	int n;
 
 	while (!stop) {
-		if (*changed || reload || gmem_clock_ns(CLOCK_MONOTONIC) >= next) {
+		if (*changed || reload || gmem_now_ns() >= next) {
 			event = *changed;
 			*changed = false;
 			if (reload) {
@@ -210,7 +210,7 @@ static int stay(struct config *config, const char *path,
 			}
 			if (reconcile(config, sampler, false, true) == -EPIPE)
 				return -EPIPE;
-			next = gmem_clock_ns(CLOCK_MONOTONIC) +
+			next = gmem_now_ns() +
 			       (event ? LOOK_SOON_NS : LOOK_AGAIN_NS);
 		}
 		n = ring_buffer__poll(ring, poll_ms(next));

@@ -344,8 +344,7 @@ static int attach(const char *what, const char *name, const uint64_t *vms,
 	}
 	for (i = 0; i < nr; i++) {
 		held[i].link = -1;
-		name_pin(held[i].name, sizeof(held[i].name), name,
-				vms[i]);
+		name_pin(held[i].name, sizeof(held[i].name), name, vms[i]);
 	}
 	lock = pins_lock();
 	err = lock < 0 ? lock : attach_all(what, vms, nr, held);

@@ -344,7 +344,8 @@ static int status(struct gmem_sampler *sampler, const char *only)
 
 		if (!entry->policy || !entry_is(entry, only))
 			continue;
-		err = read_entry(entry, &vms, &policies, &settings, &budgets);
+		err = read_entry(entry, &vms, &policies, &settings,
+				  &budgets);
 		if (err == -ENOLINK) {
 			missing = err;
 			err = 0;
@@ -359,7 +360,8 @@ static int status(struct gmem_sampler *sampler, const char *only)
 		err = -ENOENT;
 	}
 	if (!err)
-		err = print_lists(&policies, &verdicts, &vms, &settings, &budgets);
+		err = print_lists(&policies, &verdicts, &vms, &settings,
+				  &budgets);
 	free(policies.rows);
 	free(verdicts.rows);
 	free(settings.rows);

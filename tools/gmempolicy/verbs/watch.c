@@ -5,7 +5,6 @@
  */
 #include <bpf/libbpf.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -170,12 +169,12 @@ static int on_event(void *ctx, void *data, size_t size)
 
 static int stream(struct ring_buffer *ring)
 {
-	uint64_t end = max_ns ? gmem_clock_ns(CLOCK_MONOTONIC) + max_ns : UINT64_MAX;
+	uint64_t end = max_ns ? gmem_now_ns() + max_ns : UINT64_MAX;
 	int n = 0;
 
 	if (!json && row_print_titles(columns))
 		return 0;
-	while (!stop && gmem_clock_ns(CLOCK_MONOTONIC) < end) {
+	while (!stop && gmem_now_ns() < end) {
 		n = ring_buffer__poll(ring, POLL_MS);
 		if (n == -ECANCELED || n == -EPIPE)
 			return 0;

@@ -11,157 +11,24 @@
 #include <time.h>
 
 #include "export/exposition.h"
+#include "export/text.h"
 #include "figures/columns.h"
 #include "gmem_clock.h"
 #include "gmem_common.h"
 #include "gmem_denial.h"
 
-/* From here on not every whole number is a double. */
-#define EXACT_MAX	9007199254740992.0
-
-/* Makes room for @more bytes. */
-static bool grow(struct exporter *e, size_t more)
-{
-	size_t room = e->room ? e->room : 65536;
-	char *text;
-
-	if (e->text && e->room - e->len >= more)
-		return true;
-	while (room - e->len < more)
-		room *= 2;
-	text = realloc(e->text, room);
-	if (!text)
-		return false;
-	e->text = text;
-	e->room = room;
-	return true;
-}
-
-/* Without memory nothing is appended any more, and exporter_sample() says so. */
-static void fail(struct exporter *e)
-{
-	free(e->text);
-	e->text = NULL;
-}
-
-static void append(struct exporter *e, const char *text, size_t len)
-{
-	if (!e->text || !grow(e, len)) {
-		fail(e);
-		return;
-	}
-	memcpy(e->text + e->len, text, len);
-	e->len += len;
-}
-
-static void append_str(struct exporter *e, const char *text)
-{
-	append(e, text, strlen(text));
-}
-
-/* Digits of a number, at the end of the room for them. */
-static char *digits_of(uint64_t value, char *end)
-{
-	do {
-		*--end = '0' + value % 10;
-		value /= 10;
-	} while (value);
-	return end;
-}
-
-static void append_uint(struct exporter *e, uint64_t value)
-{
-	char text[20], *end = text + sizeof(text);
-	char *digits = digits_of(value, end);
-
-	append(e, digits, end - digits);
-}
-
-/* Nearly all values are whole, and printf() is what costs here. */
-static bool is_whole(double value)
-{
-	return value >= 0 && value < EXACT_MAX && value == (uint64_t)value;
-}
-
-static void append_value(struct exporter *e, double value)
-{
-	char text[64];
-
-	if (is_whole(value))
-		append_uint(e, value);
-	else
-		append(e, text, snprintf(text, sizeof(text), "%.9f", value));
-}
-
-/* Bytes of the UTF-8 character at @s, 0 if it is none that can be shown. */
-static int utf8_len(const unsigned char *s)
-{
-	uint32_t c;
-	int len, i;
-
-	if (*s < 0x80)
-		return *s >= ' ' && *s != 0x7f;
-	len = *s >= 0xf0 ? 4 : *s >= 0xe0 ? 3 : *s >= 0xc2 ? 2 : 0;
-	if (!len || *s > 0xf4)
-		return 0;
-	c = *s & (0x7f >> len);
-	for (i = 1; i < len; i++) {
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-		c = c << 6 | (s[i] & 0x3f);
-	}
-	/* Overlong, surrogates, beyond Unicode, and the second control set. */
-	if ((len == 3 && c < 0x800) || (len == 4 && c < 0x10000) ||
-	    (c >= 0xd800 && c < 0xe000) || c > 0x10ffff || c < 0xa0)
-		return 0;
-	return len;
-}
-
-/* Bytes at @s that stand for themselves. */
-static size_t plain_len(const char *s)
-{
-	size_t len = 0;
-
-	while (s[len] >= ' ' && s[len] < 0x7f && s[len] != '"' && s[len] != '\\')
-		len++;
-	return len;
-}
-
-/* A label's value is any UTF-8; names of processes are any bytes at all. */
-static void append_label(struct exporter *e, const char *name,
-			 const char *value)
-{
-	size_t len;
-
-	append_str(e, name);
-	append_str(e, "=\"");
-	for (;;) {
-		len = plain_len(value);
-		append(e, value, len);
-		value += len;
-		if (!*value)
-			break;
-		len = utf8_len((const unsigned char *)value);
-		if (*value == '"' || *value == '\\')
-			append(e, "\\", 1);
-		append(e, len ? value : "?", len ? len : 1);
-		value += len ? len : 1;
-	}
-	append_str(e, "\"");
-}
-
 static void append_comment(struct exporter *e, const char *word,
 			   const char *family, const char *suffix,
 			   const char *text)
 {
-	append_str(e, "# ");
-	append_str(e, word);
-	append_str(e, " ");
-	append_str(e, family);
-	append_str(e, suffix);
-	append_str(e, " ");
-	append_str(e, text);
-	append_str(e, "\n");
+	text_str(&e->text, "# ");
+	text_str(&e->text, word);
+	text_str(&e->text, " ");
+	text_str(&e->text, family);
+	text_str(&e->text, suffix);
+	text_str(&e->text, " ");
+	text_str(&e->text, text);
+	text_str(&e->text, "\n");
 }
 
 /* The two formats differ in what a counter and an info are called. */
@@ -188,10 +55,10 @@ static void host_gauge(struct exporter *e, enum export_format format,
 		       double value)
 {
 	begin_family(e, format, "gauge", family, unit, help);
-	append_str(e, family);
-	append_str(e, " ");
-	append_value(e, value);
-	append_str(e, "\n");
+	text_str(&e->text, family);
+	text_str(&e->text, " ");
+	text_value(&e->text, value);
+	text_str(&e->text, "\n");
 }
 
 static void write_host(struct exporter *e, enum export_format format,
@@ -202,11 +69,11 @@ static void write_host(struct exporter *e, enum export_format format,
 	uname(&kernel);
 	begin_family(e, format, "info", "gmem_build", NULL,
 		     "Version of gmemtop and of the kernel that it runs on.");
-	append_str(e, "gmem_build_info{");
-	append_label(e, "version", GMEM_VERSION);
-	append_str(e, ",");
-	append_label(e, "kernel", kernel.release);
-	append_str(e, "} 1\n");
+	text_str(&e->text, "gmem_build_info{");
+	text_label(&e->text, "version", GMEM_VERSION);
+	text_str(&e->text, ",");
+	text_label(&e->text, "kernel", kernel.release);
+	text_str(&e->text, "} 1\n");
 
 	host_gauge(e, format, "gmem_vms", NULL, "VMs on this host.",
 		   e->frame.vms.nr_vms);
@@ -233,9 +100,9 @@ static bool is_series(const struct metric *metric)
 
 static void append_vm(struct exporter *e, const struct gmem_vm_sample *vm)
 {
-	append_str(e, "{vm=\"");
-	append_uint(e, vm->vm_id);
-	append_str(e, "\"");
+	text_str(&e->text, "{vm=\"");
+	text_uint(&e->text, vm->vm_id);
+	text_str(&e->text, "\"");
 }
 
 static void write_vm_info(struct exporter *e, enum export_format format)
@@ -252,25 +119,25 @@ static void write_vm_info(struct exporter *e, enum export_format format)
 			.facts = &e->facts.vm[i],
 		};
 
-		append_str(e, "gmem_vm_info");
+		text_str(&e->text, "gmem_vm_info");
 		append_vm(e, row.now);
 		for (c = 0; c < NR_COLUMNS; c++) {
 			const struct column *col = &columns[c];
 
 			if (col->metric.type != METRIC_INFO)
 				continue;
-			append_str(e, ",");
+			text_str(&e->text, ",");
 			if (col->kind == COLUMN_TEXT) {
-				append_label(e, col->metric.name,
+				text_label(&e->text, col->metric.name,
 					     column_text(col, &row, text));
 				continue;
 			}
-			append_str(e, col->metric.name);
-			append_str(e, "=\"");
-			append_uint(e, column_counter(col, row.now));
-			append_str(e, "\"");
+			text_str(&e->text, col->metric.name);
+			text_str(&e->text, "=\"");
+			text_uint(&e->text, column_counter(col, row.now));
+			text_str(&e->text, "\"");
 		}
-		append_str(e, "} 1\n");
+		text_str(&e->text, "} 1\n");
 	}
 }
 
@@ -296,7 +163,7 @@ static bool make_labels(struct exporter *e)
 		return false;
 	e->labels = labels;
 	for (i = 0; i < nr; i++) {
-		char *digits = digits_of(e->frame.vms.vms[i].vm_id, end);
+		char *digits = text_digits(e->frame.vms.vms[i].vm_id, end);
 		char *p = mempcpy(labels[i].text, "{vm=\"", 5);
 
 		p = mempcpy(p, digits, end - digits);
@@ -317,12 +184,12 @@ static void write_series(struct exporter *e, const struct column *col,
 	size_t nr = e->frame.vms.nr_vms, i;
 	char text[20], *end = text + sizeof(text), *digits, *p;
 
-	if (!e->text ||
-	    !grow(e, nr * (NAME_ROOM + LABEL_ROOM + VALUE_ROOM))) {
-		fail(e);
+	if (!e->text.data ||
+	    !text_grow(&e->text, nr * (NAME_ROOM + LABEL_ROOM + VALUE_ROOM))) {
+		text_fail(&e->text);
 		return;
 	}
-	p = e->text + e->len;
+	p = e->text.data + e->text.len;
 	for (i = 0; i < nr; i++) {
 		double value = column_metric(col, &e->frame.vms.vms[i]);
 
@@ -332,8 +199,8 @@ static void write_series(struct exporter *e, const struct column *col,
 		p += e->labels[i].len;
 		if (value == 0) {
 			*p++ = '0';
-		} else if (is_whole(value)) {
-			digits = digits_of(value, end);
+		} else if (text_is_whole(value)) {
+			digits = text_digits(value, end);
 			memcpy(p, digits, end - digits);
 			p += end - digits;
 		} else {
@@ -341,7 +208,7 @@ static void write_series(struct exporter *e, const struct column *col,
 		}
 		*p++ = '\n';
 	}
-	e->len = p - e->text;
+	e->text.len = p - e->text.data;
 }
 
 static void write_vms(struct exporter *e, enum export_format format)
@@ -351,7 +218,7 @@ static void write_vms(struct exporter *e, enum export_format format)
 
 	write_vm_info(e, format);
 	if (!make_labels(e)) {
-		fail(e);
+		text_fail(&e->text);
 		return;
 	}
 	for (c = 0; c < NR_COLUMNS; c++) {
@@ -394,10 +261,10 @@ static const struct policy_metric {
 static void append_policy(struct exporter *e, const char *name,
 			  const struct gmem_policy_sample *policy)
 {
-	append_str(e, name);
-	append_str(e, "{link=\"");
-	append_uint(e, policy->link_id);
-	append_str(e, "\"");
+	text_str(&e->text, name);
+	text_str(&e->text, "{link=\"");
+	text_uint(&e->text, policy->link_id);
+	text_str(&e->text, "\"");
 }
 
 static void write_policy_info(struct exporter *e, enum export_format format)
@@ -414,14 +281,14 @@ static void write_policy_info(struct exporter *e, enum export_format format)
 		memcpy(name, p->name, GMEM_POLICY_NAME_LEN);
 		snprintf(vm, sizeof(vm), "%ju", (uintmax_t)p->vm_id);
 		append_policy(e, "gmem_policy_info", p);
-		append_str(e, ",");
-		append_label(e, "name", name);
-		append_str(e, ",");
-		append_label(e, "vm", p->vm_id ? vm : "all");
-		append_str(e, ",");
-		append_label(e, "mode", p->flags & GMEM_POLICY_AUDIT ?
-					"audit" : "enforce");
-		append_str(e, "} 1\n");
+		text_str(&e->text, ",");
+		text_label(&e->text, "name", name);
+		text_str(&e->text, ",");
+		text_label(&e->text, "vm", p->vm_id ? vm : "all");
+		text_str(&e->text, ",");
+		text_label(&e->text, "mode",
+			   p->flags & GMEM_POLICY_AUDIT ? "audit" : "enforce");
+		text_str(&e->text, "} 1\n");
 	}
 }
 
@@ -437,9 +304,9 @@ static void write_policy_gauges(struct exporter *e, enum export_format format)
 			&e->frame.policies.policies[i];
 
 		append_policy(e, "gmem_policy_priority", p);
-		append_str(e, "} ");
-		append(e, text, snprintf(text, sizeof(text), "%d\n",
-					 p->priority));
+		text_str(&e->text, "} ");
+		text_add(&e->text, text,
+			 snprintf(text, sizeof(text), "%d\n", p->priority));
 	}
 	begin_family(e, format, "gauge", "gmem_policy_vms", NULL,
 		     "VMs that the policy is in force on.");
@@ -448,9 +315,9 @@ static void write_policy_gauges(struct exporter *e, enum export_format format)
 			&e->frame.policies.policies[i];
 
 		append_policy(e, "gmem_policy_vms", p);
-		append_str(e, "} ");
-		append_uint(e, p->nr_vms);
-		append_str(e, "\n");
+		text_str(&e->text, "} ");
+		text_uint(&e->text, p->nr_vms);
+		text_str(&e->text, "\n");
 	}
 }
 
@@ -467,11 +334,11 @@ static void write_policy_denials(struct exporter *e, enum export_format format)
 
 		for (n = 0; n < GMEM_NR_DENIALS; n++) {
 			append_policy(e, "gmem_policy_denied_total", p);
-			append_str(e, ",");
-			append_label(e, "errno", gmem_denial_name(n));
-			append_str(e, "} ");
-			append_uint(e, p->denied_by_errno[n]);
-			append_str(e, "\n");
+			text_str(&e->text, ",");
+			text_label(&e->text, "errno", gmem_denial_name(n));
+			text_str(&e->text, "} ");
+			text_uint(&e->text, p->denied_by_errno[n]);
+			text_str(&e->text, "\n");
 		}
 	}
 }
@@ -497,9 +364,9 @@ static void write_policies(struct exporter *e, enum export_format format)
 				((const char *)p + metric->offset);
 
 			append_policy(e, name, p);
-			append_str(e, "} ");
-			append_value(e, *value * metric->scale);
-			append_str(e, "\n");
+			text_str(&e->text, "} ");
+			text_value(&e->text, *value * metric->scale);
+			text_str(&e->text, "\n");
 		}
 	}
 }
@@ -525,17 +392,17 @@ int exporter_sample(struct exporter *e, enum export_format format)
 		return err;
 	seconds = seconds_since(&began);
 
-	e->len = 0;
-	if (!e->text) {
-		e->room = 0;
-		grow(e, 1);
+	e->text.len = 0;
+	if (!e->text.data) {
+		e->text.room = 0;
+		text_grow(&e->text, 1);
 	}
 	write_host(e, format, seconds);
 	write_vms(e, format);
 	write_policies(e, format);
 	if (format == EXPORT_OPENMETRICS)
-		append_str(e, "# EOF\n");
-	if (!e->text) {
+		text_str(&e->text, "# EOF\n");
+	if (!e->text.data) {
 		gmem_err("no memory for the metrics of %zu VMs; free some",
 			 e->frame.vms.nr_vms);
 		return -ENOMEM;
@@ -547,9 +414,9 @@ void exporter_free(struct exporter *e)
 {
 	frame_free(&e->frame);
 	facts_free(&e->facts);
-	free(e->text);
+	free(e->text.data);
 	free(e->labels);
-	e->text = NULL;
+	e->text.data = NULL;
 	e->labels = NULL;
-	e->room = 0;
+	e->text.room = 0;
 }

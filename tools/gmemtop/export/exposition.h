@@ -6,6 +6,7 @@
 #define GMEMTOP_EXPOSITION_H
 
 #include "export/format.h"
+#include "export/text.h"
 #include "figures/frame.h"
 
 struct vm_label;
@@ -16,8 +17,6 @@ struct vm_label;
  * @frame: the last one
  * @facts: what is known of the VMs beside their counters
  * @text: the last exposition
- * @len: its bytes
- * @room: bytes that @text has memory for
  * @labels: of the last frame's VMs
  *
  * Starts as all zeroes but @source; exporter_free() gives the memory back.
@@ -26,15 +25,13 @@ struct exporter {
 	struct source *source;
 	struct frame frame;
 	struct facts facts;
-	char *text;
-	size_t len;
-	size_t room;
+	struct text text;
 	struct vm_label *labels;
 };
 
 /**
  * exporter_sample() - sample the host and write all metrics
- * @exporter: the exporter; @text and @len are the exposition afterwards
+ * @exporter: the exporter; @text is the exposition afterwards
  * @format: how to write them
  *
  * Return: 0, or -errno after one line of error.

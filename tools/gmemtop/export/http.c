@@ -107,7 +107,7 @@ struct server {
 
 static uint64_t now_ms(void)
 {
-	return gmem_clock_ns(CLOCK_MONOTONIC) / 1000000;
+	return gmem_now_ns() / 1000000;
 }
 
 /* MHD finds its end closed, and forgets it. */
@@ -238,15 +238,15 @@ static int sample(struct exporter *exporter, enum export_format format,
 {
 	int err;
 
-	exporter->text = e->text;
-	exporter->room = e->room;
+	exporter->text.data = e->text;
+	exporter->text.room = e->room;
 	err = exporter_sample(exporter, format);
-	e->text = exporter->text;
-	e->len = exporter->len;
-	e->room = exporter->room;
+	e->text = exporter->text.data;
+	e->len = exporter->text.len;
+	e->room = exporter->text.room;
 	e->since = now_ms();
-	exporter->text = NULL;
-	exporter->room = 0;
+	exporter->text.data = NULL;
+	exporter->text.room = 0;
 	return err;
 }
 

@@ -103,7 +103,7 @@ int batch_run(struct view *view, const struct settings *settings)
 	signal(SIGPIPE, SIG_IGN);
 
 	sigemptyset(&none);
-	next = gmem_clock_ns(CLOCK_MONOTONIC);
+	next = gmem_now_ns();
 	err = view_refresh(view);
 	if (!err)
 		err = check_found(view);

@@ -54,7 +54,7 @@ static void draw(struct tui *tui)
 static int wait_for_input(uint64_t until, const sigset_t *unblocked)
 {
 	struct pollfd fd = { .fd = STDIN_FILENO, .events = POLLIN };
-	uint64_t now = gmem_clock_ns(CLOCK_MONOTONIC);
+	uint64_t now = gmem_now_ns();
 	struct timespec ts = {};
 
 	if (until > now) {
@@ -95,11 +95,11 @@ static int refresh_all(struct tui *tui)
 
 static int loop(struct tui *tui, uint64_t frames, const sigset_t *unblocked)
 {
-	uint64_t next = gmem_clock_ns(CLOCK_MONOTONIC), drawn;
+	uint64_t next = gmem_now_ns(), drawn;
 	int key;
 
 	while (!tui->quit && !caught) {
-		if (tui->seeking || (!tui->frozen && gmem_clock_ns(CLOCK_MONOTONIC) >= next &&
+		if (tui->seeking || (!tui->frozen && gmem_now_ns() >= next &&
 				     !tui->view->source->ended)) {
 			if (refresh_all(tui))
 				return GMEM_EXIT_FAIL;
@@ -109,7 +109,7 @@ static int loop(struct tui *tui, uint64_t frames, const sigset_t *unblocked)
 			break;
 
 		/* The wait ends early at a key; the refresh comes in time. */
-		drawn = gmem_clock_ns(CLOCK_MONOTONIC);
+		drawn = gmem_now_ns();
 		if (drawn >= next) {
 			next = drawn + tui->interval_ns;
 			if (tui->refreshes == 1 &&
@@ -123,8 +123,8 @@ static int loop(struct tui *tui, uint64_t frames, const sigset_t *unblocked)
 		if (tui->failed)
 			return GMEM_EXIT_FAIL;
 		/* A shorter interval counts from now on. */
-		if (next > gmem_clock_ns(CLOCK_MONOTONIC) + tui->interval_ns)
-			next = gmem_clock_ns(CLOCK_MONOTONIC) + tui->interval_ns;
+		if (next > gmem_now_ns() + tui->interval_ns)
+			next = gmem_now_ns() + tui->interval_ns;
 	}
 	return GMEM_EXIT_OK;
 }

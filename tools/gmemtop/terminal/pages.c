@@ -4,7 +4,6 @@
  * with NUMA nodes.
  */
 #define _GNU_SOURCE
-#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 

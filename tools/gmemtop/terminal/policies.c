@@ -2,7 +2,6 @@
 /*
  * The panel of policies: what is attached, and what it did.
  */
-#include <string.h>
 
 #include "gmem_common.h"
 #include "gmem_denial.h"

@@ -3,9 +3,7 @@
  * gmemtop export: the metrics of this host, for Prometheus.  Opens all that
  * takes privileges, gives them up, and only then talks to anybody.
  */
-#include <errno.h>
 #include <signal.h>
-#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -106,14 +104,14 @@ static int write_files(struct exporter *exporter, const struct export_dir *dir,
 		       const struct export_user *user,
 		       const struct arguments *args)
 {
-	uint64_t next = gmem_clock_ns(CLOCK_MONOTONIC);
+	uint64_t next = gmem_now_ns();
 	int err;
 
 	do {
 		err = exporter_sample(exporter, EXPORT_TEXT);
 		if (!err)
-			err = export_dir_write(dir, exporter->text,
-					       exporter->len, user);
+			err = export_dir_write(dir, exporter->text.data,
+					       exporter->text.len, user);
 		if (!args->interval_seen)
 			return err ? GMEM_EXIT_FAIL : GMEM_EXIT_OK;
 		next = gmem_clock_next(next, args->interval_ns);

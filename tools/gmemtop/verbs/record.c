@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -174,7 +173,7 @@ static int begin_file(struct recorder *recorder)
 			return -EIO;
 	}
 	recorder->writer = store_create(recorder->path);
-	recorder->began_ns = gmem_clock_ns(CLOCK_MONOTONIC);
+	recorder->began_ns = gmem_now_ns();
 	return recorder->writer ? 0 : -EIO;
 }
 
@@ -193,7 +192,7 @@ static int write_frame(struct recorder *recorder, struct source *source,
 
 	if (!err && recorder->writer &&
 	    (store_size(recorder->writer) >= recorder->max_size ||
-	     gmem_clock_ns(CLOCK_MONOTONIC) - recorder->began_ns >= recorder->max_age_ns))
+	     gmem_now_ns() - recorder->began_ns >= recorder->max_age_ns))
 		err = end_file(recorder);
 	if (!err && !recorder->writer)
 		err = begin_file(recorder);
@@ -202,7 +201,7 @@ static int write_frame(struct recorder *recorder, struct source *source,
 
 static int record(struct recorder *recorder, struct source *source)
 {
-	uint64_t next = gmem_clock_ns(CLOCK_MONOTONIC), written = 0;
+	uint64_t next = gmem_now_ns(), written = 0;
 	struct frame frame = {};
 	struct facts facts = {};
 	int err;
