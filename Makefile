@@ -33,7 +33,9 @@ BPF_OBJ := $(patsubst %.bpf.c,$(B)/bpf/%.bpf.o,$(notdir $(BPF_SRC)))
 BPF_SKEL := $(BPF_OBJ:.bpf.o=.skel.h)
 TOOLS := gmemtop gmempolicy
 TOOL_BIN := $(TOOLS:%=$(B)/%)
-LIB_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(wildcard tools/lib/*.c))
+# Objects of all C files below a folder of tools/.
+tool_obj = $(patsubst %.c,$(B)/obj/%.o,$(sort $(shell find tools/$(1) -name '*.c' ! -name '*.bpf.c')))
+LIB_OBJ := $(call tool_obj,lib)
 LOAD_SRC := $(wildcard tests/load/*.c)
 LOAD_OBJ := $(LOAD_SRC:%.c=$(B)/obj/%.o)
 UNIT_BIN := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/*_test.c))
@@ -135,9 +137,10 @@ bpf: $(BPF_OBJ) $(BPF_SKEL)
 $(B)/obj/tools/%.o: tools/%.c $(LIBBPF_KEY) | $(BPF_SKEL)
 	@mkdir -p $(@D)
 	$(call step,CC)
-	$(Q)$(CC) $(CFLAGS) $(CPPFLAGS) $$(pkg-config --cflags json-c ncursesw libmicrohttpd libzstd) -MMD -MP -c $< -o $@
+	$(Q)$(CC) $(CFLAGS) $(CPPFLAGS) -Itools/$(firstword $(subst /, ,$*)) \
+		$$(pkg-config --cflags json-c ncursesw libmicrohttpd libzstd) -MMD -MP -c $< -o $@
 
-$(B)/gmemtop: $(patsubst %.c,$(B)/obj/%.o,$(wildcard tools/gmemtop/*.c)) $(LIB_OBJ)
+$(B)/gmemtop: $(call tool_obj,gmemtop) $(LIB_OBJ)
 	$(call step,LINK)
 	$(Q)$(CC) $(CFLAGS) $^ -o $@ $(LIBBPF_LIBS) \
 		$$(pkg-config --libs json-c ncursesw libmicrohttpd libzstd) -lcap
@@ -150,7 +153,7 @@ $(B)/policies/policies.inc: $(wildcard bpf/policies) Makefile
 	$(call step,GEN)
 	$(Q)printf 'POLICY(%s)\n' $(POLICIES) >$@
 
-$(B)/obj/tools/gmempolicy/policies.o: $(B)/policies/policies.inc $(POLICIES:%=$(B)/bpf/%.bpf.o)
+$(B)/obj/tools/gmempolicy/objects/policies.o: $(B)/policies/policies.inc $(POLICIES:%=$(B)/bpf/%.bpf.o)
 
 # And what "gmempolicy new" writes: the headers a policy is built with.
 NEW_HEADERS = $(filter-out %/gmem_abi.h %/gmem_trace.h %/gmem_watch.h,$(sort $(wildcard bpf/include/*.h)))
@@ -164,10 +167,10 @@ $(B)/policies/headers.inc: $(wildcard bpf/include) Makefile
 	$(Q)for h in $(NEW_LIBBPF); do \
 		echo "HEADER($${h//./_}, \"$(B)/libbpf/include/bpf/$$h\", \"bpf/$$h\")"; done >>$@
 
-$(B)/obj/tools/gmempolicy/new.o: $(B)/policies/headers.inc $(NEW_HEADERS) $(LIBBPF_KEY) \
+$(B)/obj/tools/gmempolicy/verbs/new.o: $(B)/policies/headers.inc $(NEW_HEADERS) $(LIBBPF_KEY) \
 	$(wildcard tools/gmempolicy/template/*)
 
-$(B)/gmempolicy: $(patsubst %.c,$(B)/obj/%.o,$(wildcard tools/gmempolicy/*.c)) $(LIB_OBJ)
+$(B)/gmempolicy: $(call tool_obj,gmempolicy) $(LIB_OBJ)
 	$(call step,LINK)
 	$(Q)$(CC) $(CFLAGS) $^ -o $@ $(LIBBPF_LIBS) $$(pkg-config --libs json-c)
 
@@ -190,7 +193,8 @@ $(B)/gmemload: $(LOAD_OBJ)
 $(B)/tests/unit/%: tests/unit/%.c $(SELFTESTS_KEY) $(LIBBPF_KEY)
 	@mkdir -p $(@D)
 	$(call step,CC)
-	$(Q)$(CC) $(CFLAGS) -Wno-sign-compare -Itests/unit/fake $(CPPFLAGS) -I$(SELFTESTS) \
+	$(Q)$(CC) $(CFLAGS) -Wno-sign-compare -Itests/unit/fake $(CPPFLAGS) -Itools/gmemtop \
+		-Itools/gmempolicy -I$(SELFTESTS) \
 		-MMD -MP $< -o $@ $(UNIT_LIBS)
 
 # It reads what anyone may have written.
@@ -225,7 +229,7 @@ $(B)/tests/policies/%: tests/policies/%.c $(LIB_OBJ) $(SELFTESTS_KEY) | $(BPF_SK
 		-MMD -MP $< $(LIB_OBJ) -o $@ $(LIBBPF_LIBS) $$(pkg-config --libs json-c) -lm
 
 # The benches attach policies with what gmempolicy attaches them with.
-BENCH_OBJ := $(patsubst %,$(B)/obj/tools/gmempolicy/%.o,explain object ops params policies)
+BENCH_OBJ := $(call tool_obj,gmempolicy/objects) $(B)/obj/tools/gmempolicy/attached/ops.o
 $(B)/bench/%: bench/%.c $(LIB_OBJ) $(BENCH_OBJ) $(SELFTESTS_KEY) | $(BPF_SKEL)
 	$(guest_program)
 

@@ -9,7 +9,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
-#include "object.h"
+#include "objects/object.h"
 #include "pass.skel.h"
 #include "vm.h"
 

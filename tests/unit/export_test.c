@@ -3,7 +3,7 @@
  * Where gmemtop export listens, by the address that it is given.  Not here:
  * what it answers, which takes a kernel with the hooks (tests/cli).
  */
-#include "../../tools/gmemtop/export_listen.c"
+#include "../../tools/gmemtop/export/listen.c"
 #include "../../tools/lib/gmem_common.c"
 
 #include <arpa/inet.h>

@@ -5,8 +5,10 @@
  */
 #include "kselftest_harness.h"
 
-#include "../../tools/gmemtop/facts.c"
-#include "../../tools/gmemtop/host.c"
+#include "../../tools/gmemtop/figures/facts.c"
+#include "../../tools/gmemtop/figures/frame.c"
+#include "../../tools/gmemtop/sampling/host.c"
+#include "../../tools/lib/gmem_clock.c"
 #include "../../tools/lib/gmem_common.c"
 
 #define NR_VMS	40

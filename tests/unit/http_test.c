@@ -3,8 +3,9 @@
  * The exporter's server and visitors that mean it no good, with an exposition
  * as large as thousands of VMs make it.  Not here: what is in it (tests/cli).
  */
-#include "../../tools/gmemtop/export_http.c"
-#include "../../tools/gmemtop/export_listen.c"
+#include "../../tools/gmemtop/export/http.c"
+#include "../../tools/gmemtop/export/listen.c"
+#include "../../tools/lib/gmem_clock.c"
 #include "../../tools/lib/gmem_common.c"
 
 #include <fcntl.h>
@@ -18,14 +19,6 @@
 /* What a scraper may have to wait, on a machine that is busy. */
 #define SOON_MS		5000
 
-uint64_t monotonic_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
-}
-
 enum export_format export_accepts(const char *accept)
 {
 	return EXPORT_TEXT;
@@ -33,11 +26,11 @@ enum export_format export_accepts(const char *accept)
 
 int exporter_sample(struct exporter *exporter, enum export_format format)
 {
-	if (!exporter->text)
-		exporter->text = malloc(EXPOSITION);
-	exporter->room = EXPOSITION;
-	exporter->len = EXPOSITION;
-	memset(exporter->text, 'x', EXPOSITION);
+	if (!exporter->text.data)
+		exporter->text.data = malloc(EXPOSITION);
+	exporter->text.room = EXPOSITION;
+	exporter->text.len = EXPOSITION;
+	memset(exporter->text.data, 'x', EXPOSITION);
 	return 0;
 }
 

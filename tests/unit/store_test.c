@@ -13,10 +13,10 @@
 
 #include "kselftest_harness.h"
 
-#include "../../tools/gmemtop/columns.c"
-#include "../../tools/gmemtop/facts.c"
-#include "../../tools/gmemtop/store_read.c"
-#include "../../tools/gmemtop/store_write.c"
+#include "../../tools/gmemtop/figures/columns.c"
+#include "../../tools/gmemtop/figures/facts.c"
+#include "../../tools/gmemtop/recording/store_read.c"
+#include "../../tools/gmemtop/recording/store_write.c"
 #include "../../tools/lib/gmem_common.c"
 
 /* More than two parts. */

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What tools/gmempolicy/toml.c makes of a file: values as TOML 1.0 has them,
- * mistakes with their place, and no file that it does not survive.
+ * What tools/gmempolicy/formats/toml.c makes of a file: values as TOML 1.0 has
+ * them, mistakes with their place, and no file that it does not survive.
  */
-#include "../../tools/gmempolicy/toml.c"
+#include "../../tools/gmempolicy/formats/scan.c"
+#include "../../tools/gmempolicy/formats/toml.c"
 
+#include "gmem_common.h"
 #include "kselftest_harness.h"
 
-static struct toml *parse(const char *text, struct toml_error *error)
+static struct toml *parse(const char *text, struct scan_error *error)
 {
 	memset(error, 0, sizeof(*error));
 	return toml_parse(text, strlen(text), error);
@@ -50,7 +52,7 @@ TEST(values)
 		"f = 6\n"
 		"[g]\nh.i = 7\nh.j = 8\n"
 		"[g.h.k]\nl = '\xe2\x82\xac\xf0\x9f\x98\x80'";
-	struct toml_error error;
+	struct scan_error error;
 	struct toml *root = parse(text, &error);
 
 	ASSERT_NE(NULL, root) {
@@ -144,7 +146,7 @@ TEST(mistakes)
 		{ ".a = 1", 1, 1, "no name" },
 		{ "a. = 1", 1, 4, "no name" },
 	};
-	struct toml_error error;
+	struct scan_error error;
 	struct toml *root;
 	size_t i;
 
@@ -170,7 +172,7 @@ TEST(mistakes)
 TEST(anything)
 {
 	static const char alphabet[] = "a=.[]{}\"'\\,\n\r #1-_utrue\x80\x01";
-	struct toml_error error;
+	struct scan_error error;
 	char text[64];
 	unsigned int i, k;
 
@@ -186,7 +188,7 @@ TEST(anything)
 
 TEST(depth)
 {
-	struct toml_error error;
+	struct scan_error error;
 	char *text = malloc(100001);
 
 	ASSERT_NE(NULL, text);
@@ -202,7 +204,7 @@ TEST(depth)
 TEST(depth_of_a_path)
 {
 	enum { PARTS = 500000 };
-	struct toml_error error;
+	struct scan_error error;
 	char *text = malloc(2 * PARTS + 8);
 	int i;
 

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * gmempolicy: attaches policies on guest private memory, lists and detaches
- * them.  Here is the table of verbs and what follows from it; each verb has a
- * file of its own.
+ * them.  Here is what follows from the list of verbs; each verb has a file of its
+ * own.
  */
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 
-#include "policies.h"
-#include "verbs.h"
-
-bool verb_help, verb_debug;
+#include "gmem_common.h"
+#include "gmem_kernel.h"
+#include "objects/policies.h"
+#include "verbs/verbs.h"
 
 static bool help, version;
 
@@ -25,119 +25,19 @@ static int run_help(int argc, char **argv);
 
 static const struct gmem_option help_options[] = { VERB_OPTIONS };
 
-static const struct verb verbs[] = {
-	{
-		.name = "list",
-		.synopsis = "list [--json]",
-		.about = "show the policies there are and those in force",
-		.options = list_options,
-		.run = run_list,
-	},
-	{
-		.name = "show",
-		.synopsis = "show (POLICY | FILE.bpf.o) [--json]",
-		.about = "explain a policy and its parameters",
-		.options = show_options,
-		.run = run_show,
-	},
-	{
-		.name = "attach",
-		.synopsis = "attach (POLICY | FILE.bpf.o) SCOPE [OPTION]...",
-		.about = "put a policy into force until it is detached",
-		.options = attach_options,
-		.run = run_attach,
-	},
-	{
-		.name = "set",
-		.synopsis = "set (NAME | ID) (NAME=VALUE... | -) [--json]",
-		.about = "change parameters of a policy in force, all at once",
-		.options = set_options,
-		.run = run_set,
-	},
-	{
-		.name = "enforce",
-		.synopsis = "enforce (NAME | ID | --all) [--json]",
-		.about = "let a policy in force decide",
-		.options = mode_options,
-		.run = run_enforce,
-	},
-	{
-		.name = "audit",
-		.synopsis = "audit (NAME | ID | --all) [--json]",
-		.about = "let a policy in force count only",
-		.options = mode_options,
-		.run = run_audit,
-	},
-	{
-		.name = "detach",
-		.synopsis = "detach (NAME | ID | --all) [--json]",
-		.about = "end a policy and remove its pin",
-		.options = detach_options,
-		.run = run_detach,
-	},
-	{
-		.name = "status",
-		.synopsis = "status [NAME | ID] [--json]",
-		.about = "show what policies did, are set to and remember",
-		.options = status_options,
-		.run = run_status,
-	},
-	{
-		.name = "watch",
-		.synopsis = "watch [OPTION]...",
-		.about = "print verdicts as they are given",
-		.options = watch_options,
-		.run = run_watch,
-	},
-	{
-		.name = "off",
-		.synopsis = "off [--json]",
-		.about = "bypass all policies, by the kernel's switch",
-		.options = switch_options,
-		.run = run_off,
-	},
-	{
-		.name = "on",
-		.synopsis = "on [--json]",
-		.about = "ask the policies again",
-		.options = switch_options,
-		.run = run_on,
-	},
-	{
-		.name = "apply",
-		.synopsis = "apply [FILE.toml | DIRECTORY] [--watch] [--json]",
-		.about = "make the host match /etc/gmem/policy.d",
-		.options = apply_options,
-		.run = run_apply,
-	},
-	{
-		.name = "diff",
-		.synopsis = "diff [FILE.toml | DIRECTORY] [--json]",
-		.about = "say what apply would change, and change nothing",
-		.options = diff_options,
-		.run = run_diff,
-	},
-	{
-		.name = "check",
-		.synopsis = "check (FILE.bpf.o | POLICY) [--log] [--json]",
-		.about = "ask the kernel whether it accepts a policy",
-		.options = check_options,
-		.run = run_check,
-	},
-	{
-		.name = "new",
-		.synopsis = "new NAME [--json]",
-		.about = "write a policy to begin with into a directory",
-		.options = new_options,
-		.run = run_new,
-	},
-	{
-		.name = "help",
-		.synopsis = "help [VERB]",
-		.about = "explain a verb, or list them",
-		.options = help_options,
-		.run = run_help,
-	},
+static const struct verb help_verb = {
+	.name = "help",
+	.synopsis = "help [VERB]",
+	.about = "explain a verb, or list them",
+	.options = help_options,
+	.run = run_help,
+};
+
+/* In the order of the help. */
+static const struct verb *const verbs[] = {
+	&list_verb, &show_verb, &attach_verb, &set_verb, &enforce_verb,
+	&audit_verb, &detach_verb, &status_verb, &watch_verb, &off_verb,
+	&on_verb, &apply_verb, &diff_verb, &check_verb, &new_verb, &help_verb,
 };
 
 static const struct verb *find_verb(const char *name)
@@ -146,11 +46,11 @@ static const struct verb *find_verb(const char *name)
 	size_t i, len = 0;
 
 	for (i = 0; i < ARRAY_LEN(verbs); i++) {
-		if (!strcmp(verbs[i].name, name))
-			return &verbs[i];
+		if (!strcmp(verbs[i]->name, name))
+			return verbs[i];
 		if (len < sizeof(all))
 			len += snprintf(all + len, sizeof(all) - len, "%s%s",
-					i ? ", " : "", verbs[i].name);
+					i ? ", " : "", verbs[i]->name);
 	}
 	gmem_err("unknown verb '%s'; give one of %s", name, all);
 	return NULL;
@@ -164,7 +64,7 @@ static int print_help(void)
 	       "Governs guest private memory by policies that KVM asks.\n\n"
 	       "Verbs:\n");
 	for (i = 0; i < ARRAY_LEN(verbs); i++)
-		printf("  %-12s%s\n", verbs[i].name, verbs[i].about);
+		printf("  %-12s%s\n", verbs[i]->name, verbs[i]->about);
 	printf("\nPolicies that are built in; 'gmempolicy show NAME' tells more:\n ");
 	for (i = 0; i < nr_policies; i++)
 		printf(" %s", policies[i].name);

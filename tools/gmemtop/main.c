@@ -5,11 +5,14 @@
  */
 #include <string.h>
 
-#include "export.h"
-#include "gmemtop.h"
-#include "options.h"
-#include "privilege.h"
-#include "verbs.h"
+#include "gmem_common.h"
+#include "gmem_kernel.h"
+#include "print/batch.h"
+#include "sampling/host.h"
+#include "sampling/privilege.h"
+#include "terminal/live.h"
+#include "verbs/options.h"
+#include "verbs/verbs.h"
 
 static const struct {
 	const char *name;

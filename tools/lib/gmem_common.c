@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Messages, options and number formats of the gmem tools.  Not here: what
- * asks the kernel (gmem_kernel.c).
+ * asks the kernel (gmem_kernel.h).
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <stdarg.h>
 #include <string.h>
 
+#include "gmem_clock.h"
 #include "gmem_common.h"
 
-#define NSEC_PER_SEC	1000000000ULL
 #define HELP_COLUMN	28
 
 char *gmem_printable(char *dst, size_t size, const char *src)

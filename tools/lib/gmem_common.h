@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What every gmem tool shares: messages, exit codes, options as rows of a
- * table, checks of the machine, and the format of numbers.  Not here: BPF
- * objects (gmem_sample.h) and anything that draws.
+ * table, and the format of numbers.  Not here: what asks the kernel
+ * (gmem_kernel.h) and anything that draws.
  */
 #ifndef GMEM_COMMON_H
 #define GMEM_COMMON_H
@@ -172,78 +172,6 @@ int gmem_parse_uint(const char *text, uint64_t *value);
  * Return: 0, -EINVAL if @text is not a number, -ERANGE if it is too large.
  */
 int gmem_parse_seconds(const char *text, uint64_t *ns);
-
-/**
- * gmem_check_kernel() - can the running kernel serve gmem's tools?
- *
- * Looks for BTF and for struct kvm_gmem_ops in it, in vmlinux or in the kvm
- * module.
- *
- * Return: 0, or -1 after one line that says what is missing and what to do.
- */
-int gmem_check_kernel(void);
-
-/**
- * gmem_check_privilege() - may the process look at all VMs, and govern them?
- *
- * KVM has programs that walk VMs and policies, and policies that are attached,
- * from those with CAP_SYS_ADMIN in the initial user namespace only.  The kernel
- * gives links, maps, programs and BTF by their id to the same.
- *
- * Return: 0, or -1 after one line that names what is missing.
- */
-int gmem_check_privilege(void);
-
-/**
- * gmem_check_load() - may the process load policies and programs that trace?
- *
- * CAP_BPF and CAP_PERFMON suffice if KVM is part of vmlinux.  If it is a module,
- * libbpf looks its BTF up by id, which takes CAP_SYS_ADMIN.
- *
- * Return: 0, or -1 after one line that names what is missing.
- */
-int gmem_check_load(void);
-
-/**
- * gmem_libbpf_quiet() - keep libbpf's messages off the terminal
- * @debug: pass them all to stderr instead
- *
- * The first warning is kept for gmem_err_bpf().
- */
-void gmem_libbpf_quiet(bool debug);
-
-/**
- * gmem_err_bpf() - print one line about a failed call of libbpf
- * @err: the error, negative or positive errno
- * @fmt: what was attempted, e.g. "cannot load the sampling program"
- *
- * Appends the cause, libbpf's own first warning if it gave one, and a remedy
- * where one is known.  Forgets the warning.
- */
-void gmem_err_bpf(int err, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
-
-/**
- * gmem_libbpf_warning() - libbpf's first warning since gmem_err_bpf()
- *
- * Return: one line, empty if there was none.
- */
-const char *gmem_libbpf_warning(void);
-
-/**
- * gmem_libbpf_forget() - forget the warning
- *
- * For before something that has nothing to do with what went wrong so far.
- */
-void gmem_libbpf_forget(void);
-
-/**
- * gmem_policies_enabled() - state of the switch that bypasses all policies
- *
- * Return: 1 policies are asked, 0 they are bypassed, -errno if the kernel
- * does not tell.
- */
-int gmem_policies_enabled(void);
 
 /**
  * gmem_format_pages() - write an amount of memory for people

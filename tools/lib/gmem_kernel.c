@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "gmem_common.h"
+#include "gmem_kernel.h"
 
 #define BTF_DIR		"/sys/kernel/btf"
 #define USER_NS		"/proc/self/ns/user"

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "gmem_kernel.h"
 #include "gmem_sample.h"
 #include "usage.skel.h"
 

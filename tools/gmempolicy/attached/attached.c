@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Joins the kernel's policies and the pins by link id.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "attached/attached.h"
+#include "attached/scope.h"
+#include "gmem_sample.h"
+
+/* Public part first, so that one pointer serves for both. */
+struct snapshot {
+	struct attached attached;
+	struct pins pins;
+	struct gmem_policies policies;
+};
+
+static enum entry_state state_of(const struct gmem_policy_sample *policy)
+{
+	return policy->vm_id && !policy->nr_vms ? ENTRY_GONE : ENTRY_ACTIVE;
+}
+
+static void add_entry(struct attached *attached, enum entry_state state,
+		      const struct pin *pin,
+		      const struct gmem_policy_sample *policy)
+{
+	struct entry *entry = &attached->entries[attached->nr++];
+
+	entry->state = state;
+	entry->pin = pin ? pin->name : NULL;
+	entry->link_id = pin ? pin->link_id : policy->link_id;
+	entry->until_ns = pin ? pin->until_ns : 0;
+	entry->policy = policy;
+}
+
+static enum entry_state state_without_policy(const struct pin *pin)
+{
+	if (!pin->is_link || (!pin->is_note && !pin->detached))
+		return ENTRY_FOREIGN;
+	return pin->is_note ? ENTRY_EXPIRED : ENTRY_DETACHED;
+}
+
+/* A policy may have no pin, as when its loader runs on, or several. */
+static void add_policy(struct snapshot *snap, bool *matched,
+		       const struct gmem_policy_sample *policy)
+{
+	bool pinned = false;
+	size_t i;
+
+	for (i = 0; i < snap->pins.nr; i++) {
+		const struct pin *pin = &snap->pins.pins[i];
+
+		if (!pin->is_link || pin->link_id != policy->link_id)
+			continue;
+		add_entry(&snap->attached, state_of(policy), pin, policy);
+		matched[i] = true;
+		pinned = true;
+	}
+	if (!pinned)
+		add_entry(&snap->attached, state_of(policy), NULL, policy);
+}
+
+static void join(struct snapshot *snap, bool *matched)
+{
+	size_t i;
+
+	for (i = 0; i < snap->policies.nr; i++)
+		add_policy(snap, matched, &snap->policies.policies[i]);
+	for (i = 0; i < snap->pins.nr; i++) {
+		const struct pin *pin = &snap->pins.pins[i];
+
+		if (!matched[i])
+			add_entry(&snap->attached, state_without_policy(pin),
+				  pin, NULL);
+	}
+}
+
+bool entry_is(const struct entry *entry, const char *what)
+{
+	uint64_t id;
+
+	if (!what || (entry->pin && !strcmp(entry->pin, what)))
+		return true;
+	return !gmem_parse_uint(what, &id) && id && id == entry->link_id;
+}
+
+struct attached *attached_read(struct gmem_sampler *sampler)
+{
+	struct snapshot *snap = calloc(1, sizeof(*snap));
+	bool *matched;
+
+	if (!snap) {
+		gmem_err("no memory for the list of policies; free some");
+		return NULL;
+	}
+	if (pins_read(&snap->pins) ||
+	    gmem_sampler_read_policies(sampler, &snap->policies))
+		goto fail;
+	matched = calloc(snap->pins.nr + 1, sizeof(*matched));
+	snap->attached.entries = calloc(snap->pins.nr + snap->policies.nr + 1,
+					sizeof(*snap->attached.entries));
+	if (!matched || !snap->attached.entries) {
+		gmem_err("no memory for the list of policies; free some");
+		free(matched);
+		goto fail;
+	}
+	join(snap, matched);
+	free(matched);
+	return &snap->attached;
+fail:
+	attached_free(&snap->attached);
+	return NULL;
+}
+
+int attached_read_with_vms(struct attached **attached, struct vms *vms,
+			   struct gmem_sampler *sampler)
+{
+	int err;
+
+	err = vms_read(vms, sampler);
+	if (err)
+		return err;
+	*attached = attached_read(sampler);
+	if (!*attached) {
+		vms_free(vms);
+		return -EIO;
+	}
+	return 0;
+}
+
+void attached_free(struct attached *attached)
+{
+	struct snapshot *snap = (struct snapshot *)attached;
+
+	if (!snap)
+		return;
+	pins_free(&snap->pins);
+	gmem_policies_free(&snap->policies);
+	free(snap->attached.entries);
+	free(snap);
+}

@@ -1,0 +1,463 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The value of such a map is a struct bpf_struct_ops_kvm_gmem_ops: a head of
+ * the kernel's own and the struct kvm_gmem_ops.  Where a pointer to a function
+ * is, userspace writes the descriptor of a program and reads its id.
+ */
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "attached/ops.h"
+#include "objects/object.h"
+
+#define VALUE_TYPE	"bpf_struct_ops_kvm_gmem_ops"
+
+#ifndef BPF_F_VTYPE_BTF_OBJ_FD
+#define BPF_F_VTYPE_BTF_OBJ_FD	(1U << 15)
+#endif
+
+/*
+ * The kernel's types: of the kernel itself, or of the module KVM is in.  Read
+ * once, since it takes a while, and kept until the tool ends.
+ */
+static struct {
+	struct btf *vmlinux;
+	struct btf *types;
+	const struct btf_type *ops;
+	uint32_t value_size;
+	uint32_t data_offset;
+} layout;
+
+static int find_layout(struct btf *btf)
+{
+	int id = btf__find_by_name_kind(btf, VALUE_TYPE, BTF_KIND_STRUCT);
+	const struct btf_type *value;
+	const struct btf_member *member;
+	int i;
+
+	if (id < 0)
+		return id;
+	value = btf__type_by_id(btf, id);
+	member = btf_members(value);
+	for (i = 0; i < btf_vlen(value); i++, member++) {
+		if (strcmp(btf__name_by_offset(btf, member->name_off), "data"))
+			continue;
+		id = btf__resolve_type(btf, member->type);
+		if (id < 0)
+			return id;
+		layout.types = btf;
+		layout.ops = btf__type_by_id(btf, id);
+		layout.value_size = value->size;
+		layout.data_offset = btf_member_bit_offset(value, i) / 8;
+		return 0;
+	}
+	return -ENOENT;
+}
+
+static int read_layout(void)
+{
+	struct btf *kvm;
+	int err;
+
+	if (layout.types)
+		return 0;
+	if (!layout.vmlinux)
+		layout.vmlinux = btf__load_vmlinux_btf();
+	if (!layout.vmlinux)
+		return -errno;
+	if (!find_layout(layout.vmlinux))
+		return 0;
+	kvm = btf__load_module_btf("kvm", layout.vmlinux);
+	if (!kvm)
+		return -errno;
+	err = find_layout(kvm);
+	if (err)
+		btf__free(kvm);
+	return err;
+}
+
+/* ------------------------------------------------------------- members */
+
+struct member {
+	const char *name;
+	uint32_t offset;
+	uint32_t size;
+	bool is_hook;
+};
+
+static int member_at(int i, struct member *member)
+{
+	const struct btf_member *m = &btf_members(layout.ops)[i];
+	const struct btf_type *type;
+	int id = btf__resolve_type(layout.types, m->type);
+	int64_t size = btf__resolve_size(layout.types, m->type);
+
+	if (id < 0 || size < 0)
+		return -EINVAL;
+	type = btf__type_by_id(layout.types, id);
+	member->name = btf__name_by_offset(layout.types, m->name_off);
+	member->offset = layout.data_offset +
+			 btf_member_bit_offset(layout.ops, i) / 8;
+	member->size = size;
+	member->is_hook = btf_is_ptr(type);
+	return member->offset + size > layout.value_size ? -EINVAL : 0;
+}
+
+static int write_map(int map, const void *value)
+{
+	uint32_t zero = 0;
+
+	return bpf_map_update_elem(map, &zero, value, 0);
+}
+
+static void fill_number(char *value, const struct member *member,
+			const struct object *object)
+{
+	uint64_t number = object_member(object, member->name);
+
+	memcpy(value + member->offset, &number, member->size);
+}
+
+static int fill_from_object(int map, const struct object *object)
+{
+	const struct bpf_program *prog;
+	struct member member;
+	int i, err;
+	char *value;
+	uint64_t fd;
+
+	err = read_layout();
+	if (err)
+		return err;
+	value = calloc(1, layout.value_size);
+	if (!value)
+		return -ENOMEM;
+	for (i = 0; i < btf_vlen(layout.ops) && !err; i++) {
+		err = member_at(i, &member);
+		if (err)
+			break;
+		if (!strcmp(member.name, "name")) {
+			strncpy(value + member.offset, object_name(object),
+				member.size - 1);
+		} else if (!member.is_hook) {
+			if (member.size <= sizeof(uint64_t))
+				fill_number(value, &member, object);
+		} else {
+			prog = object_hook(object, member.name);
+			if (!prog)
+				continue;
+			fd = bpf_program__fd(prog);
+			memcpy(value + member.offset, &fd, sizeof(fd));
+		}
+	}
+	if (!err)
+		err = write_map(map, value);
+	free(value);
+	return err;
+}
+
+int ops_replace(const struct object *object, int link)
+{
+	int map = object_map(object), err;
+
+	err = fill_from_object(map, object);
+	return err ? err : bpf_link_update(link, map, NULL);
+}
+
+/* ---------------------------------------------------------------- copies */
+
+static char *read_value(int map)
+{
+	uint32_t zero = 0;
+	char *value = calloc(1, layout.value_size);
+	int err;
+
+	if (!value)
+		return NULL;
+	err = bpf_map_lookup_elem(map, &zero, value);
+	if (!err)
+		return value;
+	free(value);
+	errno = -err;
+	return NULL;
+}
+
+int ops_check(int map)
+{
+	struct bpf_map_info info = {};
+	uint32_t len = sizeof(info);
+	int err, id;
+
+	err = read_layout();
+	if (!err)
+		err = bpf_map_get_info_by_fd(map, &info, &len);
+	if (err)
+		return err;
+	id = btf__find_by_name_kind(layout.types, VALUE_TYPE, BTF_KIND_STRUCT);
+	return info.type == BPF_MAP_TYPE_STRUCT_OPS &&
+	       info.btf_vmlinux_value_type_id == (uint32_t)id &&
+	       info.value_size == layout.value_size ? 0 : -EINVAL;
+}
+
+int ops_number(int map, const char *name, uint64_t *number)
+{
+	struct member member;
+	char *value;
+	int i, err;
+
+	err = read_layout();
+	if (err)
+		return err;
+	value = read_value(map);
+	if (!value)
+		return -errno;
+	err = -ENOENT;
+	for (i = 0; i < btf_vlen(layout.ops) && err; i++) {
+		if (member_at(i, &member) || strcmp(member.name, name) ||
+		    member.is_hook || member.size > sizeof(*number))
+			continue;
+		*number = 0;
+		memcpy(number, value + member.offset, member.size);
+		err = 0;
+	}
+	free(value);
+	return err;
+}
+
+int ops_progs(int map, uint32_t *ids)
+{
+	struct member member;
+	uint64_t id;
+	char *value;
+	int i, nr = 0, err;
+
+	err = read_layout();
+	if (err)
+		return err;
+	value = read_value(map);
+	if (!value)
+		return -errno;
+	for (i = 0; i < btf_vlen(layout.ops) && nr < OPS_MAX_PROGS; i++) {
+		if (member_at(i, &member) || !member.is_hook)
+			continue;
+		memcpy(&id, value + member.offset, sizeof(id));
+		if (id)
+			ids[nr++] = id;
+	}
+	free(value);
+	return nr;
+}
+
+/* The kernel holds the programs by the map once it is filled. */
+static int open_progs(char *value, int *fds, int *opened)
+{
+	struct member member;
+	uint64_t id;
+	int i, nr = 0;
+
+	for (i = 0; i < btf_vlen(layout.ops) && nr < OPS_MAX_PROGS; i++) {
+		if (member_at(i, &member) || !member.is_hook)
+			continue;
+		memcpy(&id, value + member.offset, sizeof(id));
+		if (!id)
+			continue;
+		fds[nr] = bpf_prog_get_fd_by_id(id);
+		if (fds[nr] < 0)
+			return fds[nr];
+		id = fds[nr++];
+		*opened = nr;
+		memcpy(value + member.offset, &id, sizeof(id));
+	}
+	return 0;
+}
+
+static void apply_change(char *value, const struct ops_change *change)
+{
+	struct member member;
+	int i;
+
+	for (i = 0; i < btf_vlen(layout.ops); i++) {
+		if (member_at(i, &member) || member.size != sizeof(uint32_t))
+			continue;
+		if (!strcmp(member.name, "flags"))
+			memcpy(value + member.offset, &change->flags,
+			       sizeof(change->flags));
+		else if (!strcmp(member.name, "priority") &&
+			 change->has_priority)
+			memcpy(value + member.offset, &change->priority,
+			       sizeof(change->priority));
+	}
+	/* The head is the kernel's: it wants zeroes. */
+	memset(value, 0, layout.data_offset);
+}
+
+/* The system's headers may be older and have a hole where this is. */
+static uint32_t types_of(const struct bpf_map_info *info)
+{
+	uint32_t id;
+
+	memcpy(&id, (const char *)info +
+	       offsetof(struct bpf_map_info, map_extra) - sizeof(id),
+	       sizeof(id));
+	return id;
+}
+
+static int make_map(const struct bpf_map_info *like)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, opts,
+		    .map_flags = like->map_flags,
+		    .btf_vmlinux_value_type_id = like->btf_vmlinux_value_type_id);
+	int own = bpf_btf_get_fd_by_id(like->btf_id), btf = -1, map;
+
+	/* The types of the programs, not those of the value. */
+	if (own < 0)
+		return own;
+	opts.btf_fd = own;
+	if (opts.map_flags & BPF_F_VTYPE_BTF_OBJ_FD) {
+		btf = bpf_btf_get_fd_by_id(types_of(like));
+		if (btf < 0) {
+			close(own);
+			return btf;
+		}
+		opts.value_type_btf_obj_fd = btf;
+	}
+	map = bpf_map_create(BPF_MAP_TYPE_STRUCT_OPS, like->name,
+			     like->key_size, like->value_size, 1, &opts);
+	if (btf >= 0)
+		close(btf);
+	close(own);
+	return map;
+}
+
+int ops_copy(int map, const struct ops_change *change)
+{
+	struct bpf_map_info info = {};
+	uint32_t len = sizeof(info);
+	int fds[OPS_MAX_PROGS], nr = 0, new, err;
+	char *value;
+
+	err = read_layout();
+	if (!err)
+		err = bpf_map_get_info_by_fd(map, &info, &len);
+	if (err)
+		return err;
+	if (info.value_size != layout.value_size)
+		return -EINVAL;
+	value = read_value(map);
+	if (!value)
+		return -errno;
+	err = open_progs(value, fds, &nr);
+	apply_change(value, change);
+	new = err ? err : make_map(&info);
+	if (new >= 0) {
+		err = write_map(new, value);
+		if (err) {
+			close(new);
+			new = err;
+		}
+	}
+	while (nr)
+		close(fds[--nr]);
+	free(value);
+	return new;
+}
+
+/* ------------------------------------------------------------------ tags */
+
+/* FNV-1a: nobody gains by a collision, who can write the files. */
+static void fold(uint64_t *tags, const void *data, size_t size)
+{
+	const unsigned char *c = data;
+
+	while (size--)
+		*tags = (*tags ^ *c++) * 0x100000001b3ULL;
+}
+
+static int fold_contents(int map, const struct bpf_map_info *info,
+			 uint64_t *tags)
+{
+	uint32_t key;
+	char *value;
+	int err = 0;
+
+	value = malloc(info->value_size);
+	if (!value)
+		return -ENOMEM;
+	for (key = 0; key < info->max_entries && !err; key++) {
+		err = bpf_map_lookup_elem(map, &key, value);
+		if (!err)
+			fold(tags, value, info->value_size);
+	}
+	free(value);
+	return err;
+}
+
+static int add_map(uint32_t id, uint64_t *tags)
+{
+	struct bpf_map_info info = {};
+	uint32_t len = sizeof(info);
+	int map, err;
+
+	map = bpf_map_get_fd_by_id(id);
+	if (map < 0)
+		return map;
+	err = bpf_map_get_info_by_fd(map, &info, &len);
+	if (!err) {
+		const uint32_t made_as[] = {
+			info.type, info.key_size, info.value_size,
+			info.max_entries, info.map_flags,
+		};
+
+		fold(tags, made_as, sizeof(made_as));
+		if (info.type == BPF_MAP_TYPE_ARRAY &&
+		    info.map_flags & BPF_F_RDONLY_PROG)
+			err = fold_contents(map, &info, tags);
+	}
+	close(map);
+	return err;
+}
+
+int ops_add_prog(int prog, uint64_t *tags, struct bpf_prog_info *info)
+{
+	const uint32_t *ids = (const uint32_t *)(uintptr_t)info->map_ids;
+	uint32_t room = info->nr_map_ids, len = sizeof(*info), i;
+	int err;
+
+	err = bpf_prog_get_info_by_fd(prog, info, &len);
+	if (err)
+		return err;
+	fold(tags, info->tag, sizeof(info->tag));
+	for (i = 0; i < info->nr_map_ids && i < room && !err; i++)
+		err = add_map(ids[i], tags);
+	return err;
+}
+
+int ops_object_tags(const struct object *object, uint64_t *tags)
+{
+	uint32_t ids[OPS_MAX_MAPS];
+	const struct bpf_program *prog;
+	struct bpf_prog_info info;
+	struct member member;
+	int i, err;
+
+	err = read_layout();
+	*tags = 0;
+	for (i = 0; !err && i < btf_vlen(layout.ops); i++) {
+		if (member_at(i, &member) || !member.is_hook)
+			continue;
+		prog = object_hook(object, member.name);
+		if (!prog)
+			continue;
+		memset(&info, 0, sizeof(info));
+		info.nr_map_ids = OPS_MAX_MAPS;
+		info.map_ids = (uintptr_t)ids;
+		err = ops_add_prog(bpf_program__fd(prog), tags, &info);
+	}
+	return err;
+}

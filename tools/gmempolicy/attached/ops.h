@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The kernel's side of a struct kvm_gmem_ops: the value of the map that holds
+ * it.  libbpf fills such a map only to make a new link of it; this is for what
+ * replaces the policy of a link that is there.
+ */
+#ifndef GMEMPOLICY_OPS_H
+#define GMEMPOLICY_OPS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct bpf_prog_info;
+struct object;
+
+/**
+ * ops_replace() - put an object into force in place of another policy
+ * @object: loaded, with the vm_id of the other
+ * @link: descriptor of the other's link
+ *
+ * A request is decided by the one or by the other.
+ *
+ * Return: 0, or -errno without a message.
+ */
+int ops_replace(const struct object *object, int link);
+
+/**
+ * struct ops_change - what a copy of a policy has that the original has not
+ * @flags: the flags
+ * @has_priority: the priority is another, too
+ * @priority: that
+ */
+struct ops_change {
+	uint32_t flags;
+	bool has_priority;
+	int32_t priority;
+};
+
+/**
+ * ops_copy() - make a struct_ops map of the programs of another
+ * @map: descriptor of the other, in use by a link
+ * @change: what is different
+ *
+ * Return: a descriptor of the new map, ready for bpf_link_update(), or -errno
+ * without a message.
+ */
+int ops_copy(int map, const struct ops_change *change);
+
+/**
+ * ops_add_prog() - add a program to a number that stands for several
+ * @prog: descriptor of the program
+ * @tags: the number, 0 at first; the order of the programs counts
+ * @info: filled in; its map_ids may point to room for nr_map_ids
+ *
+ * Besides the program's instructions, the number stands for what its maps are
+ * made as, and for the contents of those that nobody can write: constants.
+ *
+ * Return: 0, or -errno without a message.
+ */
+int ops_add_prog(int prog, uint64_t *tags, struct bpf_prog_info *info);
+
+/* Map ids of a program at most. */
+#define OPS_MAX_MAPS	64
+
+/* Programs of a policy at most: one for each hook. */
+#define OPS_MAX_PROGS	16
+
+/**
+ * ops_progs() - ids of the programs of a policy
+ * @map: descriptor of its struct_ops map
+ * @ids: where to, OPS_MAX_PROGS of them
+ *
+ * Return: how many, or -errno without a message.
+ */
+int ops_progs(int map, uint32_t *ids);
+
+/**
+ * ops_check() - is this map a policy?
+ * @map: descriptor of a map
+ *
+ * Return: 0, -EINVAL if it is something else, or another -errno; without a
+ * message.
+ */
+int ops_check(int map);
+
+/**
+ * ops_number() - read a number of a policy
+ * @map: descriptor of its struct_ops map
+ * @name: vm_id, priority or flags
+ * @number: where to
+ *
+ * Return: 0, or -errno without a message.
+ */
+int ops_number(int map, const char *name, uint64_t *number);
+
+/**
+ * ops_object_tags() - what the programs of an object are
+ * @object: loaded
+ * @tags: where to; the same number as running_tags() gives
+ *
+ * Return: 0, or -errno without a message.
+ */
+int ops_object_tags(const struct object *object, uint64_t *tags);
+
+#endif /* GMEMPOLICY_OPS_H */

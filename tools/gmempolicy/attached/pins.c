@@ -1,0 +1,360 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Works on the directory through a descriptor: whoever can rename in the BPF
+ * file system must not make the tool pin or remove elsewhere.
+ */
+#define _GNU_SOURCE
+#include <bpf/bpf.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "attached/pins.h"
+#include "gmem_common.h"
+#include "gmem_kernel.h"
+
+#define DIR_NAME	"gmem"
+#define DIR_MODE	0700
+#define NOTE_NAME	"gmem_note"
+
+/*
+ * What the kernel tells of a link.  The system's headers may be older than the
+ * kernel that gmem runs on and lack what it tells of a struct_ops.
+ */
+union link_info {
+	struct bpf_link_info any;
+	struct {
+		__u32 type;
+		__u32 id;
+		__u32 prog_id;
+		__u32 pad;
+		__u32 map_id;
+	} struct_ops;
+};
+
+/* The path of a pin that stays the same when the directory is renamed. */
+struct pin_path {
+	char text[NAME_MAX + 64];
+};
+
+static const char *pin_path(struct pin_path *path, int dir, const char *name)
+{
+	snprintf(path->text, sizeof(path->text), "/proc/self/fd/%d/%s", dir,
+		 name);
+	return path->text;
+}
+
+static int open_root(void)
+{
+	struct statfs fs;
+	int fd, err;
+
+	fd = open(PINS_ROOT, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 && errno != ENOENT) {
+		err = -errno;
+		gmem_err("cannot open " PINS_ROOT ": %s; run it as root",
+			 strerror(-err));
+		return err;
+	}
+	if (fd < 0 || fstatfs(fd, &fs) || fs.f_type != BPF_FS_MAGIC) {
+		if (fd >= 0)
+			close(fd);
+		gmem_err("no BPF file system at " PINS_ROOT "; mount one: mount -t bpf bpf " PINS_ROOT);
+		return -ENODEV;
+	}
+	return fd;
+}
+
+/* Policies belong to who may load them: nobody else gets at the links. */
+static int check_dir(int fd)
+{
+	struct stat st;
+
+	if (!fstat(fd, &st) && st.st_uid == geteuid() &&
+	    !(st.st_mode & 077))
+		return 0;
+	gmem_err(PINS_DIR " is not yours alone; look who made it, then chown %u and chmod 0700 it",
+		 (unsigned int)geteuid());
+	return -EPERM;
+}
+
+/* -ENOENT without a message if it is missing and not to be made. */
+static int open_dir(bool create)
+{
+	int root = open_root(), fd, err;
+
+	if (root < 0)
+		return root;
+	if (create && mkdirat(root, DIR_NAME, DIR_MODE) && errno != EEXIST) {
+		err = -errno;
+		gmem_err("cannot make " PINS_DIR ": %s; %s", strerror(-err),
+			 err == -EROFS ?
+			 "mount it writable: mount -o remount,rw " PINS_ROOT :
+			 "run it as root");
+		close(root);
+		return err;
+	}
+	fd = openat(root, DIR_NAME,
+		    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	err = -errno;
+	close(root);
+	if (fd < 0) {
+		if (err != -ENOENT || create)
+			gmem_err("cannot open " PINS_DIR ": %s; remove it if it is no directory of yours",
+				 strerror(-err));
+		return err;
+	}
+	err = check_dir(fd);
+	if (err) {
+		close(fd);
+		return err;
+	}
+	return fd;
+}
+
+static int in_use(const char *name)
+{
+	struct pin pin;
+	int err;
+
+	err = pins_find(name, &pin);
+	if (err && err != -ENOENT)
+		return err;
+	if (!err && !pin.is_link)
+		gmem_err("the name %s is taken by a file that is no policy; remove " PINS_DIR "/%s",
+			 name, name);
+	else if (!err && pin.detached)
+		gmem_err("the policy %s has ended and only its pin is left; remove it: gmempolicy detach %s",
+			 name, name);
+	else
+		gmem_err("the policy is attached already, as %s; detach it first: gmempolicy detach %s",
+			 name, name);
+	return -EEXIST;
+}
+
+int pins_add(const char *name, int fd)
+{
+	int dir = open_dir(true), err;
+	struct pin_path path;
+
+	if (dir < 0)
+		return dir;
+	err = bpf_obj_pin(fd, pin_path(&path, dir, name));
+	close(dir);
+	if (err == -EEXIST)
+		return in_use(name);
+	if (err)
+		gmem_err("cannot pin " PINS_DIR "/%s: %s; %s", name,
+			 strerror(-err),
+			 err == -EROFS ?
+			 "mount it writable: mount -o remount,rw " PINS_ROOT :
+			 "check the BPF file system there");
+	return err;
+}
+
+int pins_note(const char *name, const struct note *note)
+{
+	uint32_t zero = 0;
+	int map, err;
+
+	map = bpf_map_create(BPF_MAP_TYPE_ARRAY, NOTE_NAME, sizeof(zero),
+			     sizeof(*note), 1, NULL);
+	err = map < 0 ? map : bpf_map_update_elem(map, &zero, note, 0);
+	if (err)
+		gmem_err_bpf(err, "cannot make a note of the policy");
+	else
+		err = pins_add(name, map);
+	if (map >= 0)
+		close(map);
+	return err;
+}
+
+int pins_remove(const char *name)
+{
+	int dir = open_dir(false), err = 0;
+
+	if (dir == -ENOENT)
+		return 0;
+	if (dir < 0)
+		return dir;
+	if (unlinkat(dir, name, 0) && errno != ENOENT) {
+		err = -errno;
+		gmem_err("cannot remove " PINS_DIR "/%s: %s; remove it by hand",
+			 name, strerror(-err));
+	}
+	close(dir);
+	return err;
+}
+
+bool pins_link_is_gone(uint32_t id)
+{
+	union link_info info = {};
+	uint32_t len = sizeof(info);
+	int fd = bpf_link_get_fd_by_id(id);
+	bool gone;
+
+	if (fd < 0)
+		return fd == -ENOENT;
+	gone = !bpf_link_get_info_by_fd(fd, &info.any, &len) &&
+	       !info.struct_ops.map_id;
+	close(fd);
+	return gone;
+}
+
+/* The kernel tells of any kind of object, and of each something else. */
+static bool is_link(int fd)
+{
+	char path[32], kind[32];
+	ssize_t len;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	len = readlink(path, kind, sizeof(kind) - 1);
+	if (len < 0)
+		return false;
+	kind[len] = '\0';
+	return strstr(kind, "bpf_link") || strstr(kind, "bpf-link");
+}
+
+static void examine_note(int fd, struct pin *pin)
+{
+	struct bpf_map_info info = {};
+	uint32_t len = sizeof(info), zero = 0;
+	struct note note;
+
+	if (bpf_map_get_info_by_fd(fd, &info, &len) ||
+	    info.type != BPF_MAP_TYPE_ARRAY || info.key_size != sizeof(zero) ||
+	    info.value_size != sizeof(note) || strcmp(info.name, NOTE_NAME) ||
+	    bpf_map_lookup_elem(fd, &zero, &note) ||
+	    note.version != NOTE_VERSION)
+		return;
+	pin->is_link = true;
+	pin->is_note = true;
+	pin->link_id = note.link_id;
+	pin->until_ns = note.until_ns;
+	pin->detached = pins_link_is_gone(note.link_id);
+}
+
+static void examine(int dir, struct pin *pin)
+{
+	union link_info info = {};
+	uint32_t len = sizeof(info);
+	struct pin_path path;
+	int fd;
+
+	fd = bpf_obj_get(pin_path(&path, dir, pin->name));
+	if (fd < 0)
+		return;
+	if (!is_link(fd)) {
+		examine_note(fd, pin);
+	} else if (!bpf_link_get_info_by_fd(fd, &info.any, &len) &&
+		   info.any.type == BPF_LINK_TYPE_STRUCT_OPS) {
+		pin->is_link = true;
+		pin->link_id = info.any.id;
+		pin->detached = !info.struct_ops.map_id;
+	}
+	close(fd);
+}
+
+int pins_find(const char *name, struct pin *pin)
+{
+	int dir, err = 0;
+
+	*pin = (struct pin) {};
+	/* What the file system would not have let anyone make. */
+	if (!*name || strlen(name) > NAME_MAX || strpbrk(name, "/."))
+		return -ENOENT;
+	dir = open_dir(false);
+	if (dir < 0)
+		return dir;
+	if (faccessat(dir, name, F_OK, AT_SYMLINK_NOFOLLOW)) {
+		err = -ENOENT;
+	} else {
+		snprintf(pin->name, sizeof(pin->name), "%s", name);
+		examine(dir, pin);
+	}
+	close(dir);
+	return err;
+}
+
+int pins_check_free(const char *name)
+{
+	struct pin pin;
+	int err;
+
+	err = pins_find(name, &pin);
+	if (err)
+		return err == -ENOENT ? 0 : err;
+	if (pin.is_note && pin.detached)
+		return pins_remove(name);
+	return in_use(name);
+}
+
+int pins_lock(void)
+{
+	int dir = open_dir(true), err;
+
+	if (dir < 0)
+		return dir;
+	while (flock(dir, LOCK_EX)) {
+		if (errno == EINTR)
+			continue;
+		err = -errno;
+		gmem_err("cannot lock " PINS_DIR ": %s; run it again",
+			 strerror(-err));
+		close(dir);
+		return err;
+	}
+	return dir;
+}
+
+int pins_read(struct pins *pins)
+{
+	int dir = open_dir(false), err = 0;
+	struct dirent *entry;
+	struct pin *more;
+	DIR *stream;
+
+	if (dir == -ENOENT)
+		return 0;
+	if (dir < 0)
+		return dir;
+	stream = fdopendir(dir);
+	if (!stream) {
+		err = -errno;
+		close(dir);
+		gmem_err("cannot read " PINS_DIR ": %s; run it again",
+			 strerror(-err));
+		return err;
+	}
+	while ((entry = readdir(stream))) {
+		if (entry->d_name[0] == '.')
+			continue;
+		more = realloc(pins->pins, (pins->nr + 1) * sizeof(*more));
+		if (!more) {
+			gmem_err("no memory for the list of pins; free some");
+			err = -ENOMEM;
+			break;
+		}
+		pins->pins = more;
+		more = &pins->pins[pins->nr++];
+		*more = (struct pin) {};
+		snprintf(more->name, sizeof(more->name), "%s", entry->d_name);
+		examine(dir, more);
+	}
+	closedir(stream);
+	return err;
+}
+
+void pins_free(struct pins *pins)
+{
+	free(pins->pins);
+	*pins = (struct pins) {};
+}

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Appends to a text and makes it greater.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "export/text.h"
+
+bool text_grow(struct text *t, size_t more)
+{
+	size_t room = t->room ? t->room : 65536;
+	char *data;
+
+	if (t->data && t->room - t->len >= more)
+		return true;
+	while (room - t->len < more)
+		room *= 2;
+	data = realloc(t->data, room);
+	if (!data)
+		return false;
+	t->data = data;
+	t->room = room;
+	return true;
+}
+
+void text_fail(struct text *t)
+{
+	free(t->data);
+	t->data = NULL;
+}
+
+void text_add(struct text *t, const char *text, size_t len)
+{
+	if (!t->data || !text_grow(t, len)) {
+		text_fail(t);
+		return;
+	}
+	memcpy(t->data + t->len, text, len);
+	t->len += len;
+}
+
+void text_str(struct text *t, const char *text)
+{
+	text_add(t, text, strlen(text));
+}
+
+void text_uint(struct text *t, uint64_t value)
+{
+	char text[20], *end = text + sizeof(text);
+	char *digits = text_digits(value, end);
+
+	text_add(t, digits, end - digits);
+}
+
+void text_value(struct text *t, double value)
+{
+	char text[64];
+
+	if (text_is_whole(value))
+		text_uint(t, value);
+	else
+		text_add(t, text, snprintf(text, sizeof(text), "%.9f", value));
+}
+
+/* Bytes of the UTF-8 character at @s, 0 if it is none that can be shown. */
+static int utf8_len(const unsigned char *s)
+{
+	uint32_t c;
+	int len, i;
+
+	if (*s < 0x80)
+		return *s >= ' ' && *s != 0x7f;
+	len = *s >= 0xf0 ? 4 : *s >= 0xe0 ? 3 : *s >= 0xc2 ? 2 : 0;
+	if (!len || *s > 0xf4)
+		return 0;
+	c = *s & (0x7f >> len);
+	for (i = 1; i < len; i++) {
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+		c = c << 6 | (s[i] & 0x3f);
+	}
+	/* Overlong, surrogates, beyond Unicode, and the second control set. */
+	if ((len == 3 && c < 0x800) || (len == 4 && c < 0x10000) ||
+	    (c >= 0xd800 && c < 0xe000) || c > 0x10ffff || c < 0xa0)
+		return 0;
+	return len;
+}
+
+/* Bytes at @s that stand for themselves. */
+static size_t plain_len(const char *s)
+{
+	size_t len = 0;
+
+	while (s[len] >= ' ' && s[len] < 0x7f && s[len] != '"' && s[len] != '\\')
+		len++;
+	return len;
+}
+
+/* A label's value is any UTF-8; names of processes are any bytes at all. */
+void text_label(struct text *t, const char *name, const char *value)
+{
+	size_t len;
+
+	text_str(t, name);
+	text_str(t, "=\"");
+	for (;;) {
+		len = plain_len(value);
+		text_add(t, value, len);
+		value += len;
+		if (!*value)
+			break;
+		len = utf8_len((const unsigned char *)value);
+		if (*value == '"' || *value == '\\')
+			text_add(t, "\\", 1);
+		text_add(t, len ? value : "?", len ? len : 1);
+		value += len ? len : 1;
+	}
+	text_str(t, "\"");
+}

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Writes, pads and compares cells.
+ */
+#include <string.h>
+
+#include "figures/cells.h"
+
+static char *format_bytes(char *dst, size_t size, double value)
+{
+	static const char units[] = "BKMG";
+	int unit = 0;
+
+	while (value >= 999.5 && units[unit + 1]) {
+		value /= 1024;
+		unit++;
+	}
+	snprintf(dst, size, "%.*f%c", !unit || value >= 99.95 ? 0 :
+		 value < 9.995 ? 2 : 1, value, units[unit]);
+	return dst;
+}
+
+char *column_format_value(const struct column *col, double value, char *dst,
+			  size_t size)
+{
+	switch (col->kind) {
+	case COLUMN_PAGES:
+		return gmem_format_pages(dst, size, value);
+	case COLUMN_BYTES:
+		return format_bytes(dst, size, value);
+	case COLUMN_RATE:
+		return gmem_format_rate(dst, size, value);
+	case COLUMN_NUMBER:
+	case COLUMN_TEXT:
+	case COLUMN_TREND:
+		break;
+	}
+	snprintf(dst, size, "%.0f", value);
+	return dst;
+}
+
+static bool is_left(const struct column *col)
+{
+	return col->kind == COLUMN_TEXT || col->kind == COLUMN_TREND;
+}
+
+static char *pad(const struct column *col, const char *text, char *dst,
+		 size_t size)
+{
+	if (is_left(col))
+		snprintf(dst, size, "%-*.*s", col->width, col->width, text);
+	else
+		snprintf(dst, size, "%*s", col->width, text);
+	return dst;
+}
+
+/* Each refresh by its share of the greatest; a quiet one is blank. */
+static void format_trend(const struct vm_facts *facts, char *dst)
+{
+	static const char levels[] = "._-=+*#";
+	float max = 0;
+	int i;
+
+	for (i = 0; i < VM_TREND_LEN; i++)
+		if (facts->trend[i] > max)
+			max = facts->trend[i];
+	for (i = 0; i < VM_TREND_LEN; i++) {
+		int level = max ? facts->trend[i] / max * 6.999 : 0;
+
+		dst[i] = facts->trend[i] > 0 ? levels[level] : ' ';
+	}
+	dst[i] = '\0';
+}
+
+char *column_format(const struct column *col, const struct row *row, char *dst,
+		    size_t size)
+{
+	char text[TEXT_LEN], value[CELL_LEN];
+
+	if (col->kind == COLUMN_TEXT)
+		return pad(col, column_text(col, row, text), dst, size);
+	/* An id has 64 bits, more than a double holds. */
+	if (col->kind == COLUMN_NUMBER)
+		snprintf(value, sizeof(value), "%ju",
+			 (uintmax_t)column_counter(col, row->now));
+	else if (col->kind == COLUMN_TREND)
+		format_trend(row->facts, value);
+	else if (col->kind == COLUMN_RATE && !row->seconds)
+		snprintf(value, sizeof(value), "-");
+	else
+		column_format_value(col, column_value(col, row), value,
+				    sizeof(value));
+	return pad(col, value, dst, size);
+}
+
+char *column_title(const struct column *col, char *dst, size_t size)
+{
+	return pad(col, col->title, dst, size);
+}
+
+int column_compare(const struct column *col, const struct row *a,
+		   const struct row *b)
+{
+	char ta[TEXT_LEN], tb[TEXT_LEN];
+	double va, vb;
+
+	if (col->kind == COLUMN_TEXT)
+		return strcmp(column_text(col, a, ta), column_text(col, b, tb));
+	if (col->kind == COLUMN_NUMBER) {
+		uint64_t na = column_counter(col, a->now);
+		uint64_t nb = column_counter(col, b->now);
+
+		return (na > nb) - (na < nb);
+	}
+	va = column_value(col, a);
+	vb = column_value(col, b);
+	return (va > vb) - (va < vb);
+}
+
+bool column_descends(const struct column *col)
+{
+	return col->kind != COLUMN_NUMBER && col->kind != COLUMN_TEXT;
+}

@@ -1,0 +1,443 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The table of columns, and what follows from it for one cell.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "figures/columns.h"
+
+static uint64_t pid(const struct gmem_vm_sample *vm)
+{
+	return vm->pid;
+}
+
+static uint64_t vcpus(const struct gmem_vm_sample *vm)
+{
+	return vm->nr_vcpus;
+}
+
+static uint64_t total_pages(const struct gmem_vm_sample *vm)
+{
+	return vm->populated_pages + vm->rss_pages;
+}
+
+static uint64_t faults(const struct gmem_vm_sample *vm)
+{
+	uint64_t sum = vm->arch_faults;
+	int i;
+
+	for (i = 0; i < GMEM_NR_FAULTS; i++)
+		sum += vm->faults[i];
+	return sum;
+}
+
+static uint64_t invalidations(const struct gmem_vm_sample *vm)
+{
+	uint64_t sum = 0;
+	int i;
+
+	for (i = 0; i < GMEM_NR_INVALIDATES; i++)
+		sum += vm->invalidations[i];
+	return sum;
+}
+
+static uint64_t denied(const struct gmem_vm_sample *vm)
+{
+	return vm->faults_denied + vm->conversions_denied;
+}
+
+static const char *name(const struct row *row, char *dst)
+{
+	return row->facts->name;
+}
+
+static const char *cgroup(const struct row *row, char *dst)
+{
+	return row->facts->cgroup;
+}
+
+/* The policies that are asked for this VM, in the order they run. */
+static const char *policies(const struct row *row, char *dst)
+{
+	const struct gmem_policies *all = row->policies;
+	size_t i, len = 0;
+
+	strcpy(dst, "-");
+	for (i = 0; all && i < all->nr; i++) {
+		const struct gmem_policy_sample *p = &all->policies[i];
+		char safe[GMEM_POLICY_NAME_LEN];
+
+		if (p->vm_id && p->vm_id != row->now->vm_id)
+			continue;
+		gmem_printable(safe, sizeof(safe), p->name);
+		len += snprintf(dst + len, TEXT_LEN - len, "%s%s%s",
+				len ? "," : "", safe,
+				p->flags & GMEM_POLICY_AUDIT ? "?" : "");
+		if (len >= TEXT_LEN)
+			break;
+	}
+	return dst;
+}
+
+#define AT(member) .offset = offsetof(struct gmem_vm_sample, member)
+
+#define GAUGE(_name, _unit, _scale, _help)				\
+	.metric = { METRIC_GAUGE, "gmem_vm_" _name, _unit, _help, _scale }
+#define COUNTER(_name, _unit, _scale, _help)				\
+	.metric = { METRIC_COUNTER, "gmem_vm_" _name, _unit, _help, _scale }
+#define LABEL(_name, _help)						\
+	.metric = { METRIC_LABEL, _name, NULL, _help, 0 }
+#define INFO(_name, _help)						\
+	.metric = { METRIC_INFO, _name, NULL, _help, 0 }
+#define BYTES(_name, _help)						\
+	GAUGE(_name "_bytes", "bytes", GMEM_PAGE_KIB * 1024.0, _help)
+#define BYTES_MOVED(_name, _help)					\
+	COUNTER(_name "_bytes", "bytes", GMEM_PAGE_KIB * 1024.0, _help)
+#define EVENTS(_name, _help)						\
+	COUNTER(_name, NULL, 0, _help)
+
+const struct column columns[NR_COLUMNS] = {
+	[COLUMN_ID] = {
+		.key = "id", .title = "ID", .width = 5,
+		.kind = COLUMN_NUMBER, AT(vm_id),
+		.json = "id",
+		.help = "the VM's id, not used again while KVM is loaded",
+		LABEL("vm", "Id of the VM, not used again while KVM is loaded."),
+	},
+	[COLUMN_PID] = {
+		.key = "pid", .title = "PID", .width = 7,
+		.kind = COLUMN_NUMBER, .counter = pid,
+		.json = "pid",
+		.help = "process that created the VM",
+		INFO("pid", "Process that created the VM."),
+	},
+	[COLUMN_NAME] = {
+		.key = "name", .title = "NAME", .width = 15,
+		.kind = COLUMN_TEXT, .text = name,
+		.json = "name",
+		.help = "what its monitor calls it, or the name of the process",
+		INFO("name", "Name of the VM."),
+	},
+	[COLUMN_PRIVATE] = {
+		.key = "private", .title = "PRIV", .width = 5,
+		.kind = COLUMN_PAGES, AT(private_pages),
+		.json = "private_pages", .total = "private",
+		.help = "guest memory whose attribute is private",
+		BYTES("private", "Guest memory whose attribute is private."),
+	},
+	[COLUMN_POPULATED] = {
+		.key = "populated", .title = "POPUL", .width = 5,
+		.kind = COLUMN_PAGES, AT(populated_pages),
+		.json = "populated_pages", .total = "populated",
+		.help = "host memory allocated in its guest_memfds",
+		BYTES("populated", "Host memory allocated in guest_memfds."),
+	},
+	[COLUMN_STALE] = {
+		.key = "stale", .title = "STALE", .width = 5,
+		.kind = COLUMN_PAGES, AT(stale_pages),
+		.json = "stale_pages", .total = "stale",
+		.help = "populated memory that no private guest page uses",
+		BYTES("stale", "Populated memory that no private guest page uses."),
+	},
+	[COLUMN_RSS] = {
+		.key = "rss", .title = "RSS", .width = 5,
+		.kind = COLUMN_PAGES, AT(rss_pages),
+		.json = "rss_pages",
+		.help = "resident memory of the process that created it",
+		BYTES("monitor_resident", "Resident memory of the process that created the VM."),
+	},
+	[COLUMN_TOTAL] = {
+		.key = "total", .title = "TOTAL", .width = 5,
+		.kind = COLUMN_PAGES, .counter = total_pages,
+		.json = "total_pages",
+		.help = "host memory it takes: populated and resident",
+		BYTES("host_memory", "Host memory that the VM takes: populated and resident."),
+	},
+	[COLUMN_FAULTS] = {
+		.key = "faults", .title = "FLT/S", .width = 5,
+		.kind = COLUMN_RATE, .counter = faults,
+		.total = "faults/s",
+		.help = "requests for private pages per second",
+		EVENTS("faults", "Requests for private pages."),
+	},
+	[COLUMN_TO_PRIVATE] = {
+		.key = "to_private", .title = ">PRIV", .width = 5,
+		.kind = COLUMN_RATE, AT(pages_to_private),
+		.json = "pages_to_private",
+		.help = "pages made private per second",
+		BYTES_MOVED("to_private", "Guest memory that became private."),
+	},
+	[COLUMN_TO_SHARED] = {
+		.key = "to_shared", .title = ">SHAR", .width = 5,
+		.kind = COLUMN_RATE, AT(pages_to_shared),
+		.json = "pages_to_shared",
+		.help = "pages made shared per second",
+		BYTES_MOVED("to_shared", "Guest memory that became shared."),
+	},
+	[COLUMN_CONVERSIONS] = {
+		.key = "conversions", .title = "CONV/S", .width = 6,
+		.kind = COLUMN_RATE, AT(conversions),
+		.json = "conversions", .total = "conv/s",
+		.help = "attribute changes per second that changed something",
+		EVENTS("conversions", "Attribute changes that changed something."),
+	},
+	[COLUMN_DENIED] = {
+		.key = "denied", .title = "DENY/S", .width = 6,
+		.kind = COLUMN_RATE, .counter = denied,
+		.total = "denied/s",
+		.help = "requests that policies denied per second",
+		EVENTS("denied", "Requests that policies denied."),
+	},
+	[COLUMN_DELAYED] = {
+		.key = "delayed", .title = "DELAY", .width = 5,
+		.kind = COLUMN_RATE, AT(delayed_ns),
+		.json = "delayed_ns", .total = "ms/s delayed", .scale = 1e-6,
+		.help = "milliseconds of delay by policies per second",
+		COUNTER("delay_seconds", "seconds", 1e-9, "Delay that policies imposed."),
+	},
+	[COLUMN_POLICIES] = {
+		.key = "policies", .title = "POLICIES", .width = 12,
+		.kind = COLUMN_TEXT, .text = policies,
+		.json = "policies",
+		.help = "policies in force on it, ? marks one in audit mode",
+		.metric = { .type = METRIC_NONE },
+	},
+	[COLUMN_TREND_CONVERSIONS] = {
+		.key = "trend", .title = "TREND", .width = VM_TREND_LEN,
+		.kind = COLUMN_TREND, AT(conversions),
+		.help = "its conversions at the last refreshes",
+		.metric = { .type = METRIC_NONE },
+	},
+	[COLUMN_INVALIDATIONS] = {
+		.key = "invalidations", .title = "INV/S", .width = 5,
+		.kind = COLUMN_RATE, .counter = invalidations,
+		.total = "inval/s",
+		.help = "ranges of guest mappings taken away per second",
+		EVENTS("invalidations", "Ranges of guest mappings taken away."),
+	},
+	[COLUMN_VCPUS] = {
+		.key = "vcpus", .title = "VCPUS", .width = 5,
+		.kind = COLUMN_NUMBER, .counter = vcpus,
+		.json = "vcpus",
+		.help = "virtual processors online",
+		GAUGE("vcpus", NULL, 0, "Virtual processors online."),
+	},
+	[COLUMN_SIZE] = {
+		.key = "size", .title = "SIZE", .width = 5,
+		.kind = COLUMN_PAGES, AT(size_pages),
+		.json = "size_pages",
+		.help = "sum of the sizes of its guest_memfds",
+		BYTES("guest_memfd", "Sum of the sizes of the guest_memfds."),
+	},
+	[COLUMN_CGROUP] = {
+		.key = "cgroup", .title = "CGROUP", .width = 24,
+		.kind = COLUMN_TEXT, .text = cgroup,
+		.json = "cgroup",
+		.help = "control group of its process",
+		INFO("cgroup", "Control group of the process."),
+	},
+	[COLUMN_FAULTS_VCPU] = {
+		.key = "faults_vcpu", .title = "F-VCPU", .width = 6,
+		.kind = COLUMN_RATE, AT(faults[GMEM_FAULT_VCPU]),
+		.json = "faults_vcpu",
+		.help = "faults of its vCPUs per second",
+		EVENTS("faults_vcpu", "Private pages that vCPUs faulted in."),
+	},
+	[COLUMN_FAULTS_PREFAULT] = {
+		.key = "faults_prefault", .title = "F-PRE", .width = 6,
+		.kind = COLUMN_RATE, AT(faults[GMEM_FAULT_PREFAULT]),
+		.json = "faults_prefault",
+		.help = "pages faulted in advance per second",
+		EVENTS("faults_prefault", "Private pages that were faulted in advance."),
+	},
+	[COLUMN_FAULTS_POPULATE] = {
+		.key = "faults_populate", .title = "F-POP", .width = 6,
+		.kind = COLUMN_RATE, AT(faults[GMEM_FAULT_POPULATE]),
+		.json = "faults_populate",
+		.help = "pages filled at start per second",
+		EVENTS("faults_populate", "Private pages that were filled at start."),
+	},
+	[COLUMN_FAULTS_FALLOCATE] = {
+		.key = "faults_fallocate", .title = "F-FALL", .width = 6,
+		.kind = COLUMN_RATE, AT(faults[GMEM_FAULT_FALLOCATE]),
+		.json = "faults_fallocate",
+		.help = "pages allocated by fallocate(2) per second",
+		EVENTS("faults_fallocate", "Private pages that fallocate asked for."),
+	},
+	[COLUMN_FAULTS_ARCH] = {
+		.key = "faults_arch", .title = "F-ARCH", .width = 6,
+		.kind = COLUMN_RATE, AT(arch_faults),
+		.json = "faults_arch",
+		.help = "pages that the host keeps vCPUs' state in per second",
+		EVENTS("faults_arch", "Private pages that the host asked for to keep a vCPU's state in."),
+	},
+	[COLUMN_ALLOCATED] = {
+		.key = "allocated", .title = "ALLOC", .width = 6,
+		.kind = COLUMN_RATE, AT(allocated_pages),
+		.json = "allocated_pages",
+		.help = "pages allocated per second",
+		BYTES_MOVED("allocated", "Host memory ever allocated in guest_memfds."),
+	},
+	[COLUMN_FREED] = {
+		.key = "freed", .title = "FREED", .width = 6,
+		.kind = COLUMN_RATE, AT(freed_pages),
+		.json = "freed_pages",
+		.help = "pages given back per second",
+		BYTES_MOVED("freed", "Host memory ever given back by guest_memfds."),
+	},
+	[COLUMN_NOOP] = {
+		.key = "conversions_noop", .title = "NOOP/S", .width = 6,
+		.kind = COLUMN_RATE, AT(conversions_noop),
+		.json = "conversions_noop",
+		.help = "attribute changes per second that changed nothing",
+		EVENTS("conversions_noop", "Attribute changes that changed nothing."),
+	},
+	[COLUMN_INVALIDATED_CONVERSION] = {
+		.key = "invalidations_conversion", .title = "I-CONV", .width = 6,
+		.kind = COLUMN_RATE, AT(invalidations[GMEM_INVALIDATE_CONVERSION]),
+		.json = "invalidations_conversion",
+		.help = "invalidations by conversions per second",
+		EVENTS("invalidations_conversion", "Invalidations by conversions."),
+	},
+	[COLUMN_INVALIDATED_PUNCH] = {
+		.key = "invalidations_punch_hole", .title = "I-HOLE", .width = 6,
+		.kind = COLUMN_RATE, AT(invalidations[GMEM_INVALIDATE_PUNCH_HOLE]),
+		.json = "invalidations_punch_hole",
+		.help = "invalidations by hole punching per second",
+		EVENTS("invalidations_punch_hole", "Invalidations by hole punching."),
+	},
+	[COLUMN_INVALIDATED_RELEASE] = {
+		.key = "invalidations_release", .title = "I-REL", .width = 6,
+		.kind = COLUMN_RATE, AT(invalidations[GMEM_INVALIDATE_RELEASE]),
+		.json = "invalidations_release",
+		.help = "invalidations by the release of a guest_memfd per second",
+		EVENTS("invalidations_release", "Invalidations by the release of a guest_memfd."),
+	},
+	[COLUMN_INVALIDATED_UNBIND] = {
+		.key = "invalidations_unbind", .title = "I-UNB", .width = 6,
+		.kind = COLUMN_RATE, AT(invalidations[GMEM_INVALIDATE_UNBIND]),
+		.json = "invalidations_unbind",
+		.help = "invalidations by the removal of a memslot per second",
+		EVENTS("invalidations_unbind", "Invalidations by the removal of a memslot."),
+	},
+	[COLUMN_INVALIDATED_FAILURE] = {
+		.key = "invalidations_memory_failure", .title = "I-FAIL", .width = 6,
+		.kind = COLUMN_RATE, AT(invalidations[GMEM_INVALIDATE_MEMORY_FAILURE]),
+		.json = "invalidations_memory_failure",
+		.help = "invalidations by failed memory per second",
+		EVENTS("invalidations_memory_failure", "Invalidations by failed memory."),
+	},
+	[COLUMN_FAULTS_DENIED] = {
+		.key = "faults_denied", .title = "D-FLT", .width = 6,
+		.kind = COLUMN_RATE, AT(faults_denied),
+		.json = "faults_denied",
+		.help = "requests for pages that policies denied per second",
+		EVENTS("faults_denied", "Requests for pages that policies denied."),
+	},
+	[COLUMN_CONVERSIONS_DENIED] = {
+		.key = "conversions_denied", .title = "D-CONV", .width = 6,
+		.kind = COLUMN_RATE, AT(conversions_denied),
+		.json = "conversions_denied",
+		.help = "conversions that policies denied per second",
+		EVENTS("conversions_denied", "Conversions that policies denied."),
+	},
+	[COLUMN_FAULTS_DELAYED] = {
+		.key = "faults_delayed", .title = "L-FLT", .width = 6,
+		.kind = COLUMN_RATE, AT(faults_delayed),
+		.json = "faults_delayed",
+		.help = "delays of requests for pages per second",
+		EVENTS("faults_delayed", "Delays that policies imposed on requests for pages."),
+	},
+	[COLUMN_CONVERSIONS_DELAYED] = {
+		.key = "conversions_delayed", .title = "L-CONV", .width = 6,
+		.kind = COLUMN_RATE, AT(conversions_delayed),
+		.json = "conversions_delayed",
+		.help = "delays of conversions per second",
+		EVENTS("conversions_delayed", "Delays that policies imposed on conversions."),
+	},
+	[COLUMN_DELAYS_EXPIRED] = {
+		.key = "delays_expired", .title = "L-END", .width = 6,
+		.kind = COLUMN_RATE, AT(delays_expired),
+		.json = "delays_expired",
+		.help = "requests that waited as long as any may per second",
+		EVENTS("delays_expired", "Requests that went on since their delays had reached the limit of KVM."),
+	},
+	[COLUMN_ATTRIBUTES] = {
+		.key = "attributes", .title = "ATTRS", .width = 5,
+		.kind = COLUMN_BYTES, AT(attribute_bytes),
+		.json = "attribute_bytes",
+		.help = "kernel memory that its memory attributes take",
+		GAUGE("attributes_bytes", "bytes", 0, "Kernel memory that the memory attributes take."),
+	},
+	[COLUMN_CLOSED] = {
+		.key = "closed", .title = "CLOSED", .width = 6,
+		.kind = COLUMN_PAGES, AT(closed_pages),
+		.json = "closed_pages",
+		.help = "populated memory of a closed guest_memfd that somebody holds",
+		BYTES("closed", "Populated memory of a closed guest_memfd that somebody holds."),
+	},
+};
+
+const char *const *column_keys(void)
+{
+	static const char *keys[NR_COLUMNS + 1];
+	int i;
+
+	for (i = 0; i < NR_COLUMNS; i++)
+		keys[i] = columns[i].key;
+	return keys;
+}
+
+int column_by_key(const char *key, size_t len)
+{
+	int i;
+
+	for (i = 0; i < NR_COLUMNS; i++)
+		if (strlen(columns[i].key) == len &&
+		    !memcmp(columns[i].key, key, len))
+			return i;
+	return -1;
+}
+
+bool column_is_stored(const struct column *col)
+{
+	return col->json && !col->counter && !col->text;
+}
+
+uint64_t column_counter(const struct column *col,
+			const struct gmem_vm_sample *vm)
+{
+	if (col->counter)
+		return col->counter(vm);
+	return *(const uint64_t *)((const char *)vm + col->offset);
+}
+
+double column_metric(const struct column *col, const struct gmem_vm_sample *vm)
+{
+	double scale = col->metric.scale ? col->metric.scale : 1;
+
+	return column_counter(col, vm) * scale;
+}
+
+double column_value(const struct column *col, const struct row *row)
+{
+	uint64_t now = column_counter(col, row->now), before;
+	double scale = col->scale ? col->scale : 1;
+
+	if (col->kind != COLUMN_RATE && col->kind != COLUMN_TREND)
+		return now;
+	if (!row->seconds)
+		return 0;
+	/* A VM born since the sample before started from zero. */
+	before = row->before ? column_counter(col, row->before) : 0;
+	if (now < before)
+		return 0;
+	return (now - before) / row->seconds * scale;
+}
+
+const char *column_text(const struct column *col, const struct row *row,
+			char *dst)
+{
+	return col->text(row, dst);
+}

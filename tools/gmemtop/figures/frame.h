@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A frame: everything there is to know of a host at one moment, whether it was
+ * sampled right now or is read from a recording.
+ */
+#ifndef GMEMTOP_FRAME_H
+#define GMEMTOP_FRAME_H
+
+#include "figures/facts.h"
+#include "gmem_sample.h"
+
+/**
+ * struct frame - a host at one moment
+ * @time_ns: the kernel's CLOCK_MONOTONIC
+ * @real_ns: the time of day, in nanoseconds since 1970
+ * @host_pages: memory of the host, in pages of 4 KiB
+ * @policies_enabled: as gmem_policies_enabled() returns it
+ * @vms: its VMs, in the order of their ids
+ * @policies: the attached policies, in the order they run
+ *
+ * Starts as all zeroes; frame_free() gives the memory back.
+ */
+struct frame {
+	uint64_t time_ns;
+	uint64_t real_ns;
+	uint64_t host_pages;
+	int policies_enabled;
+	struct gmem_sample vms;
+	struct gmem_policies policies;
+};
+
+/**
+ * struct source - where frames come from
+ * @read: fills in the next frame, and the names of its VMs; returns 0, or
+ *	-errno after one line of error
+ * @live: it is this host, now; so the kernel can be asked for more
+ * @seek: of a recording: makes a frame the next one
+ * @find: of a recording: sets @nr to the frame of a time that the user typed;
+ *	returns 0, or -EINVAL if it is no time
+ * @position: of a recording: the frame that was read last
+ * @count: of a recording: how many there are
+ * @ended: of a recording: there is no frame after the last that was read
+ *
+ * Embedded in what knows more of it.
+ */
+struct source {
+	int (*read)(struct source *source, struct frame *frame,
+		    struct facts *facts);
+	bool live;
+	void (*seek)(struct source *source, size_t nr);
+	int (*find)(struct source *source, const char *text, size_t *nr);
+	size_t position;
+	size_t count;
+	bool ended;
+};
+
+/**
+ * frame_free() - give back the memory of a frame
+ * @frame: a frame, all zeroes afterwards
+ */
+void frame_free(struct frame *frame);
+
+#endif /* GMEMTOP_FRAME_H */

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A view as comma-separated values (RFC 4180): the chosen columns, a line a
+ * VM, numbers in full.
+ */
+#include "print/csv.h"
+
+static void print_quoted(const char *text, FILE *out)
+{
+	fputc('"', out);
+	for (; *text; text++) {
+		if (*text == '"')
+			fputc('"', out);
+		fputc(*text, out);
+	}
+	fputc('"', out);
+}
+
+static void print_cell(const struct column *col, const struct row *row,
+		       FILE *out)
+{
+	char text[TEXT_LEN];
+
+	switch (col->kind) {
+	case COLUMN_TEXT:
+		print_quoted(column_text(col, row, text), out);
+		break;
+	case COLUMN_RATE:
+		/* Empty: not known yet. */
+		if (row->seconds)
+			fprintf(out, "%.3f", column_value(col, row));
+		break;
+	case COLUMN_NUMBER:
+	case COLUMN_PAGES:
+	case COLUMN_BYTES:
+		fprintf(out, "%ju", (uintmax_t)column_counter(col, row->now));
+		break;
+	case COLUMN_TREND:
+		break;
+	}
+}
+
+void csv_print(const struct view *view, bool header, FILE *out)
+{
+	const struct fields *fields = &view->fields;
+	size_t r;
+	int i;
+
+	if (header) {
+		fputs("time", out);
+		for (i = 0; i < fields->nr; i++)
+			if (columns[fields->id[i]].kind != COLUMN_TREND)
+				fprintf(out, ",%s", columns[fields->id[i]].key);
+		fputs("\r\n", out);
+	}
+	for (r = 0; r < view->nr_rows; r++) {
+		fprintf(out, "%.3f", view_frame(view)->real_ns / 1e9);
+		for (i = 0; i < fields->nr; i++) {
+			if (columns[fields->id[i]].kind == COLUMN_TREND)
+				continue;
+			fputc(',', out);
+			print_cell(&columns[fields->id[i]], &view->rows[r],
+				   out);
+		}
+		fputs("\r\n", out);
+	}
+}

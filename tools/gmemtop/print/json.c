@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A view as one line of JSON: all columns, whichever are shown.  Counters are
+ * as the kernel gave them.  Keys are stable.
+ */
+#include <errno.h>
+#include <json-c/json.h>
+
+#include "gmem_common.h"
+#include "print/json.h"
+
+/* Takes @value over in any case; false if memory ran out. */
+static bool add(struct json_object *object, const char *key,
+		struct json_object *value)
+{
+	if (!value)
+		return false;
+	if (json_object_object_add(object, key, value)) {
+		json_object_put(value);
+		return false;
+	}
+	return true;
+}
+
+static bool add_uint(struct json_object *object, const char *key,
+		     uint64_t value)
+{
+	return add(object, key, json_object_new_uint64(value));
+}
+
+static bool add_double(struct json_object *object, const char *key,
+		       double value)
+{
+	struct json_object *number = json_object_new_double(value);
+
+	if (number)
+		json_object_set_serializer(number,
+					   json_object_double_to_json_string,
+					   (void *)"%.3f", NULL);
+	return add(object, key, number);
+}
+
+static bool add_rates(struct json_object *vm, const struct row *row)
+{
+	struct json_object *rates = json_object_new_object();
+	int c;
+
+	/* Added first: it is then freed with the rest if anything fails. */
+	if (!add(vm, "rates", rates))
+		return false;
+	for (c = 0; c < NR_COLUMNS; c++)
+		if (columns[c].kind == COLUMN_RATE &&
+		    !add_double(rates, columns[c].key,
+				column_value(&columns[c], row)))
+			return false;
+	return true;
+}
+
+static bool add_cell(struct json_object *vm, const struct column *col,
+		     const struct row *row)
+{
+	char text[TEXT_LEN];
+
+	if (!col->json)
+		return true;
+	if (col->kind == COLUMN_TEXT)
+		return add(vm, col->json,
+			   json_object_new_string(column_text(col, row, text)));
+	return add_uint(vm, col->json, column_counter(col, row->now));
+}
+
+static bool add_vm(struct json_object *vms, const struct row *row)
+{
+	struct json_object *vm = json_object_new_object();
+	int c;
+
+	if (!vm)
+		return false;
+	if (json_object_array_add(vms, vm)) {
+		json_object_put(vm);
+		return false;
+	}
+	for (c = 0; c < NR_COLUMNS; c++)
+		if (!add_cell(vm, &columns[c], row))
+			return false;
+	return add_rates(vm, row);
+}
+
+static bool fill(struct json_object *frame, const struct view *view)
+{
+	const struct frame *now = view_frame(view);
+	struct json_object *vms = json_object_new_array();
+	size_t i;
+
+	if (!add_uint(frame, "time_ns", now->time_ns) ||
+	    !add_uint(frame, "real_ns", now->real_ns) ||
+	    !add_uint(frame, "host_pages", now->host_pages) ||
+	    !add_uint(frame, "orphaned_pages", now->vms.orphaned_pages) ||
+	    !add_double(frame, "seconds", view->seconds) ||
+	    !add(frame, "vms", vms))
+		return false;
+	for (i = 0; i < view->nr_rows; i++)
+		if (!add_vm(vms, &view->rows[i]))
+			return false;
+	if (!add_uint(frame, "policies", now->policies.nr))
+		return false;
+	/* null: the kernel does not tell. */
+	if (now->policies_enabled < 0)
+		return !json_object_object_add(frame, "policies_enabled", NULL);
+	return add(frame, "policies_enabled",
+		   json_object_new_boolean(now->policies_enabled));
+}
+
+int json_print(const struct view *view, FILE *out)
+{
+	struct json_object *frame = json_object_new_object();
+	const char *text = NULL;
+
+	if (frame && fill(frame, view))
+		text = json_object_to_json_string_ext(frame,
+						      JSON_C_TO_STRING_PLAIN);
+	if (text)
+		fprintf(out, "%s\n", text);
+	else
+		gmem_err("no memory for the JSON output; free some");
+	json_object_put(frame);
+	return text ? 0 : -ENOMEM;
+}

@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Writes recordings; see store.h for what is in them.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <zlib.h>
+#include <zstd.h>
+
+#include "figures/columns.h"
+#include "recording/store.h"
+#include "recording/store_write.h"
+
+/* Fast, and the next levels gain little on counters. */
+#define LEVEL	3
+
+struct buffer {
+	char *data;
+	size_t len;
+	size_t room;
+};
+
+struct store_writer {
+	int fd;
+	char *path;
+	ZSTD_CCtx *zstd;
+	struct buffer record;
+	struct buffer packed;
+	uint64_t size;
+	int frames;
+	bool in_part;
+};
+
+static bool append(struct buffer *b, const void *data, size_t len)
+{
+	if (b->len + len > b->room) {
+		size_t room = (b->len + len) * 2;
+		char *p = realloc(b->data, room);
+
+		if (!p)
+			return false;
+		b->data = p;
+		b->room = room;
+	}
+	memcpy(b->data + b->len, data, len);
+	b->len += len;
+	return true;
+}
+
+static bool append_u64(struct buffer *b, uint64_t value)
+{
+	return append(b, &value, sizeof(value));
+}
+
+static bool append_text(struct buffer *b, const char *text)
+{
+	uint32_t len = strlen(text);
+
+	return append(b, &len, sizeof(len)) && append(b, text, len);
+}
+
+/* The magic, then the keys of the counters in the order of the frames. */
+static bool make_header(struct buffer *b)
+{
+	int c;
+
+	if (!append(b, STORE_MAGIC, strlen(STORE_MAGIC)))
+		return false;
+	for (c = 0; c < NR_COLUMNS; c++)
+		if (column_is_stored(&columns[c]) &&
+		    (!append(b, columns[c].json, strlen(columns[c].json)) ||
+		     !append(b, "\n", 1)))
+			return false;
+	return true;
+}
+
+static bool add_vm(struct buffer *b, const struct gmem_vm_sample *vm,
+		   const struct vm_facts *facts)
+{
+	int c;
+
+	if (!append(b, &vm->pid, sizeof(vm->pid)) ||
+	    !append(b, &vm->nr_vcpus, sizeof(vm->nr_vcpus)))
+		return false;
+	for (c = 0; c < NR_COLUMNS; c++)
+		if (column_is_stored(&columns[c]) &&
+		    !append_u64(b, column_counter(&columns[c], vm)))
+			return false;
+	return append_text(b, facts->name) && append_text(b, facts->cgroup);
+}
+
+static bool make_frame(struct buffer *b, const struct frame *frame,
+		       const struct facts *facts)
+{
+	size_t i;
+
+	if (!append_u64(b, frame->time_ns) || !append_u64(b, frame->real_ns) ||
+	    !append_u64(b, frame->host_pages) ||
+	    !append_u64(b, (int64_t)frame->policies_enabled) ||
+	    !append_u64(b, frame->vms.nr_vms) ||
+	    !append_u64(b, frame->policies.nr) ||
+	    !append_u64(b, sizeof(struct gmem_policy_sample)))
+		return false;
+	for (i = 0; i < frame->vms.nr_vms; i++)
+		if (!add_vm(b, &frame->vms.vms[i], &facts->vm[i]))
+			return false;
+	/* What later versions add follows; older ones do not look there. */
+	return append(b, frame->policies.policies,
+		      frame->policies.nr * sizeof(struct gmem_policy_sample)) &&
+	       append_u64(b, frame->vms.orphaned_pages);
+}
+
+/* Compresses what follows the head of a record, which is filled in here. */
+static int pack(struct store_writer *writer, ZSTD_EndDirective how)
+{
+	struct buffer *record = &writer->record;
+	uint32_t head[2] = {};
+	ZSTD_inBuffer in = {};
+	size_t left;
+
+	if (record->len) {
+		head[0] = record->len - sizeof(head);
+		head[1] = crc32(0, (Bytef *)record->data + sizeof(head),
+				head[0]);
+		memcpy(record->data, head, sizeof(head));
+		in = (ZSTD_inBuffer) { record->data, record->len, 0 };
+	}
+	do {
+		char out[16384];
+		ZSTD_outBuffer room = { out, sizeof(out), 0 };
+
+		left = ZSTD_compressStream2(writer->zstd, &room, &in, how);
+		if (ZSTD_isError(left) ||
+		    !append(&writer->packed, out, room.pos))
+			return -ENOMEM;
+	} while (left);
+	return 0;
+}
+
+static bool begin_record(struct store_writer *writer)
+{
+	static const uint32_t head[2];
+
+	writer->record.len = 0;
+	return append(&writer->record, head, sizeof(head));
+}
+
+/* All of it or nothing. */
+static int flush(struct store_writer *writer)
+{
+	size_t done = 0;
+	ssize_t r;
+	int err = 0;
+
+	while (!err && done < writer->packed.len) {
+		r = write(writer->fd, writer->packed.data + done,
+			  writer->packed.len - done);
+		if (r < 0 && errno != EINTR)
+			err = -errno;
+		else if (r > 0)
+			done += r;
+	}
+	if (!err && fdatasync(writer->fd) && errno != EINVAL)
+		err = -errno;
+	if (err) {
+		writer->in_part = false;
+		/* What is there beyond the last whole frame is of no use. */
+		if (ftruncate(writer->fd, writer->size))
+			gmem_err("cannot cut %s back: %s", writer->path,
+				 strerror(errno));
+		gmem_err("cannot write %s: %s; %s", writer->path,
+			 strerror(-err), writer->size ?
+			 "the frames before are kept" : "it is removed");
+		return err;
+	}
+	writer->size += writer->packed.len;
+	writer->packed.len = 0;
+	return 0;
+}
+
+static int no_memory(void)
+{
+	gmem_err("no memory to record with; free some");
+	return -ENOMEM;
+}
+
+int store_write(struct store_writer *writer, const struct frame *frame,
+		const struct facts *facts)
+{
+	writer->packed.len = 0;
+	if (!writer->in_part) {
+		if (!begin_record(writer) || !make_header(&writer->record) ||
+		    pack(writer, ZSTD_e_flush))
+			return no_memory();
+		writer->in_part = true;
+		writer->frames = 0;
+	}
+	if (!begin_record(writer) ||
+	    !make_frame(&writer->record, frame, facts) ||
+	    pack(writer, ++writer->frames < STORE_PART_FRAMES ? ZSTD_e_flush :
+								ZSTD_e_end))
+		return no_memory();
+	if (writer->frames == STORE_PART_FRAMES)
+		writer->in_part = false;
+	return flush(writer);
+}
+
+uint64_t store_size(const struct store_writer *writer)
+{
+	return writer->size;
+}
+
+struct store_writer *store_create(const char *path)
+{
+	struct store_writer *writer = calloc(1, sizeof(*writer));
+
+	if (writer) {
+		writer->fd = -1;
+		writer->path = strdup(path);
+		writer->zstd = ZSTD_createCCtx();
+	}
+	if (!writer || !writer->path || !writer->zstd) {
+		no_memory();
+		goto fail;
+	}
+	ZSTD_CCtx_setParameter(writer->zstd, ZSTD_c_compressionLevel, LEVEL);
+	writer->fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	if (writer->fd >= 0)
+		return writer;
+	gmem_err("cannot create %s: %s; name a place that can be written to",
+		 path, strerror(errno));
+fail:
+	store_finish(writer);
+	return NULL;
+}
+
+int store_finish(struct store_writer *writer)
+{
+	int err = 0;
+
+	if (!writer)
+		return 0;
+	if (writer->in_part) {
+		writer->record.len = 0;
+		writer->packed.len = 0;
+		err = pack(writer, ZSTD_e_end) ? no_memory() : flush(writer);
+	}
+	if (writer->fd >= 0) {
+		/* The next recorder would not know it for a recording. */
+		if (!writer->size)
+			unlink(writer->path);
+		close(writer->fd);
+	}
+	ZSTD_freeCCtx(writer->zstd);
+	free(writer->record.data);
+	free(writer->packed.data);
+	free(writer->path);
+	free(writer);
+	return err;
+}

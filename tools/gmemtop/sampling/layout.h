@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Where the memory of one VM is.  Every answer is looked up when asked for.
+ */
+#ifndef GMEMTOP_LAYOUT_H
+#define GMEMTOP_LAYOUT_H
+
+#include "gmem_abi.h"
+
+struct layout;
+
+/**
+ * layout_open() - get ready to ask about a VM
+ * @vm_id: the VM
+ *
+ * Return: NULL after one line of error, -errno is in @errno; -EAGAIN is told
+ * by nobody, and worth another try.
+ */
+struct layout *layout_open(uint64_t vm_id);
+
+/**
+ * struct layout_slots - the memslots of a VM, in the order of guest memory
+ * @nr: how many
+ * @room: how many there is memory for
+ * @slot: they
+ *
+ * Starts as all zeroes.
+ */
+struct layout_slots {
+	int nr;
+	int room;
+	struct gmem_slot *slot;
+};
+
+/**
+ * layout_slots() - list the VM's memslots
+ * @layout: from layout_open()
+ * @slots: filled in
+ *
+ * Return: 0; -ESRCH if the VM is gone, -EAGAIN if the kernel asks to try again
+ * later, another -errno after one line of error.
+ */
+int layout_slots(struct layout *layout, struct layout_slots *slots);
+
+/**
+ * layout_map() - tell what stretches of guest memory are
+ * @layout: from layout_open()
+ * @start: first guest frame
+ * @pages: guest frames of each stretch, at most GMEM_BUCKET_PAGES_MAX
+ * @nr: number of stretches
+ * @buckets: filled in
+ *
+ * Return: 0, or as layout_slots().
+ */
+int layout_map(struct layout *layout, uint64_t start, uint64_t pages, size_t nr,
+	       struct gmem_bucket *buckets);
+
+/**
+ * layout_nodes() - count populated memory by NUMA node
+ * @layout: from layout_open()
+ * @pages: set to GMEM_NODES_MAX counts, valid until the next call
+ * @whole: set to false if there was too much to count it all
+ *
+ * Return: 0, or as layout_slots().
+ */
+int layout_nodes(struct layout *layout, const uint64_t **pages, bool *whole);
+
+/**
+ * layout_close() - stop asking
+ * @layout: from layout_open(), or NULL
+ */
+void layout_close(struct layout *layout);
+
+#endif /* GMEMTOP_LAYOUT_H */

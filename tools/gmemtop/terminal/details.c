@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The panel of one VM: five pages, of which one is shown.  What a page needs
+ * beside the counters is opened when it comes up and closed when it goes.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gmem_common.h"
+#include "terminal/details.h"
+#include "terminal/help.h"
+#include "terminal/map.h"
+#include "terminal/page.h"
+#include "terminal/pages.h"
+#include "terminal/panel.h"
+#include "terminal/screen.h"
+
+#define LINE_PAGE	3
+
+static const struct details_page *const pages[] = {
+	&counters_page, &latency_page, &events_page, &memory_page, &map_page,
+};
+
+static const struct panel details_panel;
+
+/* There is one screen, and so one VM that is looked at. */
+static struct details details;
+
+static void close_page(struct tui *tui)
+{
+	observer_close(details.observer);
+	layout_close(details.layout);
+	details.observer = NULL;
+	details.layout = NULL;
+}
+
+static int read_page(struct tui *tui)
+{
+	const struct details_page *page = pages[details.page];
+	struct row row;
+	int err;
+
+	/* A replay may go back to when it was there. */
+	details.gone = !view_find(tui->view, details.vm_id, &row);
+	if (!details.gone) {
+		details.now = *row.now;
+		details.facts = *row.facts;
+	}
+	if (!page->read || details.gone || !tui->view->source->live)
+		return 0;
+	errno = 0;
+	if (page->observes && !details.observer)
+		details.observer = observer_open(details.vm_id);
+	if (!page->observes && !details.layout)
+		details.layout = layout_open(details.vm_id);
+	err = errno;
+	if (page->observes ? !details.observer : !details.layout)
+		return page_failed(&details, err ? -err : -EIO);
+	return page->read(&details);
+}
+
+/*
+ * The line of error becomes a complaint on the screen: what one page cannot
+ * have is no reason to end.
+ */
+static int details_read(struct tui *tui)
+{
+	FILE *was = stderr;
+	const char *message;
+	char *text = NULL;
+	size_t len;
+	int err;
+
+	stderr = open_memstream(&text, &len);
+	if (!stderr) {
+		stderr = was;
+		return read_page(tui);
+	}
+	gmem_err_before(NULL);
+	err = read_page(tui);
+	fclose(stderr);
+	stderr = was;
+	gmem_err_before(tui->before_error);
+	if (details.gone)
+		close_page(tui);
+	if (err) {
+		close_page(tui);
+		details.page = 0;
+		details.first = 0;
+		/* The last line, without the name of the program. */
+		text[len ? len - 1 : 0] = '\0';
+		message = strrchr(text, '\n') ?: text;
+		message = strchr(message, ' ') ?: "";
+		complain(tui, "%s", message + strspn(message, " "));
+	}
+	free(text);
+	return 0;
+}
+
+static void turn_to(struct tui *tui, int nr)
+{
+	int nr_pages = ARRAY_LEN(pages);
+
+	nr = (nr + nr_pages) % nr_pages;
+	/* What both pages observe goes on. */
+	if (pages[nr]->observes != pages[details.page]->observes ||
+	    !pages[nr]->read)
+		close_page(tui);
+	details.page = nr;
+	details.first = 0;
+	if (pages[nr]->open)
+		pages[nr]->open(&details);
+	details_read(tui);
+}
+
+void details_enter(struct tui *tui)
+{
+	const struct view *view = tui->view;
+
+	if (!view->nr_rows)
+		return;
+	details = (struct details) {
+		.vm_id = view->rows[tui->cursor.row].now->vm_id,
+	};
+	panel_enter(tui, &details_panel);
+	turn_to(tui, 0);
+}
+
+static void draw_head(struct tui *tui)
+{
+	attr_t bar = screen_style(tui, PAIR_TITLES, A_REVERSE);
+	const struct gmem_vm_sample *vm = &details.now;
+	char text[TEXT_LEN + VM_NAME_LEN], item[32], memory[16];
+	int i, x = 0;
+
+	snprintf(text, sizeof(text), "VM %ju  %s  pid %u  %u vCPUs%s",
+		 (uintmax_t)vm->vm_id, details.facts.name, vm->pid,
+		 vm->nr_vcpus, details.gone ? "  GONE: this is the last that was known" :
+		 tui->frozen ? "  FROZEN" : "");
+	screen_put(0, 0, text, A_BOLD);
+	snprintf(text, sizeof(text), "cgroup %s", details.facts.cgroup);
+	screen_put(1, 0, text, A_NORMAL);
+	gmem_format_pages(memory, sizeof(memory),
+			  vm->populated_pages + vm->rss_pages);
+	snprintf(text, sizeof(text), "host memory %s", memory);
+	screen_put(1, COLS - (int)strlen(text), text, A_BOLD);
+
+	screen_bar(2, bar);
+	for (i = 0; i < (int)ARRAY_LEN(pages); i++) {
+		snprintf(item, sizeof(item), " %d %s ", i + 1, pages[i]->name);
+		screen_put(2, x, item,
+			   i == details.page ?
+			   screen_style(tui, PAIR_SELECTED, A_BOLD) : bar);
+		x += strlen(item);
+	}
+}
+
+static void draw_details(struct tui *tui)
+{
+	const struct details_page *page = pages[details.page];
+
+	draw_head(tui);
+	if (page->live && !tui->view->source->live)
+		screen_put(LINE_PAGE + 1, 0,
+			   "A recording does not have this, only the live view.",
+			   A_NORMAL);
+	else
+		page->draw(tui, &details, LINE_PAGE);
+}
+
+static bool page_of_key(int key, int *nr)
+{
+	if (key < '1' || key >= '1' + (int)ARRAY_LEN(pages))
+		return false;
+	*nr = key - '1';
+	return true;
+}
+
+static void key_in_details(struct tui *tui, int key)
+{
+	const struct details_page *page = pages[details.page];
+	int nr;
+
+	if (page_of_key(key, &nr)) {
+		turn_to(tui, nr);
+		return;
+	}
+	if (page->key && page->key(tui, &details, key)) {
+		if (details.layout && !details.gone)
+			details_read(tui);
+		return;
+	}
+	switch (key) {
+	case '\t':
+	case KEY_RIGHT:
+		turn_to(tui, details.page + 1);
+		break;
+	case KEY_BTAB:
+	case KEY_LEFT:
+		turn_to(tui, details.page - 1);
+		break;
+	case KEY_UP:
+		if (details.first)
+			details.first--;
+		break;
+	case KEY_DOWN:
+		details.first++;
+		break;
+	case KEY_HOME:
+		details.first = 0;
+		break;
+	case 'h':
+	case '?':
+	case KEY_F(1):
+		panel_enter(tui, &help_panel);
+		break;
+	case 'q':
+	case KEY_ESCAPE:
+	case KEY_F(10):
+		panel_leave(tui);
+		break;
+	}
+}
+
+static const struct hint details_hints[] = {
+	{ "F1 Help", KEY_F(1) },
+	{ "Tab Next page", '\t' },
+	{ "1-5 Page", 0 },
+	{ "Z Freeze", 'z' },
+	{ "Esc Back", KEY_ESCAPE },
+	{}
+};
+
+static const struct panel details_panel = {
+	.hints = details_hints,
+	.draw = draw_details,
+	.key = key_in_details,
+	.read = details_read,
+	.hide = close_page,
+};

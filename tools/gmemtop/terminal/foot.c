@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The last line: prompt, complaint or hints.
+ */
+#include <string.h>
+
+#include "terminal/foot.h"
+#include "terminal/panel.h"
+#include "terminal/screen.h"
+
+static void draw_prompt(const struct tui *tui)
+{
+	char text[256];
+	int len;
+
+	len = snprintf(text, sizeof(text), "%s: %s", tui->prompt.label,
+		       tui->prompt.text);
+	screen_put(LINES - 1, 0, text, A_BOLD);
+	curs_set(1);
+	move(LINES - 1, len < COLS ? len : COLS - 1);
+}
+
+void foot_draw(const struct tui *tui)
+{
+	const struct hint *hint;
+	int x = 0;
+
+	if (tui->prompt.label) {
+		draw_prompt(tui);
+		return;
+	}
+	curs_set(0);
+	if (tui->complaint[0]) {
+		screen_put(LINES - 1, 0, tui->complaint, A_BOLD);
+		return;
+	}
+	for (hint = panel_shown(tui)->hints; hint->text; hint++) {
+		screen_put(LINES - 1, x, hint->text, A_REVERSE);
+		x += strlen(hint->text) + 1;
+	}
+}
+
+int foot_key_at(const struct tui *tui, int x)
+{
+	const struct hint *hint;
+	int start = 0;
+
+	if (tui->prompt.label || tui->complaint[0])
+		return 0;
+	for (hint = panel_shown(tui)->hints; hint->text; hint++) {
+		if (x >= start && x < start + (int)strlen(hint->text))
+			return hint->key;
+		start += strlen(hint->text) + 1;
+	}
+	return 0;
+}

@@ -1,0 +1,341 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The page with the memory map of a VM: its address space as a heat map, a cell
+ * for each stretch.  Only what is on the screen is asked for.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "gmem_common.h"
+#include "terminal/map.h"
+#include "terminal/screen.h"
+
+/* Lines above and below the cells: where we are, the cursor's cell, hints. */
+#define HEAD_LINES	4
+#define FOOT_LINES	3
+#define NR_SHADES	4
+
+/**
+ * struct map - a window on the address space
+ * @start: first guest frame
+ * @pages: guest frames of a cell, a power of two
+ * @cursor: the cell that keys move to and zoom into
+ * @columns: cells of a line
+ * @lines: lines
+ * @cells: what they are, @nr of them
+ * @nr: how many are read
+ * @slots: the memslots
+ * @end: guest frame after the last of them
+ * @whole: show everything, whatever size the screen has
+ */
+static struct map {
+	uint64_t start;
+	uint64_t pages;
+	size_t cursor;
+	size_t columns;
+	size_t lines;
+	struct gmem_bucket *cells;
+	size_t nr;
+	struct layout_slots slots;
+	uint64_t end;
+	bool whole;
+} map;
+
+static void open_map(struct details *details)
+{
+	free(map.cells);
+	free(map.slots.slot);
+	map = (struct map) { .whole = true };
+}
+
+static size_t room(void)
+{
+	return map.columns * map.lines;
+}
+
+static void measure_screen(void)
+{
+	map.columns = COLS > 0 ? COLS : 1;
+	map.lines = LINES > HEAD_LINES + FOOT_LINES ?
+		    LINES - HEAD_LINES - FOOT_LINES : 1;
+}
+
+static void show_all(void)
+{
+	map.start = 0;
+	map.pages = 1;
+	while (map.pages * room() < map.end)
+		map.pages *= 2;
+	map.cursor = 0;
+}
+
+static int find_end(struct details *details)
+{
+	const struct gmem_slot *last;
+	int err = layout_slots(details->layout, &map.slots);
+
+	if (err)
+		return err;
+	last = map.slots.slot + map.slots.nr - 1;
+	map.end = map.slots.nr ? last->base_gfn + last->nr_pages : 0;
+	return 0;
+}
+
+/* A cell may be more than the kernel tells of at once. */
+static int read_cells(struct layout *layout)
+{
+	uint64_t pages = map.pages, left;
+	size_t i, j, parts = 1, nr;
+	struct gmem_bucket *buckets;
+	int err;
+
+	if (pages > GMEM_BUCKET_PAGES_MAX) {
+		parts = pages / GMEM_BUCKET_PAGES_MAX;
+		pages = GMEM_BUCKET_PAGES_MAX;
+	}
+	left = map.end > map.start ? map.end - map.start : 0;
+	nr = (left + map.pages - 1) / map.pages;
+	if (nr > room())
+		nr = room();
+	buckets = calloc(nr * parts + 1, sizeof(*buckets));
+	if (!buckets) {
+		gmem_err("no memory for the map; free some");
+		return -ENOMEM;
+	}
+	err = layout_map(layout, map.start, pages, nr * parts, buckets);
+	if (err) {
+		free(buckets);
+		return err;
+	}
+	for (i = 0; i < nr && parts > 1; i++) {
+		buckets[i] = buckets[i * parts];
+		for (j = 1; j < parts; j++) {
+			const struct gmem_bucket *b = &buckets[i * parts + j];
+
+			buckets[i].private_pages += b->private_pages;
+			buckets[i].shared_pages += b->shared_pages;
+			buckets[i].populated_pages += b->populated_pages;
+			buckets[i].stale_pages += b->stale_pages;
+		}
+	}
+	free(map.cells);
+	map.cells = buckets;
+	map.nr = nr;
+	return 0;
+}
+
+static int read_map(struct details *details)
+{
+	int err;
+
+	measure_screen();
+	err = find_end(details);
+	if (!err && map.whole)
+		show_all();
+	if (!err)
+		err = read_cells(details->layout);
+	map.whole = false;
+	return page_failed(details, err);
+}
+
+/* Private memory of which nothing to all is populated. */
+static const char *shade(const struct tui *tui, int level)
+{
+	static const char *const ascii[NR_SHADES] = { ".", ":", "+", "#" };
+	static const char *const shades[NR_SHADES] = {
+		"\u00b7", "\u2591", "\u2592", "\u2588",
+	};
+
+	return tui->unicode ? shades[level] : ascii[level];
+}
+
+/* What a cell looks like; stale memory is shown however little it is. */
+static const char *glyph(const struct tui *tui, const struct gmem_bucket *cell,
+			 attr_t *attr)
+{
+	uint64_t here = (uint64_t)cell->private_pages + cell->shared_pages;
+	int level;
+
+	*attr = A_NORMAL;
+	if (!here)
+		return " ";
+	if (cell->stale_pages) {
+		*attr = screen_style(tui, PAIR_ALERT, A_BOLD);
+		return "!";
+	}
+	if (!cell->private_pages) {
+		*attr = screen_style(tui, PAIR_SHARED, A_NORMAL);
+		return "-";
+	}
+	*attr = screen_style(tui, cell->shared_pages ? PAIR_WARN : PAIR_PRIVATE,
+			     A_NORMAL);
+	level = (uint64_t)cell->populated_pages * (NR_SHADES - 1) /
+		cell->private_pages;
+	if (!level && cell->populated_pages)
+		level = 1;
+	return shade(tui, level < NR_SHADES ? level : NR_SHADES - 1);
+}
+
+static void draw_legend(const struct tui *tui, int y)
+{
+	int i;
+
+	for (i = 0; i < NR_SHADES; i++)
+		screen_glyph(y, 2 * i, shade(tui, i), A_NORMAL);
+	screen_put(y, 2 * NR_SHADES,
+		   "private, by what is populated  - shared  ! stale   + - zoom  a all  n slot",
+		   A_NORMAL);
+}
+
+static void draw_cursor_cell(int y)
+{
+	char text[160], a[16], b[16], c[16], d[16];
+	const struct gmem_bucket *cell = &map.cells[map.cursor];
+	uint64_t gfn = map.start + map.cursor * map.pages;
+
+	snprintf(text, sizeof(text),
+		 "gfn 0x%" PRIx64 "-0x%" PRIx64 ": private %s, shared %s, populated %s, stale %s",
+		 gfn, gfn + map.pages - 1,
+		 gmem_format_pages(a, sizeof(a), cell->private_pages),
+		 gmem_format_pages(b, sizeof(b), cell->shared_pages),
+		 gmem_format_pages(c, sizeof(c), cell->populated_pages),
+		 gmem_format_pages(d, sizeof(d), cell->stale_pages));
+	screen_put(y, 0, text, A_BOLD);
+}
+
+static void draw_map(struct tui *tui, struct details *details, int y)
+{
+	char text[160], size[16];
+	size_t i;
+
+	if (!map.nr) {
+		screen_put(y, 0, "No memslot is in this window.", A_NORMAL);
+		return;
+	}
+	if (map.cursor >= map.nr)
+		map.cursor = map.nr - 1;
+	gmem_format_pages(size, sizeof(size), map.pages);
+	snprintf(text, sizeof(text),
+		 "from gfn 0x%" PRIx64 ", %s a cell, to 0x%" PRIx64, map.start,
+		 size, map.end - 1);
+	screen_put(y, 0, text, A_NORMAL);
+	for (i = 0; i < map.nr; i++) {
+		attr_t attr;
+		const char *what = glyph(tui, &map.cells[i], &attr);
+
+		if (i == map.cursor)
+			attr |= A_REVERSE;
+		screen_glyph(HEAD_LINES + i / map.columns, i % map.columns,
+			     what, attr);
+	}
+	draw_cursor_cell(LINES - 3);
+	draw_legend(tui, LINES - 2);
+}
+
+/* Cells four times smaller or greater, with the cursor on the same memory. */
+static void zoom(bool in)
+{
+	uint64_t gfn = map.start + map.cursor * map.pages, half;
+
+	if (in && map.pages == 1)
+		return;
+	if (in) {
+		map.pages = map.pages > 4 ? map.pages / 4 : 1;
+	} else {
+		if (map.pages * room() >= map.end)
+			return;
+		map.pages *= 4;
+	}
+	half = map.pages * (room() / 2);
+	map.start = gfn > half ? (gfn - half) / map.pages * map.pages : 0;
+	/* A window beyond the end would be half empty. */
+	if (map.pages * room() >= map.end)
+		map.start = 0;
+	map.cursor = (gfn - map.start) / map.pages;
+}
+
+/* Fits the window to the first memslot after the cursor, or to the first. */
+static void next_slot(void)
+{
+	uint64_t gfn = map.start + map.cursor * map.pages;
+	const struct gmem_slot *slots = map.slots.slot;
+	int i, nr = map.slots.nr;
+
+	if (!nr)
+		return;
+	for (i = 0; i < nr && slots[i].base_gfn <= gfn; i++)
+		;
+	i %= nr;
+	map.pages = 1;
+	while (map.pages * room() < slots[i].nr_pages)
+		map.pages *= 2;
+	map.start = slots[i].base_gfn / map.pages * map.pages;
+	map.cursor = (slots[i].base_gfn - map.start) / map.pages;
+}
+
+static void move_cursor(long by)
+{
+	long to = (long)map.cursor + by;
+	uint64_t line = map.columns * map.pages;
+
+	/* Beyond an edge the window moves by a line. */
+	if (to < 0) {
+		if (map.start < line)
+			return;
+		map.start -= line;
+		to += map.columns;
+	} else if (to >= (long)room()) {
+		if (map.start + room() * map.pages >= map.end)
+			return;
+		map.start += line;
+		to -= map.columns;
+	}
+	map.cursor = to;
+}
+
+static bool key_in_map(struct tui *tui, struct details *details, int key)
+{
+	switch (key) {
+	case KEY_LEFT:
+		move_cursor(-1);
+		break;
+	case KEY_RIGHT:
+		move_cursor(1);
+		break;
+	case KEY_UP:
+		move_cursor(-(long)map.columns);
+		break;
+	case KEY_DOWN:
+		move_cursor(map.columns);
+		break;
+	case '+':
+	case '=':
+	case '\r':
+	case KEY_ENTER:
+		zoom(true);
+		break;
+	case '-':
+		zoom(false);
+		break;
+	case 'a':
+	case KEY_RESIZE:
+		map.whole = true;
+		break;
+	case 'n':
+		next_slot();
+		break;
+	default:
+		return false;
+	}
+	return true;
+}
+
+const struct details_page map_page = {
+	.name = "Map",
+	.live = true,
+	.open = open_map,
+	.read = read_map,
+	.draw = draw_map,
+	.key = key_in_map,
+};

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Draws pieces of the screen, none of them beyond its edges.
+ */
+#include <string.h>
+
+#include "gmem_common.h"
+#include "terminal/screen.h"
+
+attr_t screen_style(const struct tui *tui, enum pair pair, attr_t plain)
+{
+	return tui->colours ? COLOR_PAIR(pair) : plain;
+}
+
+void screen_put(int y, int x, const char *text, attr_t attr)
+{
+	int len = strlen(text);
+
+	if (y < 0 || y >= LINES)
+		return;
+	if (x < 0) {
+		if (len <= -x)
+			return;
+		text -= x;
+		len += x;
+		x = 0;
+	}
+	if (x >= COLS)
+		return;
+	attrset(attr);
+	mvaddnstr(y, x, text, COLS - x < len ? COLS - x : len);
+	attrset(A_NORMAL);
+}
+
+void screen_glyph(int y, int x, const char *glyph, attr_t attr)
+{
+	if (y < 0 || y >= LINES || x < 0 || x >= COLS)
+		return;
+	attrset(attr);
+	mvaddstr(y, x, glyph);
+	attrset(A_NORMAL);
+}
+
+void screen_bar(int y, attr_t attr)
+{
+	if (y < 0 || y >= LINES)
+		return;
+	attrset(attr);
+	mvhline(y, 0, ' ', COLS);
+	attrset(A_NORMAL);
+}
+
+const char *screen_level(const struct tui *tui, double share)
+{
+	static const char *const blocks[] = {
+		"\u2581", "\u2582", "\u2583", "\u2584",
+		"\u2585", "\u2586", "\u2587", "\u2588",
+	};
+	static const char *const ascii[] = { ".", "_", "-", "=", "+", "*", "#" };
+	int nr = tui->unicode ? ARRAY_LEN(blocks) : ARRAY_LEN(ascii);
+	int level = share * nr;
+
+	if (share <= 0)
+		return " ";
+	if (level >= nr)
+		level = nr - 1;
+	return tui->unicode ? blocks[level] : ascii[level];
+}
