@@ -2,9 +2,10 @@
 /*
  * What the parts of the private-memory observation and policy code share:
  * gmem_vm.c knows the VMs, gmem_owner.c whose they are, gmem_inode.c the
- * guest_memfds, gmem_account.c counts pages, gmem_frames.c guest frames, gmem_policy.c asks the policies, gmem_attach.c attaches them,
- * gmem_delay.c waits, gmem_events.c is what KVM and guest_memfd call,
- * gmem_kfuncs.c and gmem_layout.c are what BPF programs call.
+ * guest_memfds, gmem_account.c counts pages, gmem_frames.c guest frames,
+ * gmem_policy.c asks the policies, gmem_attach.c attaches them, gmem_delay.c
+ * waits, gmem_events.c is what KVM and guest_memfd call, gmem_kfuncs.c and
+ * gmem_layout.c are what BPF programs call.
  */
 #ifndef __KVM_GMEM_INTERNAL_H
 #define __KVM_GMEM_INTERNAL_H
