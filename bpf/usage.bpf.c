@@ -117,8 +117,14 @@ __u64 cgroup_vm_id = 0;
 __s32 cgroup_len = 0;
 char cgroup_path[GMEM_CGROUP_LEN] = {};
 
-/* 64 GiB of memory that is backed twice, page by page, and more if less is. */
-#define TWICE_CALLS_MAX	256
+/*
+ * Of one VM: which, the frame to begin at and then the one to go on with or 0 at
+ * the end, and how many frames are backed twice until there.  A part of it at a
+ * time: how much work it is, the VM's process decides.
+ */
+__u64 twice_vm_id = 0;
+__s64 twice_gfn = 0;
+__u64 twice_pages = 0;
 
 /*
  * The kernel counts resident pages for each CPU, so that only the sum over all
@@ -183,21 +189,6 @@ static __u64 rss_pages(const struct kvm *kvm)
 	return pages;
 }
 
-/* The kernel does a part of it in a call, some GiB of what is backed. */
-static __u64 twice_pages(struct kvm *kvm)
-{
-	__u64 pages, sum = 0;
-	__s64 gfn = 0;
-
-	bpf_repeat(TWICE_CALLS_MAX) {
-		gfn = bpf_kvm_gmem_backed_twice(kvm, gfn, &pages);
-		sum += pages;
-		if (gfn <= 0)
-			break;
-	}
-	return sum;
-}
-
 static void walk_vms(void)
 {
 	struct gmem_vm_sample *slot;
@@ -220,7 +211,6 @@ static void walk_vms(void)
 		bpf_kvm_gmem_usage(kvm, (struct kvm_gmem_usage *)slot,
 				   sizeof(struct kvm_gmem_usage));
 		slot->rss_pages = rss_pages(kvm);
-		slot->twice_pages = twice_pages(kvm);
 		bpf_kvm_gmem_nodes(kvm, slot->node_pages,
 				   sizeof(slot->node_pages));
 		bpf_kvm_gmem_owner(kvm, (void *)&slot->owner_start_ns,
@@ -282,6 +272,23 @@ int sample_verdicts(void *ctx)
 		return 0;
 	nr_verdicts = bpf_kvm_gmem_vm_verdicts(kvm, (void *)verdicts,
 					       sizeof(verdicts));
+	bpf_kvm_gmem_vm_release(kvm);
+	return 0;
+}
+
+SEC("syscall")
+int read_twice(void *ctx)
+{
+	struct kvm *kvm = bpf_kvm_gmem_vm_acquire(twice_vm_id);
+	__u64 pages = 0;
+
+	if (!kvm) {
+		twice_gfn = 0;
+		twice_pages = 0;
+		return 0;
+	}
+	twice_gfn = bpf_kvm_gmem_backed_twice(kvm, twice_gfn, &pages);
+	twice_pages = pages;
 	bpf_kvm_gmem_vm_release(kvm);
 	return 0;
 }

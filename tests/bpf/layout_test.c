@@ -201,6 +201,14 @@ TEST_F(layout, much_work_ends_early_and_goes_on)
 	}
 	EXPECT_EQ(populated, pages);
 
+	/* More than one look for what is backed twice, too. */
+	EXPECT_EQ(usage().twice_pages, 0);
+	memset(addr_gpa2hva(self->vm, gpa), 1, pages * PAGE_SIZE);
+	EXPECT_EQ(usage().twice_pages, pages);
+	MUST(!madvise(addr_gpa2hva(self->vm, gpa), pages * PAGE_SIZE,
+		      MADV_DONTNEED), "cannot give it back");
+	EXPECT_EQ(usage().twice_pages, 0);
+
 	/* Whole nodes are counted at once, and come to the same. */
 	ASSERT_EQ(map(self->skel, first, 1 << 17, 1), 1);
 	EXPECT_EQ(self->skel->bss->buckets[0].populated_pages, pages);

@@ -13,6 +13,7 @@
 
 #include "gmem_kernel.h"
 #include "gmem_sample.h"
+#include "gmem_twice.h"
 #include "usage.skel.h"
 
 /* VMs may be born while room for them is made; do not chase them forever. */
@@ -31,6 +32,7 @@ struct gmem_sampler {
 	struct usage_bpf *skel;
 	struct table vms;
 	struct table policies;
+	struct gmem_twice twice;
 	bool fixed;
 };
 
@@ -132,6 +134,7 @@ void gmem_sampler_close(struct gmem_sampler *sampler)
 	if (!sampler)
 		return;
 	unload(sampler);
+	gmem_twice_free(&sampler->twice);
 	free(sampler);
 }
 
@@ -280,15 +283,26 @@ static struct target policies_target(struct gmem_sampler *sampler,
 	};
 }
 
+/* What is known of the VMs beside what stands in their table. */
+static int describe_vms(struct gmem_sampler *sampler, struct gmem_sample *sample,
+			const struct gmem_walk *walk, int err)
+{
+	sample->nr_vms = err ? 0 : walk->found;
+	sample->time_ns = err ? 0 : walk->time_ns;
+	sample->orphaned_pages = err ? 0 : sampler->skel->bss->orphaned_pages;
+	if (!err)
+		err = gmem_twice_read(&sampler->twice, sampler->skel, sample);
+	if (err)
+		sample->nr_vms = 0;
+	return err;
+}
+
 int gmem_sampler_read(struct gmem_sampler *sampler, struct gmem_sample *sample)
 {
 	struct target vms = vms_target(sampler, sample);
 	int err = read_tables(sampler, vms_program, &vms, NULL);
 
-	sample->nr_vms = err ? 0 : vms.walk.found;
-	sample->time_ns = err ? 0 : vms.walk.time_ns;
-	sample->orphaned_pages = err ? 0 : sampler->skel->bss->orphaned_pages;
-	return err;
+	return describe_vms(sampler, sample, &vms.walk, err);
 }
 
 int gmem_sampler_read_policies(struct gmem_sampler *sampler,
@@ -309,9 +323,7 @@ int gmem_sampler_read_all(struct gmem_sampler *sampler,
 	struct target target = policies_target(sampler, policies);
 	int err = read_tables(sampler, all_program, &vms, &target);
 
-	sample->nr_vms = err ? 0 : vms.walk.found;
-	sample->time_ns = err ? 0 : vms.walk.time_ns;
-	sample->orphaned_pages = err ? 0 : sampler->skel->bss->orphaned_pages;
+	err = describe_vms(sampler, sample, &vms.walk, err);
 	policies->nr = err ? 0 : target.walk.found;
 	return err;
 }

@@ -123,8 +123,8 @@ struct kvm_gmem_invalidate {
  * @convert_end: a conversion that @convert let pass has ended: how many frames
  *	really changed, and 0 or a negative errno.  Must not sleep.
  *
- * @expires_ns: CLOCK_BOOTTIME from which on the policy is not asked any more, as
- *	if it had been detached; 0 for never
+ * @expires_ns: CLOCK_BOOTTIME from which on the policy is not asked any more; 0
+ *	for never
  *
  * @fault and @convert return a verdict: 0 allows, a negative errno from
  * { EPERM, EACCES, EBUSY, ENOMEM, ENOSPC, EDQUOT } denies, a positive number
@@ -298,6 +298,7 @@ struct kvm_gmem_chain;
  * @files: its guest_memfds, struct kvm_gmem_inode; read under RCU
  * @closed_files: those that are closed while somebody holds them
  * @closed_pages: the pages of those
+ * @closed_nodes: the same by NUMA node
  * @pauses: requests whose delay a signal interrupted, struct kvm_gmem_pause
  * @nr_pauses: how many they are
  * @pauses_lock: protects the two
@@ -321,6 +322,7 @@ struct kvm_gmem_vm {
 	struct list_head files;
 	struct list_head closed_files;
 	atomic64_t closed_pages;
+	atomic64_t *closed_nodes;
 	struct list_head pauses;
 	unsigned int nr_pauses;
 	spinlock_t pauses_lock;	/* @pauses and @nr_pauses */

@@ -27,6 +27,51 @@ static bool kvm_gmem_frame_private(struct kvm *kvm, gfn_t gfn)
 	       KVM_MEMORY_ATTRIBUTE_PRIVATE;
 }
 
+/* Ranges of equal attributes from @start to @end. */
+static s64 kvm_gmem_count_ranges(struct kvm *kvm, gfn_t start, gfn_t end)
+{
+	const struct kvm_mem_attr_map *map = &kvm->mem_attr_map;
+	gfn_t first = start, next;
+	s64 ranges = 1;
+
+	for (; start < end; start = next) {
+		next = min(end, start + KVM_GMEM_FRAMES_BATCH);
+		/* With the frame before, whose range may go on. */
+		ranges += kvm_mem_attr_map_runs(map, start - (start > first),
+						next) - 1;
+		if (next < end)
+			cond_resched();
+	}
+
+	return ranges;
+}
+
+static u64 kvm_gmem_count_private(struct kvm *kvm, gfn_t start, gfn_t end)
+{
+	u64 private = 0;
+	gfn_t next;
+
+	for (; start < end; start = next) {
+		next = min(end, start + KVM_GMEM_FRAMES_BATCH);
+		private += kvm_mem_attr_map_count(&kvm->mem_attr_map, start,
+						  next,
+						  KVM_MEMORY_ATTRIBUTE_PRIVATE);
+		if (next < end)
+			cond_resched();
+	}
+
+	return private;
+}
+
+/* Frames of a range that are not yet what they shall be. */
+static u64 kvm_gmem_frames_differ(struct kvm *kvm, gfn_t start, gfn_t end,
+				  bool private)
+{
+	u64 nr_private = kvm_gmem_count_private(kvm, start, end);
+
+	return private ? end - start - nr_private : nr_private;
+}
+
 static void kvm_gmem_frames_add(struct kvm *kvm, s64 private, s64 ranges)
 {
 	struct kvm_gmem_vm *gmem = &kvm->gmem;
@@ -41,20 +86,9 @@ static void kvm_gmem_frames_add(struct kvm *kvm, s64 private, s64 ranges)
 static void kvm_gmem_count_slot(struct kvm *kvm,
 				const struct kvm_memory_slot *slot, int sign)
 {
-	const struct kvm_mem_attr_map *map = &kvm->mem_attr_map;
-	gfn_t start = slot->base_gfn, end = start + slot->npages, next;
-	s64 private = 0, ranges = 0;
-
-	for (; start < end; start = next) {
-		next = min(end, start + KVM_GMEM_FRAMES_BATCH);
-		private += kvm_mem_attr_map_count(map, start, next,
-						  KVM_MEMORY_ATTRIBUTE_PRIVATE);
-		/* With the frame before, whose range may go on. */
-		ranges += start == slot->base_gfn ?
-			  kvm_mem_attr_map_runs(map, start, next) :
-			  kvm_mem_attr_map_runs(map, start - 1, next) - 1;
-		cond_resched();
-	}
+	gfn_t start = slot->base_gfn, end = start + slot->npages;
+	s64 private = kvm_gmem_count_private(kvm, start, end);
+	s64 ranges = kvm_gmem_count_ranges(kvm, start, end);
 
 	kvm_gmem_frames_add(kvm, sign * private, sign * ranges);
 }
@@ -83,16 +117,6 @@ void kvm_gmem_frames_unbound(struct kvm *kvm, const struct kvm_memory_slot *slot
 	kvm_gmem_count_slot(kvm, slot, -1);
 }
 
-/* Frames of a range that are not yet what they shall be. */
-static u64 kvm_gmem_frames_differ(struct kvm *kvm, gfn_t start, gfn_t end,
-				  bool private)
-{
-	u64 nr_private = kvm_mem_attr_map_count(&kvm->mem_attr_map, start, end,
-						KVM_MEMORY_ATTRIBUTE_PRIVATE);
-
-	return private ? end - start - nr_private : nr_private;
-}
-
 /* The part of a conversion that is in one memslot, before it is done. */
 static void kvm_gmem_convert_slot_frames(struct kvm *kvm,
 					 const struct kvm_memory_slot *slot,
@@ -108,7 +132,7 @@ static void kvm_gmem_convert_slot_frames(struct kvm *kvm,
 		ranges += kvm_gmem_frame_private(kvm, first) != private;
 	if (last > end)
 		ranges += kvm_gmem_frame_private(kvm, end) != private;
-	ranges -= kvm_mem_attr_map_runs(&kvm->mem_attr_map, first, last);
+	ranges -= kvm_gmem_count_ranges(kvm, first, last);
 
 	kvm_gmem_frames_add(kvm, private ? changed : -(s64)changed, ranges);
 }
@@ -130,6 +154,7 @@ static noinline void kvm_gmem_convert_slots_frames(struct kvm *kvm, gfn_t start,
 					     kvm_gmem_frames_differ(kvm, first,
 								    last,
 								    private));
+		cond_resched();
 	}
 }
 
@@ -143,7 +168,8 @@ static noinline void kvm_gmem_convert_slots_frames(struct kvm *kvm, gfn_t start,
  *
  * A VM that can have private memory has one address space, which is the first.
  *
- * Context: holds slots_lock; the attributes are as they were.
+ * Context: may sleep; holds slots_lock; the attributes are as they were, and no
+ *	vCPU waits yet.
  */
 void kvm_gmem_frames_convert(struct kvm *kvm, gfn_t start, gfn_t end,
 			     bool private, u64 changed)
@@ -184,17 +210,13 @@ bpf_kvm_gmem_convert_changes(struct kvm *kvm,
 	kvm_for_each_memslot_in_gfn_range(&iter, kvm_memslots(kvm),
 					  convert->start, convert->end) {
 		const struct kvm_memory_slot *slot = iter.slot;
-		gfn_t start = max(convert->start, slot->base_gfn), next;
+		gfn_t start = max(convert->start, slot->base_gfn);
 		gfn_t end = min(convert->end, slot->base_gfn + slot->npages);
 
 		if (!kvm_gmem_slot_backed(slot))
 			continue;
-		for (; start < end; start = next) {
-			next = min(end, start + KVM_GMEM_FRAMES_BATCH);
-			changes += kvm_gmem_frames_differ(kvm, start, next,
-							  private);
-			cond_resched();
-		}
+		changes += kvm_gmem_frames_differ(kvm, start, end, private);
+		cond_resched();
 	}
 	srcu_read_unlock(&kvm->srcu, idx);
 

@@ -42,7 +42,7 @@ static atomic64_t kvm_gmem_nr_orphaned;
 static struct inode *kvm_gmem_alloc_inode(struct super_block *sb)
 {
 	struct kvm_gmem_inode *gi;
-	int nid;
+	unsigned int nid;
 
 	gi = alloc_inode_sb(sb, kvm_gmem_inode_cache, GFP_KERNEL);
 	if (!gi)
@@ -57,7 +57,7 @@ static struct inode *kvm_gmem_alloc_inode(struct super_block *sb)
 	gi->closed = false;
 	gi->told = false;
 	gi->module = NULL;
-	for_each_node(nid)
+	for (nid = 0; nid < nr_node_ids; nid++)
 		atomic64_set(&gi->node_pages[nid], 0);
 
 	return &gi->vfs_inode;
@@ -93,12 +93,29 @@ static void kvm_gmem_inode_tell(struct kvm_gmem_inode *gi)
 	kvm_gmem_vm_put(kvm);
 }
 
+/* To or from those of its VM whose file is closed, whose pages stay as they are. */
+static void kvm_gmem_move_nodes(struct kvm_gmem_inode *gi, int sign)
+{
+	unsigned int nid;
+
+	lockdep_assert_held(&kvm_gmem_inodes_lock);
+
+	for (nid = 0; nid < nr_node_ids; nid++)
+		atomic64_add(sign * atomic64_read(&gi->node_pages[nid]),
+			     &gi->kvm->gmem.closed_nodes[nid]);
+}
+
 static void kvm_gmem_evict_inode(struct inode *inode)
 {
 	struct kvm_gmem_inode *gi = to_kvm_gmem_inode(inode);
 
 	if (gi->closed && !gi->told)
 		kvm_gmem_inode_tell(gi);
+	/* By node they are counted as long as they cannot go. */
+	spin_lock(&kvm_gmem_inodes_lock);
+	if (gi->closed && gi->kvm)
+		kvm_gmem_move_nodes(gi, -1);
+	spin_unlock(&kvm_gmem_inodes_lock);
 	truncate_inode_pages_final(inode->i_mapping);
 	clear_inode(inode);
 
@@ -283,6 +300,7 @@ void kvm_gmem_inode_close(struct kvm_gmem_inode *gi)
 
 	spin_lock(&kvm_gmem_inodes_lock);
 	atomic64_add(gi->closed_pages, &gmem->closed_pages);
+	kvm_gmem_move_nodes(gi, 1);
 	/* Who counts may find the pages twice, but never not at all. */
 	smp_wmb();
 	list_del_rcu(&gi->node);
@@ -325,7 +343,7 @@ void kvm_gmem_inode_freed(struct folio *folio)
  * @kvm: the VM
  * @nid: the node; one that there is not has none
  *
- * Context: any but an interrupt.
+ * Context: any.
  * Return: how many there are.
  */
 u64 kvm_gmem_count_node(struct kvm *kvm, unsigned int nid)
@@ -336,14 +354,14 @@ u64 kvm_gmem_count_node(struct kvm *kvm, unsigned int nid)
 	if (nid >= nr_node_ids)
 		return 0;
 
-	spin_lock(&kvm_gmem_inodes_lock);
-	list_for_each_entry(gi, &kvm->gmem.files, node)
+	rcu_read_lock();
+	list_for_each_entry_rcu(gi, &kvm->gmem.files, node)
 		nr_pages += atomic64_read(&gi->node_pages[nid]);
-	list_for_each_entry(gi, &kvm->gmem.closed_files, closed_node)
-		nr_pages += atomic64_read(&gi->node_pages[nid]);
-	spin_unlock(&kvm_gmem_inodes_lock);
+	rcu_read_unlock();
+	/* Pairs with the barrier in kvm_gmem_inode_close(). */
+	smp_rmb();
 
-	return nr_pages;
+	return nr_pages + atomic64_read(&kvm->gmem.closed_nodes[nid]);
 }
 
 /**

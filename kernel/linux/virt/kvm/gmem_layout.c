@@ -12,6 +12,7 @@
 #include <linux/file.h>
 #include <linux/memory_hotplug.h>
 #include <linux/mm.h>
+#include <linux/mmap_lock.h>
 #include <linux/pagemap.h>
 #include <linux/pgtable.h>
 #include <linux/rcupdate_wait.h>
@@ -226,13 +227,11 @@ static void kvm_gmem_fill_stretch(struct kvm *kvm, gfn_t start, gfn_t end,
 /**
  * struct kvm_gmem_resident - which pages of a stretch a process has
  * @pages: one bit for each
- * @whole: all of them, in one entry of the page table
  * @nr: pages of the stretch, at most those of a page table
- * @skip: none of these and of so many pages from the first on
+ * @skip: if not 0, there are none among so many pages
  */
 struct kvm_gmem_resident {
 	DECLARE_BITMAP(pages, PTRS_PER_PTE);
-	bool whole;
 	unsigned long nr;
 	unsigned long skip;
 };
@@ -251,12 +250,12 @@ static unsigned long kvm_gmem_pages_to(unsigned long addr, unsigned long size)
 }
 
 /*
- * Looks at the page table as get_user_pages_fast() does: without a lock, with
- * interrupts off, which those who free page tables wait for.  So nobody of that
- * process waits for this.
+ * Reads the page table of one stretch that lies in one VMA.  The mmap lock keeps
+ * the tables of a VMA, but for those that a collapse frees after a grace period
+ * of RCU, which is what interrupts are off for.
  */
-static void kvm_gmem_look_resident(struct mm_struct *mm, unsigned long addr,
-				   struct kvm_gmem_resident *resident)
+static void kvm_gmem_read_table(struct mm_struct *mm, unsigned long addr,
+				struct kvm_gmem_resident *resident)
 {
 	unsigned long i, pfn, nr = kvm_gmem_pages_to(addr, PMD_SIZE);
 	unsigned long flags;
@@ -265,10 +264,6 @@ static void kvm_gmem_look_resident(struct mm_struct *mm, unsigned long addr,
 	pud_t pud;
 	pmd_t pmd;
 	pte_t *ptep;
-
-	resident->whole = false;
-	resident->nr = nr;
-	resident->skip = 0;
 
 	local_irq_save(flags);
 	pgd = READ_ONCE(*pgd_offset(mm, addr));
@@ -302,20 +297,53 @@ static void kvm_gmem_look_resident(struct mm_struct *mm, unsigned long addr,
 
 	/* KVM_GMEM_BPF is for 64-bit kernels, whose page tables are mapped. */
 	ptep = pte_offset_kernel(&pmd, addr);
-	for (i = 0; i < nr; i++) {
+	for (i = 0; i < min(nr, resident->nr); i++) {
 		pte_t pte = READ_ONCE(ptep[i]);
 
+		/* The zero page is special, and so are devices. */
 		__assign_bit(i, resident->pages,
-			     pte_present(pte) && !is_zero_pfn(pte_pfn(pte)));
+			     pte_present(pte) && !pte_special(pte));
 	}
+	resident->nr = min(nr, resident->nr);
 	goto out;
 
 leaf:
-	resident->whole = kvm_gmem_leaf_is_memory(pfn);
-	if (!resident->whole)
+	if (kvm_gmem_leaf_is_memory(pfn)) {
+		resident->nr = min(nr, resident->nr);
+		bitmap_fill(resident->pages, PTRS_PER_PTE);
+	} else {
 		resident->skip = nr;
+	}
 out:
 	local_irq_restore(flags);
+	resident->skip = min(resident->skip, resident->nr);
+}
+
+/*
+ * Looks at what a process has from @addr on.  Waits for nobody, and is over in a
+ * moment; what cannot be looked at at once is not counted.
+ */
+static void kvm_gmem_look_resident(struct mm_struct *mm, unsigned long addr,
+				   struct kvm_gmem_resident *resident)
+{
+	struct vm_area_struct *vma;
+
+	resident->nr = kvm_gmem_pages_to(addr, PMD_SIZE);
+	resident->skip = resident->nr;
+
+	if (!mmap_read_trylock(mm))
+		return;
+	vma = find_vma(mm, addr);
+	if (!vma) {
+		resident->skip = ULONG_MAX;
+	} else if (vma->vm_start > addr) {
+		resident->skip = (vma->vm_start - addr) >> PAGE_SHIFT;
+	} else {
+		resident->nr = (vma->vm_end - addr) >> PAGE_SHIFT;
+		resident->skip = 0;
+		kvm_gmem_read_table(mm, addr, resident);
+	}
+	mmap_read_unlock(mm);
 }
 
 struct kvm_gmem_twice {
@@ -339,26 +367,29 @@ static u64 kvm_gmem_slot_backed_twice(struct kvm *kvm,
 				      struct file *file, gfn_t gfn, u64 *pages,
 				      int *work)
 {
-	gfn_t end = slot->base_gfn + slot->npages;
 	struct kvm_gmem_resident resident;
 	struct kvm_gmem_twice twice = { .resident = &resident };
+	gfn_t end = slot->base_gfn + slot->npages;
+	unsigned long addr;
 	int whole;
 
-	while (gfn < end && READ_ONCE(file->f_mapping->nrpages)) {
-		if (*work <= 0)
-			return gfn;
+	while (gfn < end && *work > 0 && READ_ONCE(file->f_mapping->nrpages)) {
+		cond_resched();
 		--*work;
-		kvm_gmem_look_resident(kvm->mm,
-				       slot->userspace_addr +
-				       ((gfn - slot->base_gfn) << PAGE_SHIFT),
-				       &resident);
+		/* One that has ended has no page tables to look at. */
+		if (!mmget_not_zero(kvm->mm))
+			break;
+		addr = slot->userspace_addr +
+		       ((gfn - slot->base_gfn) << PAGE_SHIFT);
+		kvm_gmem_look_resident(kvm->mm, addr, &resident);
+		/* To tear it down, if nobody else has it now, is not ours to do. */
+		mmput_async(kvm->mm);
 		if (resident.skip) {
-			gfn += resident.skip;
+			gfn += min_t(u64, resident.skip, end - gfn);
 			continue;
 		}
+
 		resident.nr = min_t(u64, resident.nr, end - gfn);
-		if (resident.whole)
-			bitmap_fill(resident.pages, PTRS_PER_PTE);
 		twice.first = gfn - slot->base_gfn + slot->gmem.pgoff;
 		/* A page table is little enough to be counted to its end. */
 		whole = INT_MAX;
@@ -367,11 +398,10 @@ static u64 kvm_gmem_slot_backed_twice(struct kvm *kvm,
 				    kvm_gmem_count_twice, &twice);
 		*work -= INT_MAX - whole;
 		gfn += resident.nr;
-		cond_resched();
 	}
 	*pages += twice.pages;
 
-	return 0;
+	return gfn < end && *work <= 0 ? gfn : 0;
 }
 
 __bpf_kfunc_start_defs();
@@ -507,8 +537,9 @@ __bpf_kfunc int bpf_kvm_gmem_nodes(struct kvm *kvm, u64 *pages, u32 pages__sz)
  * @pages: set to how many frames have a page of the guest_memfd and another one
  *	in the memory of the VM's process
  *
- * What is swapped out, or in another process's memory only, is not seen.  Ends
- * early when it has done much.
+ * What is swapped out is not seen, nor what is in another process's memory only,
+ * nor what that process is just mapping or unmapping.  Two memslots of the same
+ * addresses count twice.  Ends early when it has done much.
  *
  * Context: may sleep.
  * Return: guest frame to go on with, 0 at the end.
@@ -519,12 +550,6 @@ __bpf_kfunc s64 bpf_kvm_gmem_backed_twice(struct kvm *kvm, u64 start,
 	int work = KVM_GMEM_LAYOUT_WORK, idx;
 	struct kvm_memslot_iter iter;
 	u64 next = 0, twice = 0;
-
-	/* A process that has ended has no page tables to look at. */
-	if (!mmget_not_zero(kvm->mm)) {
-		*pages = 0;
-		return 0;
-	}
 
 	idx = srcu_read_lock(&kvm->srcu);
 	kvm_for_each_memslot_in_gfn_range(&iter, kvm_memslots(kvm), start,
@@ -545,8 +570,6 @@ __bpf_kfunc s64 bpf_kvm_gmem_backed_twice(struct kvm *kvm, u64 start,
 		cond_resched();
 	}
 	srcu_read_unlock(&kvm->srcu, idx);
-	/* Tearing it down, if nobody else has it any more, is not ours to do. */
-	mmput_async(kvm->mm);
 	*pages = twice;
 
 	return next;

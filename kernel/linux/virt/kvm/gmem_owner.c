@@ -92,7 +92,8 @@ __bpf_kfunc int bpf_kvm_gmem_owner(struct kvm *kvm, struct kvm_gmem_owner *owner
  * @path__sz: its size in bytes
  *
  * Context: any but an interrupt.
- * Return: length of the path; -ENAMETOOLONG if it does not fit; -ESRCH if the
+ * Return: length of the path; -ENAMETOOLONG if it does not fit with a byte to
+ *	spare; -EINVAL if @path__sz is 0; -ESRCH if the
  *	process is gone or runs another program; -EOPNOTSUPP without cgroups.
  */
 __bpf_kfunc int bpf_kvm_gmem_cgroup(struct kvm *kvm, char *path, u32 path__sz)
@@ -100,6 +101,9 @@ __bpf_kfunc int bpf_kvm_gmem_cgroup(struct kvm *kvm, char *path, u32 path__sz)
 #ifdef CONFIG_CGROUPS
 	struct task_struct *task;
 	int r = -ESRCH;
+
+	if (!path__sz)
+		return -EINVAL;
 
 	rcu_read_lock();
 	task = kvm_gmem_owner_task(kvm);

@@ -4,7 +4,9 @@
  * them, and policies that are attached to them.  A VM is found by its id, and
  * used between a get and a put.  No walk holds anything between two steps.
  */
+#include <linux/nodemask.h>
 #include <linux/pid.h>
+#include <linux/slab.h>
 #include <linux/wait_bit.h>
 
 #include <trace/events/kvm_gmem.h>
@@ -101,10 +103,16 @@ int kvm_gmem_vm_created(struct kvm *kvm)
 {
 	int r;
 
+	kvm->gmem.closed_nodes = kcalloc(nr_node_ids,
+					 sizeof(*kvm->gmem.closed_nodes),
+					 GFP_KERNEL_ACCOUNT);
+	if (!kvm->gmem.closed_nodes)
+		return -ENOMEM;
 	kvm->gmem.owner = get_task_pid(current, PIDTYPE_TGID);
 	r = kvm_gmem_policy_vm_created(kvm);
 	if (r) {
 		put_pid(kvm->gmem.owner);
+		kfree(kvm->gmem.closed_nodes);
 		return r;
 	}
 	trace_kvm_gmem_vm_create(kvm);
@@ -139,6 +147,7 @@ void kvm_gmem_vm_destroyed(struct kvm *kvm)
 	mutex_unlock(&kvm_gmem_lock);
 	kvm_gmem_pauses_forget(kvm);
 	put_pid(gmem->owner);
+	kfree(gmem->closed_nodes);
 
 	trace_kvm_gmem_vm_destroy(kvm);
 }

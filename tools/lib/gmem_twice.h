@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * How much memory the host gives each VM twice.  How long it takes to find out
+ * is up to the VM's process, so it is found out in parts: as many at a time as
+ * do not keep the others waiting, and the rest the next time.
+ */
+#ifndef GMEM_TWICE_H
+#define GMEM_TWICE_H
+
+#include "gmem_sample.h"
+
+struct usage_bpf;
+
+/**
+ * struct gmem_twice_vm - what is known of a VM
+ * @vm_id: its id
+ * @gfn: the frame to go on with, 0 at the beginning of a pass
+ * @counted: frames that the pass has found so far
+ * @found: what the last pass that came to its end has found
+ * @complete: one has
+ */
+struct gmem_twice_vm {
+	uint64_t vm_id;
+	int64_t gfn;
+	uint64_t counted;
+	uint64_t found;
+	bool complete;
+};
+
+/**
+ * struct gmem_twice - what is known of all VMs
+ * @nr: how many
+ * @vms: by id
+ * @next_id: the VM to begin with the next time, or the first after it
+ *
+ * Starts as all zeroes; gmem_twice_free() gives the memory back.
+ */
+struct gmem_twice {
+	size_t nr;
+	struct gmem_twice_vm *vms;
+	uint64_t next_id;
+};
+
+/**
+ * gmem_twice_read() - fill in the member twice_pages of all VMs
+ * @twice: what is known
+ * @skel: the programs that sample
+ * @sample: the VMs, sorted by id afterwards
+ *
+ * Of a VM for which no pass has come to its end yet it is what was found so far.
+ *
+ * Return: 0, or -errno after one line of error.
+ */
+int gmem_twice_read(struct gmem_twice *twice, struct usage_bpf *skel,
+		    struct gmem_sample *sample);
+
+/**
+ * gmem_twice_free() - give the memory back
+ * @twice: all zeroes afterwards
+ */
+void gmem_twice_free(struct gmem_twice *twice);
+
+#endif /* GMEM_TWICE_H */
