@@ -229,7 +229,7 @@ $(B)/tests/policies/%: tests/policies/%.c $(LIB_OBJ) $(SELFTESTS_KEY) | $(BPF_SK
 		-MMD -MP $< $(LIB_OBJ) -o $@ $(LIBBPF_LIBS) $$(pkg-config --libs json-c) -lm
 
 # The benches attach policies with what gmempolicy attaches them with.
-BENCH_OBJ := $(call tool_obj,gmempolicy/objects) $(B)/obj/tools/gmempolicy/attached/ops.o
+BENCH_OBJ := $(call tool_obj,gmempolicy/objects)
 $(B)/bench/%: bench/%.c $(LIB_OBJ) $(BENCH_OBJ) $(SELFTESTS_KEY) | $(BPF_SKEL)
 	$(guest_program)
 
