@@ -58,6 +58,27 @@ find_clang()
 	die "no clang 19 or newer is installed: run make setup"
 }
 
+# What compiles here, in lines for a cache key: programs of one Debian release do
+# not run on, or link with, another one.
+toolchain()
+{
+	gcc --version | head -n 1
+	ld --version | head -n 1
+	getconf GNU_LIBC_VERSION
+}
+
+# output_dir DIR: makes a build directory, or empties one that another toolchain
+# has used: kbuild would run the programs that it built for itself there.
+output_dir()
+{
+	local mark
+
+	mark=$(toolchain)
+	[ "$(cat "$1/toolchain" 2>/dev/null)" = "$mark" ] || rm -rf "$1"
+	mkdir -p "$1"
+	echo "$mark" >"$1/toolchain"
+}
+
 # need_space GIB: one line up front beats an I/O error in the 6th minute.
 need_space()
 {
@@ -69,7 +90,7 @@ need_space()
 }
 
 # Sets source_id. Hashing the tarball takes half a second, so its hash is
-# remembered under the file's inode, size and time of change.
+# remembered under the file's device, inode, size and times.
 identify_source()
 {
 	local stat memo
@@ -89,7 +110,7 @@ identify_source()
 			find . -name .git -prune -o -printf '%P %y %s %T@ %l\n' |
 			LC_ALL=C sort | sha256sum) | cut -c1-20)
 	else
-		stat=$(stat -c '%n %i %s %Y %Z' "$source_path")
+		stat=$(stat -c '%n %d %i %s %Y %Z' "$source_path")
 		memo=$cache/src/.id-$(sha256sum <<<"$stat" | cut -c1-20)
 		if [ ! -s "$memo" ]; then
 			sha256sum <"$source_path" | cut -c1-20 >"$memo.$$"

@@ -205,6 +205,41 @@ one_line()
 	[ "$output" != "$second" ]
 }
 
+# other NAME OUTPUT: a program that is of another Debian release
+other()
+{
+	mkdir -p bin
+	printf '#!/bin/sh\n[ "$1" != %s ] || { echo "%s"; exit; }\nexec %s "$@"\n' \
+		"$2" "$3" "$(command -v "$1")" >"bin/$1"
+	chmod +x "bin/$1"
+}
+
+@test "another compiler, linker, pahole or C library makes another kernel, in an empty directory" {
+	build
+	keys=("$(top/kernel/build --print-key)")
+	other gcc --version 'gcc (Debian 98.1.0-1) 98.1.0'
+	other ld --version 'GNU ld (GNU Binutils for Debian) 98.1'
+	other pahole --version v98.1
+	other getconf GNU_LIBC_VERSION 'glibc 98.1'
+	for program in gcc ld pahole getconf; do
+		mkdir "only-$program"
+		cp "bin/$program" "only-$program"
+		keys+=("$(PATH=$PWD/only-$program:$PATH top/kernel/build --print-key)")
+	done
+	[ "$(printf '%s\n' "${keys[@]}" | sort -u | wc -l)" -eq 5 ]
+
+	touch "$(patched)/O-gmem/of-the-old-compiler"
+	PATH=$PWD/bin:$PATH build
+	[ "$status" -eq 0 ]
+	[ ! -e "$(patched)/O-gmem/of-the-old-compiler" ]
+	[ "$(cat "$(patched)"/O-gmem/times)" = built ]
+	[ "$(find cache/kernel -mindepth 1 -maxdepth 1 | wc -l)" -eq 2 ]
+	# Neither is in the way of the other.
+	build
+	[ -z "$stderr" ]
+	[ "$(cat top/build/kernel/gmem.key)" = "${keys[0]}" ]
+}
+
 @test "bad input is one line that names the cause" {
 	build --variant nosuch
 	one_line 2 "unknown variant 'nosuch'"
