@@ -161,6 +161,22 @@ unpack_source()
 	fi
 }
 
+# apply_patch TREE PATCH: exactly, or not at all. Returns 1 if it does not apply, and
+# says why; 2 if the tree has it, as a newer 6.12 may have what is from Linux itself.
+apply_patch()
+{
+	local patch=(patch -d "$1" -p1 -F0 -f -s --no-backup-if-mismatch -r -)
+
+	if "${patch[@]}" --dry-run <"$2" >/dev/null 2>&1; then
+		"${patch[@]}" <"$2" 2>&1
+	elif "${patch[@]}" --dry-run -R <"$2" >/dev/null 2>&1; then
+		return 2
+	else
+		"${patch[@]}" --dry-run <"$2" 2>&1
+		return 1
+	fi
+}
+
 # The build's output goes to a log; the user sees that it moves.
 # run_logged LABEL LOGFILE COMMAND...
 run_logged()

@@ -160,6 +160,24 @@ one_line()
 	[ ! -e top/build/kernel/gmem ]
 }
 
+@test "a patch that the source has is left out, and what comes after it applies" {
+	patch_line stable.patch 3 stable
+	cp -r src older
+	sed -i '3s/$/ stable/' src/virt/kvm/kvm_main.c
+	patch_line ours.patch 4 ours
+	for KERNEL_SRC in "$PWD/older" "$PWD/src"; do
+		build
+		[ "$status" -eq 0 ]
+		[ "$(sed -n 3,4p top/build/kernel/gmem/vmlinux | paste -sd,)" = "3 stable,4 ours" ]
+	done
+	# Half of it is not all of it.
+	cp -r older half
+	sed -i '3s/$/ stab/' half/virt/kvm/kvm_main.c
+	KERNEL_SRC=$PWD/half build
+	[ "$status" -eq 1 ]
+	[[ $stderr == *"kernel/patches/6.12/stable.patch does not apply"* ]]
+}
+
 @test "a new file that the source already has is refused" {
 	echo x >top/kernel/linux/virt/kvm/kvm_main.c
 	build
