@@ -52,7 +52,7 @@ SELFTESTS_KEY := $(B)/selftests.key
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: help all setup kernel kernel-baseline tools bpf tests unit prometheus demo test test-all \
-	test-debug test-selftests test-patches bench shell checkpatch clean distclean FORCE
+	test-debug test-selftests test-patches test-debian bench shell checkpatch clean distclean FORCE
 
 help:
 	@echo 'Ordinary use:'
@@ -62,6 +62,7 @@ help:
 	@echo '  make test-debug       the same on a kernel with KASAN, lockdep and kmemleak'
 	@echo '  make test-selftests   all KVM selftests, on the kernel without the patches and on ours'
 	@echo '  make test-patches     KVM builds after each patch, built in and as modules'
+	@echo '  make test-debian      setup, demo and test in a clean Debian 12 and 13; D=12|13, W=demo choose'
 	@echo '  make bench            what operations cost and how long they wait; B=NAME runs one bench'
 	@echo '  make shell            a shell in the test VM'
 	@echo
@@ -275,6 +276,10 @@ test-selftests: kernel kernel-baseline
 
 test-patches: | setup
 	@tests/patches
+
+# What the README says, in clean installs of the releases that it names.
+test-debian:
+	@T='$(T)' tests/debian/run $(D) $(W)
 
 shell: all
 	@tests/vm/run --interactive -- bash -l

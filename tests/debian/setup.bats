@@ -1,0 +1,179 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# tests/setup on the package lists of each release that the README names: a name
+# that one of them has not, or packages that exclude each other, fail here and not
+# in somebody's first minute. apt only plays the installation, for a machine that
+# has nothing. tests/debian/run does it in earnest.
+
+bats_require_minimum_version 1.5.0
+
+. "$BATS_TEST_DIRNAME/lib.sh"
+top=$BATS_TEST_DIRNAME/../..
+cache=${GMEM_CACHE:-$HOME/.cache/gmem}
+
+# lists CODENAME: brings the package lists up to date, once a day
+lists()
+{
+	local dir=$cache/debian/$1/apt lock
+
+	mkdir -p "$dir"/etc/apt/{apt.conf.d,preferences.d,sources.list.d} \
+		"$dir"/var/lib/apt/lists/partial "$dir"/var/cache/apt/archives/partial
+	exec {lock}>"$dir/lock"
+	flock "$lock"
+	: >"$dir/status"
+	debian_sources "$1" signed-by=/usr/share/keyrings/debian-archive-keyring.gpg >"$dir/etc/apt/sources.list"
+	{
+		apt_settings
+		cat <<-END
+			Dir "$dir/";
+			Dir::State::status "$dir/status";
+			APT::Architecture "amd64";
+			APT::Sandbox::User "root";
+			APT::Get::Simulate "true";
+			Acquire::Languages "none";
+			Acquire::Retries "1";
+			Acquire::http::Timeout "20";
+		END
+	} >"$dir/conf"
+	if [ -z "$(find "$dir/updated" -mtime -1 2>/dev/null)" ]; then
+		# Older lists are better than none.
+		! APT_CONFIG=$dir/conf apt-get -q update --error-on=any >"$dir/log" 2>&1 || touch "$dir/updated"
+	fi
+	exec {lock}>&-
+}
+
+setup_file()
+{
+	local codename
+
+	command -v apt-get >/dev/null || skip "this is not Debian"
+	for codename in "${codenames[@]}"; do
+		lists "$codename"
+	done
+}
+
+setup()
+{
+	cd "$BATS_TEST_TMPDIR" || return
+	unset MAKEFLAGS MAKELEVEL
+}
+
+# machine RELEASE [root]: one with apt, and with nothing that setup looks for
+machine()
+{
+	local dir=$cache/debian/${codenames[$1]}/apt program
+
+	[ -e "$dir/updated" ] || skip "the package lists of Debian $1 could not be had: $(grep -m 1 '^[EW]:' "$dir/log")"
+	mkdir -p bin admin/{info,updates}
+	: >admin/status
+	for program in bash env sed grep tr apt-cache dpkg-query; do
+		ln -sf "$(command -v "$program")" bin/
+	done
+	printf '#!/bin/sh\necho %s\n' "$([ "${2-}" = root ] && echo 0 || echo 1000)" >bin/id
+	printf '#!/bin/sh\n[ "$1" = update ] || exec %s "$@"\n' "$(command -v apt-get)" >bin/apt-get
+	ln -sf "$(command -v sh)" bin/
+	chmod +x bin/id bin/apt-get
+	with=(env -i "PATH=$PWD/bin" LC_ALL=C "APT_CONFIG=$dir/conf" "DPKG_ADMINDIR=$PWD/admin")
+}
+
+# has PACKAGE VERSION-PATTERN: what apt would install
+has()
+{
+	grep -qE "^Inst $1 \($2" <<<"$output"
+}
+
+installs_all()
+{
+	machine "$1" root
+	run "${with[@]}" "$top/tests/setup" "${@:2}"
+	echo "$output"
+	[ "$status" -eq 0 ]
+	has linux-source-6.12 '6\.12\.'
+	has 'clang-(19|2[0-9])' '1:(19|2[0-9])\.'
+	has 'llvm-(19|2[0-9])' '1:(19|2[0-9])\.'
+	has qemu-system-x86 '1:([7-9]|[1-9][0-9])\.'
+	has gcc '4:1[2-9]\.'
+	has make '4\.'
+}
+
+# What a user is told to run does the same.
+tells()
+{
+	local command
+
+	machine "$1"
+	run --separate-stderr "${with[@]}" "$top/tests/setup"
+	echo "$stderr"
+	[ "$status" -eq 1 ]
+	[ -z "$output" ]
+	[ "${#stderr_lines[@]}" -eq 1 ]
+	command=${stderr#*; run: sudo }
+	[ "$command" != "$stderr" ]
+	# shellcheck disable=SC2086 # its words
+	run "${with[@]}" $command
+	echo "$output"
+	[ "$status" -eq 0 ]
+	has 'clang-(19|2[0-9])' '1:(19|2[0-9])\.'
+}
+
+@test "the README names the releases that are tested" {
+	for release in "${!codenames[@]}"; do
+		grep -qE "^- Debian .*\b$release\b" "$top/README.md"
+	done
+}
+
+@test "Debian 12 has all that setup installs" {
+	installs_all 12
+}
+
+@test "Debian 13 has all that setup installs" {
+	installs_all 13
+}
+
+@test "Debian 12 and 13 have what tests/debian/run and tests/prometheus want" {
+	for release in 12 13; do
+		installs_all $release debootstrap
+		has debootstrap 1
+		run "${with[@]}" apt-cache show prometheus
+		[ "$status" -eq 0 ]
+	done
+}
+
+@test "the command that a user is told to run installs it, in Debian 12" {
+	tells 12
+}
+
+@test "the command that a user is told to run installs it, in Debian 13" {
+	tells 13
+}
+
+@test "a package that is nowhere is named, and nothing is installed" {
+	machine 12 root
+	run --separate-stderr "${with[@]}" "$top/tests/setup" gmem-no-such-package
+	echo "$stderr"
+	[ "$status" -eq 1 ]
+	[ -z "$output" ]
+	[ "${#stderr_lines[@]}" -eq 1 ]
+	[[ $stderr == "setup: no package gmem-no-such-package in the package lists"* ]]
+}
+
+@test "where all is installed, apt is not asked" {
+	machine 12 root
+	run --separate-stderr "${with[@]}" "$top/tests/setup"
+	packages=$(sed -n 's/^setup: installing //p' <<<"$stderr")
+	[ -n "$packages" ]
+	for package in $packages; do
+		printf 'Package: %s\nStatus: install ok installed\nArchitecture: amd64\nMaintainer: x <x@x>\nVersion: 1\nDescription: x\n\n' \
+			"$package" >>admin/status
+	done
+	printf '#!/bin/sh\necho asked >&2\nexit 1\n' >bin/apt-get
+	rm bin/apt-cache
+	ln -s apt-get bin/apt-cache
+	ln -s sh bin/clang-19
+	ln -s sh bin/llvm-strip-19
+	run "${with[@]}" "$top/tests/setup"
+	echo "$output"
+	[ "$status" -eq 0 ]
+	[ -z "$output" ]
+}
