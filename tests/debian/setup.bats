@@ -64,7 +64,7 @@ machine()
 {
 	local dir=$cache/debian/${codenames[$1]}/apt program
 
-	[ -e "$dir/updated" ] || skip "the package lists of Debian $1 could not be had: $(grep -m 1 '^[EW]:' "$dir/log")"
+	[ -e "$dir/updated" ] || skip "the package lists of Debian $1 could not be had: $(grep -m 1 '^E:' "$dir/log")"
 	mkdir -p bin admin/{info,updates}
 	: >admin/status
 	for program in bash env sed grep tr apt-cache dpkg-query; do
@@ -121,6 +121,23 @@ tells()
 	for release in "${!codenames[@]}"; do
 		grep -qE "^- Debian .*\b$release\b" "$top/README.md"
 	done
+}
+
+@test "tests/debian/run: bad input is one line that names the cause" {
+	for bad in 11 trixie build --nonsense; do
+		run --separate-stderr "$BATS_TEST_DIRNAME/run" 13 $bad
+		[ "$status" -eq 2 ]
+		[ -z "$output" ]
+		[ "${#stderr_lines[@]}" -eq 1 ]
+		[[ $stderr == *"'$bad' is no release (12, 13) and no target (setup, demo, test)"* ]]
+	done
+	mkdir bin
+	printf '#!/bin/sh\necho 1000\n' >bin/id
+	chmod +x bin/id
+	PATH=$PWD/bin:$PATH run --separate-stderr "$BATS_TEST_DIRNAME/run"
+	[ "$status" -eq 1 ]
+	[ "${#stderr_lines[@]}" -eq 1 ]
+	[[ $stderr == *"is made by root: run sudo make test-debian" ]]
 }
 
 @test "Debian 12 has all that setup installs" {
