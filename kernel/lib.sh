@@ -162,19 +162,18 @@ unpack_source()
 }
 
 # apply_patch TREE PATCH: exactly, or not at all. Returns 1 if it does not apply, and
-# says why; 2 if the tree has it, as a newer 6.12 may have what is from Linux itself.
+# says why; 2 if it is for other versions than the tree's, which its name says.
 apply_patch()
 {
-	local patch=(patch -d "$1" -p1 -F0 -f -s --no-backup-if-mismatch -r -)
+	local sublevel name
 
-	if "${patch[@]}" --dry-run <"$2" >/dev/null 2>&1; then
-		"${patch[@]}" <"$2" 2>&1
-	elif "${patch[@]}" --dry-run -R <"$2" >/dev/null 2>&1; then
-		return 2
-	else
-		"${patch[@]}" --dry-run <"$2" 2>&1
-		return 1
-	fi
+	sublevel=$(sed -n 's/^SUBLEVEL = //p' "$1/Makefile")
+	name=$(basename "$2" .patch)
+	case $name in
+	*-before-6.12.*) [ "${sublevel:-0}" -lt "${name##*.}" ] || return 2 ;;
+	*-from-6.12.*) [ "${sublevel:-0}" -ge "${name##*.}" ] || return 2 ;;
+	esac
+	patch -d "$1" -p1 -F0 -f -s --no-backup-if-mismatch -r - <"$2" 2>&1 || return 1
 }
 
 # The build's output goes to a log; the user sees that it moves.
