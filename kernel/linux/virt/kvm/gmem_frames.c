@@ -117,11 +117,28 @@ void kvm_gmem_frames_unbound(struct kvm *kvm, const struct kvm_memory_slot *slot
 	kvm_gmem_count_slot(kvm, slot, -1);
 }
 
-/* The part of a conversion that is in one memslot, before it is done. */
-static void kvm_gmem_convert_slot_frames(struct kvm *kvm,
-					 const struct kvm_memory_slot *slot,
-					 gfn_t start, gfn_t end, bool private,
-					 u64 changed)
+/*
+ * By how much one frame that changes adds to the ranges: it joins a neighbour
+ * that is what it is going to be, and parts from one that is what it was.
+ */
+static s64 kvm_gmem_frame_ranges(struct kvm *kvm,
+				 const struct kvm_memory_slot *slot, gfn_t gfn,
+				 bool private)
+{
+	s64 ranges = 0;
+
+	if (gfn > slot->base_gfn)
+		ranges += kvm_gmem_frame_private(kvm, gfn - 1) == private ? -1 : 1;
+	if (gfn + 1 < slot->base_gfn + slot->npages)
+		ranges += kvm_gmem_frame_private(kvm, gfn + 1) == private ? -1 : 1;
+
+	return ranges;
+}
+
+/* The same of a range, some of which may be what it is going to be. */
+static s64 kvm_gmem_new_ranges(struct kvm *kvm,
+			       const struct kvm_memory_slot *slot, gfn_t start,
+			       gfn_t end, bool private)
 {
 	gfn_t first = start - (start > slot->base_gfn);
 	gfn_t last = end + (end < slot->base_gfn + slot->npages);
@@ -132,8 +149,25 @@ static void kvm_gmem_convert_slot_frames(struct kvm *kvm,
 		ranges += kvm_gmem_frame_private(kvm, first) != private;
 	if (last > end)
 		ranges += kvm_gmem_frame_private(kvm, end) != private;
-	ranges -= kvm_gmem_count_ranges(kvm, first, last);
 
+	return ranges - kvm_gmem_count_ranges(kvm, first, last);
+}
+
+/* The part of a conversion that is in one memslot, before it is done. */
+static void kvm_gmem_convert_slot_frames(struct kvm *kvm,
+					 const struct kvm_memory_slot *slot,
+					 gfn_t start, gfn_t end, bool private,
+					 u64 changed)
+{
+	s64 ranges;
+
+	if (!changed)
+		return;
+
+	/* Most conversions that a guest makes are of one page. */
+	ranges = end - start == 1 ?
+		 kvm_gmem_frame_ranges(kvm, slot, start, private) :
+		 kvm_gmem_new_ranges(kvm, slot, start, end, private);
 	kvm_gmem_frames_add(kvm, private ? changed : -(s64)changed, ranges);
 }
 

@@ -321,7 +321,7 @@ out:
 
 /*
  * Looks at what a process has from @addr on.  Waits for nobody, and is over in a
- * moment; what cannot be looked at at once is not counted.
+ * moment; what another thread is changing just then is not counted.
  */
 static void kvm_gmem_look_resident(struct mm_struct *mm, unsigned long addr,
 				   struct kvm_gmem_resident *resident)
