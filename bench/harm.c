@@ -230,14 +230,20 @@ static double free_kib(void)
 	return read_kib("/proc/meminfo", "MemFree: %llu kB");
 }
 
+static void write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY);
+
+	BENCH_MUST(fd >= 0 && write(fd, text, strlen(text)) > 0,
+		   "enter a cgroup");
+	close(fd);
+}
+
 static void enter_cgroup(void)
 {
-	int fd;
-
+	write_file("/sys/fs/cgroup/cgroup.subtree_control", "+memory");
 	BENCH_MUST(!mkdir(CGROUP, 0755) || errno == EEXIST, "make a cgroup");
-	fd = open(CGROUP "/cgroup.procs", O_WRONLY);
-	BENCH_MUST(fd >= 0 && write(fd, "0", 1) == 1, "enter a cgroup");
-	close(fd);
+	write_file(CGROUP "/cgroup.procs", "0");
 }
 
 static void make_vm(void)

@@ -46,7 +46,7 @@ struct guard_params {
 	GMEM_PARAM(u64, conversion_burst, "conversions", 1, 1000000000,
 		   "conversions that a VM may save up, beside two for each page of its memory");
 	GMEM_PARAM(u64, fault_rate, "pages/s", 1, 1000000000,
-		   "private pages that a VM may allocate per second, once it has used up its burst");
+		   "private pages that a VM may allocate per second, once it has used up its burst; at least a 512th of its memory");
 	GMEM_PARAM(u64, fault_burst, "pages", 1, 1000000000,
 		   "pages that a VM may save up, beside twice its memory");
 	GMEM_PARAM(u64, attributes, "KiB", 0, 1048576,
@@ -61,9 +61,9 @@ GMEM_PARAMS(struct guard_params,
 	    "the one to start with: bounds what a VM costs others, with safe defaults",
 	    "conversions and faults beyond a rate take longer; memory kept beyond its size makes them take longer and then fail with EDQUOT; attributes without memory fail with ENOSPC") = {
 	.conversion_rate = 10000,
-	.conversion_burst = 65536,
-	.fault_rate = 65536,
-	.fault_burst = 65536,
+	.conversion_burst = 10000,
+	.fault_rate = 10000,
+	.fault_burst = 10000,
 	.attributes = 64,
 	.stale_percent = 50,
 	.stale_grace = 60,
@@ -71,6 +71,8 @@ GMEM_PARAMS(struct guard_params,
 
 /* How often a VM's buckets hold all of its memory. */
 #define GUARD_TIMES		2
+/* Seconds in which a VM may allocate all of its memory anew, and anew. */
+#define GUARD_REFILL_S		512
 #define GUARD_ATTRIBUTES	(1024 * 1024ULL)
 #define GUARD_GIB_PAGES		262144ULL
 /* Attributes that one conversion can add: at each end all levels of the tree. */
@@ -353,7 +355,8 @@ s64 BPF_PROG(guard_fault, struct kvm *kvm, const struct kvm_gmem_fault *fault)
 	verdict = over ? guard_more(&m, pages, fault->flags) : gmem_allow();
 	if (!verdict) {
 		bpf_spin_lock(&vm->lock);
-		rate = params->fault_rate;
+		rate = gmem_max(params->fault_rate,
+				vm->size / GUARD_REFILL_S);
 		wait = guard_take(&vm->faults, rate, params->fault_burst,
 				  vm->size, pages, task, now);
 		vm->room = wait ? 0 : guard_less(vm->room, pages);
