@@ -139,14 +139,6 @@ static __always_inline u64 guard_less(u64 a, u64 b)
 	return a > b ? a - b : 0;
 }
 
-static __always_inline u64 guard_changes(struct kvm *kvm,
-					 const struct kvm_gmem_convert *convert)
-{
-	if (bpf_ksym_exists(bpf_kvm_gmem_convert_changes))
-		return bpf_kvm_gmem_convert_changes(kvm, convert);
-	return convert->end - convert->start;
-}
-
 static __always_inline struct vm_state *guard_state(struct kvm *kvm)
 {
 	struct vm_state *vm = gmem_vm_state(vms, kvm), *own;
@@ -281,14 +273,14 @@ s64 BPF_PROG(guard_convert, struct kvm *kvm,
 		guard_read(&m, kvm, params);
 		/* Memory can be converted however much there is without. */
 		if (m.attributes < GUARD_BYTES &&
-		    guard_changes(kvm, convert) != pages)
+		    bpf_kvm_gmem_convert_changes(kvm, convert) != pages)
 			return gmem_deny(ENOSPC);
 		bpf_spin_lock(&vm->lock);
 		guard_note(vm, &m, params, now);
 		over = guard_is_over(vm, &m, params);
 		bpf_spin_unlock(&vm->lock);
 		if (over && adds)
-			adds = guard_changes(kvm, convert);
+			adds = bpf_kvm_gmem_convert_changes(kvm, convert);
 	}
 	if (over) {
 		verdict = guard_more(&m, adds, convert->flags);

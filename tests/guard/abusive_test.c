@@ -91,7 +91,7 @@ static const struct workload workloads[] = {
 		/* As the reset of a guest whose VMM does not punch. */
 		.name = "hoard, all at once",
 		.guest = "hoard,range=16M",
-		.set = "stale_grace=0",
+		.set = "stale_grace=1",
 		.settle = 1,
 		.seconds = 2,
 		.measure = STALE,

@@ -10,13 +10,13 @@ static const struct workload workloads[] = {
 		.guest = "walk,mem=128M",
 		.seconds = 4,
 		.measure = CONVERSIONS,
-		.least = 5000,
+		.least = 2000,
 	}, {
 		.name = "512 MiB page by page, at random",
 		.guest = "scatter,mem=512M",
 		.seconds = 12,
 		.measure = CONVERSIONS,
-		.least = 5000,
+		.least = 2000,
 	}, {
 		.name = "512 MiB by 2 MiB",
 		.guest = "walk,mem=512M,range=2M",
@@ -31,16 +31,10 @@ static const struct workload workloads[] = {
 		.least = 1800,
 	}, {
 		.name = "virtio-mem, all out and in",
-		.guest = "churn,mem=256M,range=256M,rate=1,iterations=2",
-		.seconds = 5,
+		.guest = "churn,mem=512M,range=256M,rate=1",
+		.seconds = 3,
 		.measure = FAULTS,
 		.least = 20000,
-	}, {
-		.name = "reset each 20 s, not punched",
-		.guest = "reset,mem=64M,rate=1,iterations=3",
-		.seconds = 5,
-		.measure = PAGES,
-		.least = 10000,
 	}, {
 		.name = "256 vCPUs, 2,000 conversions/s",
 		.guest = "bounce,vcpus=256,mem=256M,buffers=3,rate=4",

@@ -116,7 +116,8 @@ static inline bool run_workload(const struct workload *w)
 	ok &= check(errors_seen("abuser", "convert", NULL) ==
 		    (w->refused ? errors_seen("abuser", "convert", w->refused) : 0),
 		    "it saw other errors than %s", w->refused ?: "none");
-	ok &= check(keeps >= 1 - NEIGHBOUR_LOSS,
+	/* One that does nothing wrong may use the CPU as it likes. */
+	ok &= check(!w->most || keeps >= 1 - NEIGHBOUR_LOSS,
 		    "its neighbour keeps %.2f%%", keeps * 100);
 	ok &= check(!denied(&s, WEB) && !delayed(&s, WEB),
 		    "its neighbour was denied or delayed");

@@ -29,7 +29,6 @@ typedef int32_t s32;
 
 #define SEC(name)
 #define BPF_PROG(name, args...)	name(args)
-#define bpf_ksym_exists(sym)	true
 #define __noinline	__attribute__((noinline))
 #define __uint(name, value)	int (*name)[value]
 #define __type(name, value)	__typeof__(value) *name
