@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * harm cpu|memory...: what others pay for what a VM has done to its private
+ * harm cpu|memory|ipis...: what others pay for what a VM has done to its private
  * memory: the figures that the policy guard is made from.
  *
  * cpu		time beyond that of the VMM's own threads
  * memory	memory, and how much of it no cgroup is charged for
+ * ipis		interrupts of another CPU, on which somebody else works; for
+ *		"tests/vm/run --cpus 2", since bench/run has one CPU
  *
  * Of "cpu": beside the VMM a thread of the lowest priority counts in a loop
  * whenever nobody else has the CPU.  In a stretch of time of a given length the
@@ -336,12 +338,78 @@ static void measure_memory(const char *variant)
 	}
 }
 
+/* Interrupts by other CPUs */
+
+static void pin(int cpu)
+{
+	cpu_set_t cpus;
+
+	CPU_ZERO(&cpus);
+	CPU_SET(cpu, &cpus);
+	BENCH_MUST(!sched_setaffinity(0, sizeof(cpus), &cpus), "pin a thread");
+}
+
+/* Of the second CPU, ever. */
+static uint64_t ipis(void)
+{
+	FILE *f = fopen("/proc/interrupts", "r");
+	unsigned long long first, second, sum = 0;
+	char line[512], name[16];
+
+	BENCH_MUST(f, "read /proc/interrupts");
+	while (fgets(line, sizeof(line), f)) {
+		if (sscanf(line, " %15[A-Z]: %llu %llu", name, &first, &second) == 3 &&
+		    (!strcmp(name, "RES") || !strcmp(name, "CAL") || !strcmp(name, "TLB")))
+			sum += second;
+	}
+	fclose(f);
+	return sum;
+}
+
+static void *neighbour(void *unused)
+{
+	pin(1);
+	return spinner(unused);
+}
+
+static void measure_ipis(const char *variant)
+{
+	unsigned int i, n, events;
+	pthread_t thread;
+	uint64_t before;
+	char unit[64];
+
+	pin(0);
+	harm_begin();
+	spin = true;
+	BENCH_MUST(!pthread_create(&thread, NULL, neighbour, NULL),
+		   "start a thread");
+	for (i = 0; i < ARRAY_SIZE(harm_events); i++) {
+		const struct harm_event *e = &harm_events[i];
+
+		events = e->batch * BATCHES;
+		bench_settle();
+		before = ipis();
+		for (n = 0; n < events; n++)
+			e->run(n);
+		snprintf(unit, sizeof(unit), "IPIs/1,000 %ss", e->unit);
+		bench_report(variant, e->name, unit,
+			     (ipis() - before) * 1000.0 / (events * e->per));
+	}
+	stop = true;
+	spin = false;
+	pthread_join(thread, NULL);
+	kvm_vm_free(harm_vm);
+}
+
 static void measure(const char *variant)
 {
 	if (!strcmp(variant, "cpu"))
 		measure_cpu(variant);
 	else if (!strcmp(variant, "memory"))
 		measure_memory(variant);
+	else if (!strcmp(variant, "ipis"))
+		measure_ipis(variant);
 	else
 		BENCH_DIE("no variant is called '%s'; see the head of bench/harm.c",
 			  variant);
@@ -352,7 +420,7 @@ int main(int argc, char **argv)
 	int i;
 
 	if (argc < 2) {
-		fprintf(stderr, "usage: harm cpu|memory...\n");
+		fprintf(stderr, "usage: harm cpu|memory|ipis...\n");
 		return 2;
 	}
 	bench_begin();

@@ -107,6 +107,15 @@ static const struct workload workloads[] = {
 		.least = 900,
 		.refused = "ENOSPC",
 	}, {
+		.name = "pingpong beside churn",
+		.guest = "pingpong",
+		.beside = "churn,rate=max",
+		.settle = 4,
+		.seconds = 2,
+		.measure = CONVERSIONS,
+		.most = RATE,
+		.least = RATE * 0.5,
+	}, {
 		.name = "reset, again and again",
 		.guest = "reset,mem=8M,range=4K,rate=max",
 		.settle = 3,

@@ -25,6 +25,7 @@
  * struct workload - a guest under guard
  * @name: of the test
  * @guest: what gmemload is told to make it
+ * @beside: another one beside it, NULL if none
  * @set: parameters of guard that are not the default, NULL if all are
  * @settle: seconds until its burst is used up, if it is to be held
  * @seconds: how long it is looked at then
@@ -36,6 +37,7 @@
 struct workload {
 	const char *name;
 	const char *guest;
+	const char *beside;
 	const char *set;
 	double settle;
 	double seconds;
@@ -78,7 +80,7 @@ static inline double alone(void)
 
 static inline bool run_workload(const struct workload *w)
 {
-	const char *const specs[NR_GUESTS] = { NEIGHBOUR, NULL, w->guest };
+	const char *const specs[NR_GUESTS] = { NEIGHBOUR, w->beside, w->guest };
 	double seconds, delay, figure_of, keeps, was = alone(), refused;
 	struct test_policy guard = policy_attach("guard", w->set ?: "", 0);
 	uint64_t before;
