@@ -41,6 +41,7 @@ LOAD_OBJ := $(LOAD_SRC:%.c=$(B)/obj/%.o)
 UNIT_BIN := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/*_test.c))
 BPFTEST_BIN := $(patsubst tests/bpf/%.c,$(B)/tests/bpf/%,$(filter-out %.bpf.c,$(wildcard tests/bpf/*.c)))
 POLICYTEST_BIN := $(patsubst tests/policies/%.c,$(B)/tests/policies/%,$(wildcard tests/policies/*_test.c))
+GUARDTEST_BIN := $(patsubst tests/guard/%.c,$(B)/tests/guard/%,$(wildcard tests/guard/*_test.c))
 KVMTEST_BIN := $(patsubst tests/kvm/%.c,$(B)/tests/kvm/%,$(wildcard tests/kvm/*.c))
 BENCH_BIN := $(patsubst bench/%.c,$(B)/bench/%,$(filter-out %.bpf.c,$(wildcard bench/*.c)))
 
@@ -223,11 +224,18 @@ $(B)/tests/bpf/%: tests/bpf/%.c $(LIB_OBJ) $(SELFTESTS_KEY) | $(BPF_SKEL)
 	$(guest_program)
 
 # These start guests with gmemload.
-$(B)/tests/policies/%: tests/policies/%.c $(LIB_OBJ) $(SELFTESTS_KEY) | $(BPF_SKEL)
+define policy_program
 	@mkdir -p $(@D)
 	$(call step,CC)
 	$(Q)$(CC) $(CFLAGS) $(CPPFLAGS) -D_GNU_SOURCE -I$(SELFTESTS) $$(pkg-config --cflags json-c) \
 		-MMD -MP $< $(LIB_OBJ) -o $@ $(LIBBPF_LIBS) $$(pkg-config --libs json-c) -lm
+endef
+
+$(B)/tests/policies/%: tests/policies/%.c $(LIB_OBJ) $(SELFTESTS_KEY) | $(BPF_SKEL)
+	$(policy_program)
+
+$(B)/tests/guard/%: tests/guard/%.c $(LIB_OBJ) $(SELFTESTS_KEY) | $(BPF_SKEL)
+	$(policy_program)
 
 # The benches attach policies with what gmempolicy attaches them with.
 BENCH_OBJ := $(call tool_obj,gmempolicy/objects)
@@ -237,7 +245,7 @@ $(B)/bench/%: bench/%.c $(LIB_OBJ) $(BENCH_OBJ) $(SELFTESTS_KEY) | $(BPF_SKEL)
 unit: $(UNIT_BIN)
 	@tests/run unit
 
-tests: $(B)/gmemload $(UNIT_BIN) $(BPFTEST_BIN) $(KVMTEST_BIN) $(POLICYTEST_BIN)
+tests: $(B)/gmemload $(UNIT_BIN) $(BPFTEST_BIN) $(KVMTEST_BIN) $(POLICYTEST_BIN) $(GUARDTEST_BIN)
 
 # Debian's own, unpacked: what the exporter is for.
 prometheus: | setup

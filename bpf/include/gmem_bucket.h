@@ -181,6 +181,16 @@ static __always_inline void gmem_bucket_spend(struct gmem_bucket *b, u64 tokens)
 }
 
 /**
+ * gmem_bucket_give() - give tokens back that were spent for nothing
+ * @b: the bucket
+ * @tokens: how many; what is then beyond the burst is gone at the next refill
+ */
+static __always_inline void gmem_bucket_give(struct gmem_bucket *b, u64 tokens)
+{
+	b->credit += gmem_clamp(tokens, 0, GMEM_BUCKET_MAX) * GMEM_TOKEN;
+}
+
+/**
  * gmem_bucket_take() - take tokens now or not at all
  * @b: the bucket
  * @limit: rate and burst

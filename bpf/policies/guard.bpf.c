@@ -1,167 +1,250 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * guard: the policy to start with.  It is ratelimit, quota, pingpong, fragment,
- * faultrate and sharedcap in one, with limits that a guest which boots and
- * works as guests do does not reach, and that bound one which does not.
+ * guard: the policy to start with.  It bounds what a VM costs others: what it
+ * does on its own time and its own memory the limits of its cgroup bound, and
+ * guard leaves alone.  docs/policies.md has the figures that it is made from.
  *
- * What each part does is said in its own file; here only their most important
- * parameters can be set.  The parts are asked together: a conversion is noted
- * by none of them before all of them let it go on.  What is too often is
- * delayed, never refused.  What is refused is memory that a guest is not to
- * have: ranges beyond "ranges" (ENOSPC), shared memory beyond "shared_percent"
- * once "shared_grace" is over (EDQUOT), private memory beyond "populated", or
- * any while "stale_percent" of its memory is stale, for longer than a second
- * (EDQUOT).
+ * Three things are left.  Each conversion and each page that is allocated leaves
+ * a little work to the host's own threads, so each has a token bucket: beside
+ * what it gains by the second, and "..._burst", it holds twice as many tokens as
+ * the VM has pages.  So all memory may be made private, page by page if need be,
+ * and populated, as fast as the VM can, and all of it once again, as after a
+ * reset.  What comes beyond that takes longer, and is never refused.  Attributes
+ * of frames without memory may take up as much as the attributes of memory can
+ * at most ("attributes"): a conversion of more such frames fails with ENOSPC.
+ * And memory that is populated but shared is there twice when the host's side is
+ * filled, too: a VM that could have more than its size by "stale_percent", for
+ * longer than "stale_grace", is delayed when it shares or populates more, until
+ * its VMM has punched out enough, and refused with EDQUOT in the end.
  *
- * However large a VM is, it may start: making its memory private for the first
- * time costs none of "page_rate", and each vCPU may have 4 ranges beside
- * "ranges", for the pages that it shares with the host, up to 2,000 in all.
+ * A conversion that changes nothing, and a page that is there already, cost
+ * nothing.  Into how many ranges a guest cuts its memory, how much of it is
+ * shared, and how often the same memory is converted is of no concern.
  *
- * It is fair between VMs: each has its own limits, buckets and tables.  Within
- * a VM threads that have to wait are served in the order in which they came.
+ * It is fair between VMs: each has its own buckets.  Within a VM threads that
+ * have to wait are served in the order in which they came, as long as no more
+ * than 16 wait.
  *
- * It cannot stop what its parts cannot: see their files.  Its limits are wide;
- * a guest that stays below all of them at the same time still costs the host
- * some 1,000 conversions a second.  A VM with more than 372 vCPUs whose kernel
- * shares two pages for each of them may need more than 2,000 ranges, and there
- * are no more.  VMs beyond the first 16,384 share one state, and what they cut
- * their memory into is not bounded; a VM that gets a state of its own later
- * begins then.
+ * It cannot tell a guest that shares all of its memory from one that is reset,
+ * if their VMM does not punch: it has twice its size for "stale_grace", and what
+ * it has by then it keeps.  Nor can it see what is filled on the host's side of
+ * private memory: a VMM that does not give that back after a conversion is
+ * bounded by its cgroup alone.  Its memory may be 64 pages for each thread beyond
+ * "stale_percent" when it is looked at.  VMs beyond the first 16,384 share one
+ * pair of buckets, and their memory is not bounded.
  */
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
-#include "faultrate.h"
-#include "fragment.h"
-#include "pingpong.h"
-#include "quota.h"
-#include "ratelimit.h"
-#include "sharedcap.h"
+#include "gmem.bpf.h"
 
 char _license[] SEC("license") = "GPL";
 
 struct guard_params {
 	GMEM_PARAM(u64, conversion_rate, "conversions/s", 1, 1000000000,
-		   "conversions that a VM gets per second");
+		   "conversions that a VM gets per second, once it has used up its burst");
 	GMEM_PARAM(u64, conversion_burst, "conversions", 1, 1000000000,
-		   "conversions that a VM may save up, as for its boot");
-	GMEM_PARAM(u64, page_rate, "pages/s", 0, 1000000000,
-		   "pages that a VM may convert per second; 0: no limit");
-	GMEM_PARAM(u64, page_burst, "pages", 0, 1000000000,
-		   "pages that a VM may save up, as for its boot");
-	GMEM_PARAM(u64, turns_free, "turns", 0, 1000000,
-		   "turns back and forth of the same 2 MiB, each within a second, that cost nothing");
-	GMEM_PARAM(u64, turn_delay, "ms", 1, 3600000,
-		   "longest delay of such a turn");
-	GMEM_PARAM(u64, ranges, "ranges", 2, 2000,
-		   "ranges of private and shared memory that a VM may be cut into, beside 4 for each vCPU");
+		   "conversions that a VM may save up, beside two for each page of its memory");
 	GMEM_PARAM(u64, fault_rate, "pages/s", 1, 1000000000,
-		   "private pages that a VM may allocate per second, once it has had all of its memory");
-	GMEM_PARAM(u64, fault_burst, "pages", 0, 1000000000,
-		   "pages that a VM may save up; 0: a quarter of fault_rate");
-	GMEM_PARAM(u64, populated, "MiB", 0, 1073741824,
-		   "private memory that a VM may have populated; 0: no ceiling");
+		   "private pages that a VM may allocate per second, once it has used up its burst; at least a 512th of its memory");
+	GMEM_PARAM(u64, fault_burst, "pages", 1, 1000000000,
+		   "pages that a VM may save up, beside twice its memory");
+	GMEM_PARAM(u64, attributes, "KiB", 0, 1048576,
+		   "host memory for attributes that a VM may have for each GiB of its memory, beside 1 MiB; 0: no bound");
 	GMEM_PARAM(u64, stale_percent, "percent", 0, 100,
-		   "stale part of its memory at which a VM gets no more; 100: no ceiling");
-	GMEM_PARAM(u64, shared_percent, "percent", 0, 100,
-		   "part of its memory that a VM may share; 100: no cap");
-	GMEM_PARAM(u64, shared_grace, "s", 0, 86400,
-		   "time after the start of a VM in which it may share anything");
+		   "part of its size that a VM may have beyond its size, since it was not punched out; 100: no bound");
+	GMEM_PARAM(u64, stale_grace, "s", 0, 86400,
+		   "time for which a VM may have more");
 };
 
 GMEM_PARAMS(struct guard_params,
-	    "the one to start with: bounds on all that a guest can do, with safe defaults",
-	    "conversions and faults beyond a rate take longer; ranges beyond the bound fail with ENOSPC, shared or private memory beyond it with EDQUOT") = {
-	.conversion_rate = 1000,
-	.conversion_burst = 65536,
-	/* 4 GiB a second, and 256 GiB at once. */
-	.page_rate = 1048576,
-	.page_burst = 67108864,
-	.turns_free = 64,
-	.turn_delay = 100,
-	.ranges = 512,
-	.fault_rate = 65536,
+	    "the one to start with: bounds what a VM costs others, with safe defaults",
+	    "conversions and faults beyond a rate take longer; memory kept beyond its size makes them take longer and then fail with EDQUOT; attributes without memory fail with ENOSPC") = {
+	.conversion_rate = 10000,
+	.conversion_burst = 10000,
+	.fault_rate = 10000,
+	.fault_burst = 10000,
+	.attributes = 64,
 	.stale_percent = 50,
-	.shared_percent = 50,
-	.shared_grace = 120,
+	.stale_grace = 60,
 };
 
-/* Ranges for the pages that the kernels of guests share for each vCPU. */
-#define GUARD_VCPU_RANGES	4
-/*
- * Conversions of fewer pages are not looked at as memory that is private for
- * the first time: they reach the limit on conversions first.
+/* How often a VM's buckets hold all of its memory. */
+#define GUARD_TIMES		2
+/* Seconds in which a VM may allocate all of its memory anew, and anew. */
+#define GUARD_REFILL_S		512
+#define GUARD_ATTRIBUTES	(1024 * 1024ULL)
+#define GUARD_GIB_PAGES		262144ULL
+/* Attributes that one conversion can add: at each end all levels of the tree. */
+#define GUARD_BYTES		(2 * (64 + 8 * 512))
+/* Pages that may go by, at most, before the counters are read again. */
+#define GUARD_ROOM		64
+/* How often a request that waits for memory to go looks whether it went. */
+#define GUARD_RETRY_NS		(10 * NSEC_PER_MSEC)
+
+/**
+ * struct guard_rate - how often a VM does one kind of thing
+ * @bucket: what it has saved up
+ * @queue: who waits
  */
-#define GUARD_LARGE_PAGES	512
+struct guard_rate {
+	struct gmem_bucket bucket;
+	struct gmem_queue queue;
+};
 
 /**
  * struct vm_state - what is known of a VM
  * @lock: protects the rest
- * @born: when it came under the policy, in ns, 0 before
- * @granted: pages that became private free of charge, or that were by then
- * @shared: what became shared
+ * @own: 1 unless VMs share it
+ * @size: the most memory that it ever had
+ * @room: what may go by before the counters are read again
+ * @over: for how long it had too much, less the time for which it had not
+ * @looked: when that was last brought up to date, in ns, 0 before
+ * @conversions: a token for each
+ * @faults: a token for each page
  */
 struct vm_state {
 	struct bpf_spin_lock lock;
-	u64 born;
-	u64 granted;
-	struct gmem_account shared;
-	struct quota_state quota;
-	struct faultrate_state faults;
-	struct ratelimit_buckets limits;
-	struct gmem_toggles toggles;
-	struct fragment_state fragment;
+	u64 own;
+	GMEM_STATUS(u64, size, "its memory at most", "pages", 1);
+	u64 room;
+	GMEM_STATUS(u64, over, "time with memory beyond its size", "s",
+		    1000000000);
+	u64 looked;
+	struct guard_rate conversions;
+	struct guard_rate faults;
 };
 
 GMEM_VM_STATE(vms, struct vm_state);
 
-static __always_inline void guard_begin(struct vm_state *vm, struct kvm *kvm,
-					u64 now)
+/**
+ * struct guard_memory - a VM's memory by the kernel's counters
+ * @known: they were read; else all is as it may be
+ * @size: pages that it has
+ * @beyond: pages that it can have beyond that: what is populated and not
+ *	private may be on the host's side as well
+ * @most: as many as there may be
+ * @attributes: bytes that its attributes may yet take
+ */
+struct guard_memory {
+	bool known;
+	u64 size;
+	u64 beyond;
+	u64 most;
+	u64 attributes;
+};
+
+static __always_inline u64 guard_less(u64 a, u64 b)
 {
-	vm->born = now;
-	pingpong_init(&vm->toggles);
-	/* What VMs share cannot say which memory is whose. */
-	vm = gmem_vm_state_own(vms, kvm);
-	if (!vm)
-		return;
-	quota_init(&vm->quota, &vm->lock, kvm);
-	sharedcap_init(&vm->shared, &vm->lock, kvm);
-	fragment_init(&vm->fragment, &vm->lock, kvm);
+	return a > b ? a - b : 0;
 }
 
-/* The state of a VM; it may be made later than in vm_init, and begins then. */
-static __always_inline struct vm_state *guard_state(struct kvm *kvm, u64 now)
+static __always_inline struct vm_state *guard_state(struct kvm *kvm)
 {
-	struct vm_state *vm = gmem_vm_state(vms, kvm);
+	struct vm_state *vm = gmem_vm_state(vms, kvm), *own;
 
-	if (vm && !vm->born)
-		guard_begin(vm, kvm, now);
+	if (!vm || vm->own)
+		return vm;
+	own = gmem_vm_state_own(vms, kvm);
+	if (own)
+		own->own = 1;
 	return vm;
 }
 
-/*
- * Reads how much memory a VM has and how much of it was private, if this
- * conversion may be that of a VMM which makes memory private at the start.
- */
-static __always_inline void
-guard_look(struct kvm *kvm, const struct kvm_gmem_convert *convert, u64 *size,
-	   u64 *was_private)
+static __always_inline void guard_read(struct guard_memory *m, struct kvm *kvm,
+				       const struct guard_params *p)
 {
 	struct kvm_gmem_usage usage;
 
-	*size = *was_private = 0;
-	if (!gmem_is_private(convert) ||
-	    convert->end - convert->start < GUARD_LARGE_PAGES ||
-	    bpf_kvm_gmem_usage(kvm, &usage, sizeof(usage)) < 0)
+	*m = (struct guard_memory){ .most = ~0ULL, .attributes = ~0ULL };
+	if (bpf_kvm_gmem_usage(kvm, &usage, sizeof(usage)) < 0)
 		return;
-	*size = usage.size_pages;
-	*was_private = usage.pages_to_private;
+	m->known = true;
+	m->size = usage.size_pages;
+	m->beyond = guard_less(usage.populated_pages, usage.private_pages);
+	if (p->stale_percent < 100)
+		m->most = m->size * p->stale_percent / 100;
+	if (p->attributes)
+		m->attributes = guard_less(GUARD_ATTRIBUTES +
+					   m->size * p->attributes * 1024 /
+					   GUARD_GIB_PAGES,
+					   usage.attribute_bytes);
+}
+
+/* Memory that is added adds to what the VM has saved up. */
+static __always_inline void guard_grow(struct guard_rate *rate, u64 pages)
+{
+	/* Before it is used for the first time it is full, whatever it holds. */
+	if (rate->bucket.last)
+		gmem_bucket_give(&rate->bucket, GUARD_TIMES * pages);
+}
+
+/* Notes what was read; locked. */
+static __always_inline void guard_note(struct vm_state *vm,
+				       const struct guard_memory *m,
+				       const struct guard_params *p, u64 now)
+{
+	u64 grace = p->stale_grace * NSEC_PER_SEC;
+	u64 passed = vm->looked ? guard_less(now, vm->looked) : 0;
+
+	if (m->size > vm->size) {
+		guard_grow(&vm->conversions, m->size - vm->size);
+		guard_grow(&vm->faults, m->size - vm->size);
+		vm->size = m->size;
+	}
+	/*
+	 * It had it all the time: only requests add to it, and they look.  Who
+	 * goes back and forth is held to half of the time.
+	 */
+	if (m->beyond > m->most)
+		vm->over = gmem_min(vm->over + passed, 2 * grace);
+	else
+		vm->over = guard_less(vm->over, passed);
+	vm->looked = now;
+	vm->room = gmem_min(gmem_min(GUARD_ROOM, guard_less(m->most, m->beyond)),
+			    m->attributes / GUARD_BYTES);
+	if (vm->over)
+		vm->room = 0;
+}
+
+/* Has a VM had too much for so long that it is to get no more? */
+static __always_inline bool guard_is_over(const struct vm_state *vm,
+					  const struct guard_memory *m,
+					  const struct guard_params *p)
+{
+	return m->known && vm->over >= p->stale_grace * NSEC_PER_SEC;
+}
+
+/*
+ * Verdict on @adds pages more that are there twice, for a VM that has had too
+ * much for long.
+ */
+static __always_inline s64 guard_more(const struct guard_memory *m, u64 adds,
+				      u64 flags)
+{
+	if (!adds || m->beyond + adds <= m->most)
+		return gmem_allow();
+	if (!(flags & KVM_GMEM_OVERDUE))
+		return gmem_delay(GUARD_RETRY_NS);
+	/* It could wait no longer for the time that it had too much to pass. */
+	return m->beyond > m->most ? gmem_deny(EDQUOT) : gmem_allow();
+}
+
+static __always_inline u64 guard_take(struct guard_rate *rate, u64 per_second,
+				      u64 burst, u64 size, u64 tokens, u64 task,
+				      u64 now)
+{
+	struct gmem_limit limit = gmem_limit(per_second,
+					     burst + GUARD_TIMES * size);
+
+	return gmem_bucket_take_turn(&rate->bucket, &rate->queue, &limit, task,
+				     tokens, now);
 }
 
 SEC("struct_ops/vm_init")
 void BPF_PROG(guard_vm_init, struct kvm *kvm)
 {
-	guard_state(kvm, bpf_ktime_get_ns());
+	guard_state(kvm);
 }
 
 SEC("struct_ops/vm_exit")
@@ -175,87 +258,43 @@ s64 BPF_PROG(guard_convert, struct kvm *kvm,
 	     const struct kvm_gmem_convert *convert)
 {
 	const struct guard_params *params = gmem_params();
-	struct ratelimit_params rates = {
-		.rate = params->conversion_rate,
-		.burst = params->conversion_burst,
-		.page_rate = params->page_rate,
-		.page_burst = params->page_burst,
-		.action = GMEM_ACTION_DELAY,
-	};
-	struct sharedcap_params cap = {
-		.grace = params->shared_grace,
-		.percent = params->shared_percent,
-		.last_gfn = SHAREDCAP_LAST_GFN,
-	};
-	struct gmem_toggle_limit turns = {
-		.window = NSEC_PER_SEC,
-		.free = params->turns_free,
-		.first = NSEC_PER_MSEC,
-		.most = params->turn_delay * NSEC_PER_MSEC,
-	};
-	struct fragment_params cut = {
-		.ranges = gmem_min(params->ranges + GUARD_VCPU_RANGES *
-						    (u64)kvm->created_vcpus,
-				   FRAGMENT_MAX),
-	};
-	u64 private = gmem_is_private(convert), gfn = convert->start;
+	u64 pages = convert->end - convert->start, adds;
 	u64 now = bpf_ktime_get_ns(), task = gmem_caller();
-	struct vm_state *vm = guard_state(kvm, now);
-	u64 wait, turn, size, was_private, granted;
-	struct sharedcap_ask share;
-	struct gmem_toggle *toggle;
-	struct ratelimit_ask ask;
-	u64 pieces = 0;
-	bool more;
+	struct vm_state *vm = guard_state(kvm);
+	struct guard_memory m = {};
+	u64 wait;
+	bool over = false;
+	s64 verdict;
 
 	if (!vm)
 		return gmem_allow();
-
-	/* There is no wrong place. */
-	sharedcap_look(&share, &vm->shared, kvm, convert, &cap, vm->born, now);
-	guard_look(kvm, convert, &size, &was_private);
+	adds = gmem_is_private(convert) ? 0 : pages;
+	if (vm->own && vm->room < gmem_max(adds, 1)) {
+		guard_read(&m, kvm, params);
+		/* Memory can be converted however much there is without. */
+		if (m.attributes < GUARD_BYTES &&
+		    bpf_kvm_gmem_convert_changes(kvm, convert) != pages)
+			return gmem_deny(ENOSPC);
+		bpf_spin_lock(&vm->lock);
+		guard_note(vm, &m, params, now);
+		over = guard_is_over(vm, &m, params);
+		bpf_spin_unlock(&vm->lock);
+		if (over && adds)
+			adds = bpf_kvm_gmem_convert_changes(kvm, convert);
+	}
+	if (over) {
+		verdict = guard_more(&m, adds, convert->flags);
+		if (verdict)
+			return verdict;
+	}
 
 	bpf_spin_lock(&vm->lock);
-	if (!sharedcap_allows(&share, &vm->shared)) {
-		bpf_spin_unlock(&vm->lock);
-		return gmem_deny(EDQUOT);
-	}
-	if (vm->fragment.known)
-		pieces = fragment_ask(&vm->fragment, &cut, convert, &more);
-	pieces = gmem_forget(pieces, &vm->born);
-	if (pieces != FRAGMENT_PASSES) {
-		bpf_spin_unlock(&vm->lock);
-		return fragment_verdict(pieces, convert);
-	}
-	ratelimit_begin(&ask, &vm->limits, &rates, convert, task, now);
-	granted = gmem_max(vm->granted, was_private) + ask.pages;
-	if (granted <= size)
-		ask.pages = 0;
-	else
-		granted = vm->granted;
-	/*
-	 * A VMM may also make frames private that no memory is behind.  It is
-	 * not to leave a debt which the guest has to work off.
-	 */
-	if (private)
-		ask.pages = gmem_min(ask.pages, rates.page_burst ?:
-						rates.page_rate / 4);
-	ask.pages = gmem_forget(ask.pages, &vm->born);
-	toggle = &vm->toggles.entries[gmem_toggles_find(&vm->toggles, gfn)];
-	turn = gmem_toggle_wait(toggle, &turns, gfn, private, now);
-	wait = ratelimit_wait(&ask, &vm->limits, &rates, now);
-	if (wait) {
-		wait = ratelimit_queue(&ask, &vm->limits, task, wait, now);
-	} else if (!turn) {
-		ratelimit_spend(&ask, &vm->limits, &rates);
-		vm->granted = granted;
-		gmem_toggle_note(toggle, &turns, gfn, private, now);
-		sharedcap_promise(&share, &vm->shared);
-		fragment_promise(&vm->fragment);
-	}
+	wait = guard_take(&vm->conversions, params->conversion_rate,
+			  params->conversion_burst, vm->size, 1, task, now);
+	/* Who has to wait looks again: it may have more memory by then. */
+	vm->room = wait ? 0 : guard_less(vm->room, gmem_max(adds, 1));
 	bpf_spin_unlock(&vm->lock);
 
-	wait = gmem_max(wait, turn);
 	return wait ? gmem_delay(wait) : gmem_allow();
 }
 
@@ -265,45 +304,60 @@ void BPF_PROG(guard_convert_end, struct kvm *kvm,
 {
 	struct vm_state *vm = gmem_vm_state_own(vms, kvm);
 
-	if (!vm)
+	if (!vm || changed)
 		return;
 	bpf_spin_lock(&vm->lock);
-	sharedcap_end(convert, &vm->shared, changed);
-	fragment_end(&vm->fragment);
+	gmem_bucket_give(&vm->conversions.bucket, 1);
 	bpf_spin_unlock(&vm->lock);
+}
+
+/* A fault that finds its page takes nothing, and is not to wait. */
+static __always_inline bool guard_is_present(struct vm_state *vm,
+					     const struct kvm_gmem_fault *fault)
+{
+	if (fault->nr_pages != 1 || !bpf_kvm_gmem_fault_present(fault))
+		return false;
+	/* It is given back in the end. */
+	bpf_spin_lock(&vm->lock);
+	gmem_bucket_spend(&vm->faults.bucket, 1);
+	bpf_spin_unlock(&vm->lock);
+	return true;
 }
 
 SEC("struct_ops.s/fault")
 s64 BPF_PROG(guard_fault, struct kvm *kvm, const struct kvm_gmem_fault *fault)
 {
 	const struct guard_params *params = gmem_params();
-	struct quota_params ceilings = {
-		.populated = params->populated,
-		.stale_percent = params->stale_percent,
-		.grace = 1000,
-		.error = EDQUOT,
-	};
-	struct faultrate_params rate = {
-		.rate = params->fault_rate,
-		.burst = params->fault_burst,
-		.first_touch = 1,
-		.action = GMEM_ACTION_DELAY,
-	};
-	u64 now = bpf_ktime_get_ns();
-	struct vm_state *vm = guard_state(kvm, now);
+	u64 now = bpf_ktime_get_ns(), task = gmem_caller();
+	u64 pages = fault->nr_pages, rate, wait;
+	struct vm_state *vm = guard_state(kvm);
+	struct guard_memory m = {};
+	bool over = false;
 	s64 verdict;
 
 	if (!vm)
 		return gmem_allow();
-
-	verdict = quota_fault(kvm, fault, &ceilings, &vm->lock, &vm->quota, now);
-	if (verdict)
-		return verdict;
-
-	verdict = faultrate_fault(kvm, fault, &rate, &vm->lock, &vm->faults,
-				  now);
-	if (verdict)
-		quota_end(fault, &vm->lock, &vm->quota, 0);
+	if (vm->own && vm->room < pages) {
+		guard_read(&m, kvm, params);
+		bpf_spin_lock(&vm->lock);
+		guard_note(vm, &m, params, now);
+		over = guard_is_over(vm, &m, params);
+		bpf_spin_unlock(&vm->lock);
+	}
+	verdict = over ? guard_more(&m, pages, fault->flags) : gmem_allow();
+	if (!verdict) {
+		bpf_spin_lock(&vm->lock);
+		rate = gmem_max(params->fault_rate,
+				vm->size / GUARD_REFILL_S);
+		wait = guard_take(&vm->faults, rate, params->fault_burst,
+				  vm->size, pages, task, now);
+		vm->room = wait ? 0 : guard_less(vm->room, pages);
+		bpf_spin_unlock(&vm->lock);
+		if (wait)
+			verdict = gmem_delay(wait);
+	}
+	if (!verdict || guard_is_present(vm, fault))
+		return gmem_allow();
 	return verdict;
 }
 
@@ -313,18 +367,12 @@ void BPF_PROG(guard_fault_end, struct kvm *kvm,
 {
 	struct vm_state *vm = gmem_vm_state_own(vms, kvm);
 
-	if (vm)
-		quota_end(fault, &vm->lock, &vm->quota, allocated);
-}
-
-SEC("struct_ops/invalidate")
-void BPF_PROG(guard_invalidate, struct kvm *kvm,
-	      const struct kvm_gmem_invalidate *invalidate)
-{
-	struct vm_state *vm = gmem_vm_state_own(vms, kvm);
-
-	if (vm)
-		fragment_note(&vm->fragment, &vm->lock, kvm, invalidate);
+	if (!vm)
+		return;
+	bpf_spin_lock(&vm->lock);
+	gmem_bucket_give(&vm->faults.bucket,
+			 guard_less(fault->nr_pages, allocated));
+	bpf_spin_unlock(&vm->lock);
 }
 
 SEC(".struct_ops.link")
@@ -335,6 +383,5 @@ struct kvm_gmem_ops guard = {
 	.fault_end = (void *)guard_fault_end,
 	.convert = (void *)guard_convert,
 	.convert_end = (void *)guard_convert_end,
-	.invalidate = (void *)guard_invalidate,
 	.name = "guard",
 };

@@ -7,7 +7,8 @@
  * then on a conversion to shared fails with EACCES if any of it is outside of
  * the guest frames "first_gfn" to "last_gfn", and with EDQUOT if it would bring
  * the shared part of the VM's guest_memfds beyond "shared" or beyond "percent"
- * of their size, whichever is less.  Conversions to private always pass.
+ * of their size, whichever is less.  What is shared already, and frames that no
+ * memory is behind, do not count.  Conversions to private always pass.
  *
  * The cap is exact: the pages of a conversion that is let pass are its own until
  * it has ended, so no number of threads gets more.
@@ -16,13 +17,12 @@
  * share.
  *
  * It cannot take back what was shared in the grace period.  A conversion counts
- * in full until it has ended, even if some of it is shared already.  A VM that
+ * in full until it has ended for others that come meanwhile, even if some of it
+ * is shared already.  A VM that
  * lived before the policy came has its grace period from then on, and so has
  * one for which there was no room among the first 16,384, when it gets a state
  * of its own; until then it shares the grace period of the first such VM, and
- * conversions that are under way at the same moment may go beyond the cap.  If
- * the VMM makes frames private that no memory is behind, as much may be shared
- * beyond the cap.
+ * conversions that are under way at the same moment may go beyond the cap.
  */
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
@@ -83,7 +83,7 @@ s64 BPF_PROG(sharedcap_convert_hook, struct kvm *kvm,
 	struct vm_state *vm = sharedcap_state(kvm, now);
 	struct sharedcap_ask ask;
 	s64 verdict;
-	bool allows;
+	u64 answer;
 
 	if (!vm)
 		return gmem_allow();
@@ -93,12 +93,12 @@ s64 BPF_PROG(sharedcap_convert_hook, struct kvm *kvm,
 		return verdict;
 
 	bpf_spin_lock(&vm->lock);
-	allows = sharedcap_allows(&ask, &vm->shared);
-	if (allows)
+	answer = sharedcap_allows(&ask, &vm->shared);
+	if (answer == SHAREDCAP_PASSES)
 		sharedcap_promise(&ask, &vm->shared);
 	bpf_spin_unlock(&vm->lock);
 
-	return allows ? gmem_allow() : gmem_deny(EDQUOT);
+	return sharedcap_verdict(answer, convert);
 }
 
 SEC("struct_ops/convert_end")

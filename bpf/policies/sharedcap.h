@@ -26,23 +26,37 @@ struct sharedcap_params {
 
 /**
  * struct sharedcap_ask - one conversion
- * @pages: how many become shared; 0: it is one to private
+ * @pages: how long it is; 0: it is one to private
+ * @changes: how many of them become shared, of those that memory is behind
  * @bounded: the cap is to be looked at
  * @cap: pages that may be shared then
  * @size: pages of the VM's guest_memfds
  * @mark: for gmem_account_update()
  * @to_shared: the kernel's counter of pages that became shared
  * @to_private: likewise private
+ * @holes: private frames that no memory is behind, which the two count as well
  */
 struct sharedcap_ask {
 	u64 pages;
+	u64 changes;
 	bool bounded;
 	u64 cap;
 	u64 size;
 	u64 mark;
 	u64 to_shared;
 	u64 to_private;
+	u64 holes;
 };
+
+/* What sharedcap_allows() says of a conversion. */
+enum sharedcap_answer {
+	SHAREDCAP_PASSES,
+	SHAREDCAP_WAITS,
+	SHAREDCAP_REFUSED,
+};
+
+/* When one that waits for others looks whether they have ended. */
+#define SHAREDCAP_RETRY_NS	(100 * NSEC_PER_USEC)
 
 /* For vm_init, and for a VM whose state was made later; not if VMs share it. */
 static __always_inline void sharedcap_init(struct gmem_account *a,
@@ -99,36 +113,71 @@ sharedcap_look(struct sharedcap_ask *ask, const struct gmem_account *a,
 	ask->size = usage.size_pages;
 	ask->to_shared = usage.pages_to_shared;
 	ask->to_private = usage.pages_to_private;
+	ask->holes = usage.pages_to_private - usage.pages_to_shared;
+	/* Below 0 while one to private is being counted: it has none. */
+	ask->holes = (s64)ask->holes > (s64)usage.private_pages ?
+		     ask->holes - usage.private_pages : 0;
+	ask->changes = bpf_kvm_gmem_convert_changes(kvm, convert);
 
 	return gmem_allow();
+}
+
+static __always_inline bool sharedcap_fits(const struct sharedcap_ask *ask,
+					   u64 private, u64 holes)
+{
+	u64 shared;
+
+	private = private > holes ? private - holes : 0;
+	shared = ask->size > private ? ask->size - private : 0;
+
+	return shared <= ask->cap && ask->changes <= ask->cap - shared;
 }
 
 /**
  * sharedcap_allows() - does a conversion leave the VM below its cap?
  * @ask: from sharedcap_look()
  * @a: what became shared, locked; not known if VMs share it
+ *
+ * Frames that a conversion under way changes may look like ones without memory
+ * for a moment.  If it depends on that, it has to wait until those have ended.
+ *
+ * Return: enum sharedcap_answer.
  */
-static __always_inline bool sharedcap_allows(const struct sharedcap_ask *ask,
-					     struct gmem_account *a)
+static __always_inline u64 sharedcap_allows(const struct sharedcap_ask *ask,
+					    struct gmem_account *a)
 {
-	u64 back = ask->to_shared, private, shared;
+	u64 back = ask->to_shared, private, promised = 0;
 
-	if (!ask->bounded)
-		return true;
+	if (!ask->bounded || !ask->changes)
+		return SHAREDCAP_PASSES;
 	private = ask->to_private;
 	if (a->known) {
 		gmem_account_update(a, ask->mark, ask->to_shared,
 				    ask->to_private);
-		back = a->taken + a->promised;
+		promised = a->promised;
+		back = a->taken + promised;
 		private = a->given;
 	}
 	private = private > back ? private - back : 0;
-	shared = ask->size > private ? ask->size - private : 0;
-
-	return shared <= ask->cap && ask->pages <= ask->cap - shared;
+	if (sharedcap_fits(ask, private, ask->holes))
+		return SHAREDCAP_PASSES;
+	promised = gmem_min(promised, ask->holes);
+	return promised && sharedcap_fits(ask, private, ask->holes - promised) ?
+	       SHAREDCAP_WAITS : SHAREDCAP_REFUSED;
 }
 
-/* It is let pass, by all parts of the policy; @a is locked. */
+static __always_inline s64
+sharedcap_verdict(u64 answer, const struct kvm_gmem_convert *convert)
+{
+	if (answer == SHAREDCAP_PASSES)
+		return gmem_allow();
+	/* A delay would let it pass. */
+	if (answer == SHAREDCAP_WAITS && !(convert->flags & KVM_GMEM_OVERDUE))
+		return gmem_delay(SHAREDCAP_RETRY_NS);
+	return gmem_deny(EDQUOT);
+}
+
+/* It is let pass; @a is locked. */
 static __always_inline void sharedcap_promise(const struct sharedcap_ask *ask,
 					      struct gmem_account *a)
 {

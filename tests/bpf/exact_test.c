@@ -145,19 +145,6 @@ TEST_F(exact, quota_of_threads_that_fallocate)
 	}
 }
 
-TEST_F(exact, guard_of_threads_that_fallocate)
-{
-	int i;
-
-	/* They wait for a second, then as long as nothing is given back. */
-	self->policy = policy_attach("guard", "populated=1 stale_percent=100 fault_rate=1000000000", 0);
-	for (i = 0; i < 5; i++) {
-		ASSERT_EQ(run_race(self, NR_THREADS, EDQUOT, allocate_half), 2);
-		ASSERT_EQ(usage().populated_pages, CAP_PAGES);
-		ASSERT_EQ(give_back(self->fd, 0, BIG_PAGES), 0);
-	}
-}
-
 /*
  * Runs until it is refused a page, or has touched all of its share: it may begin
  * in the middle.
@@ -301,19 +288,6 @@ TEST_F(exact, sharedcap_of_threads_that_convert)
 	}
 }
 
-TEST_F(exact, guard_of_threads_that_convert)
-{
-	int i;
-
-	/* A quarter of 1,024 pages. */
-	self->policy = policy_attach("guard", "shared_grace=0 shared_percent=25 turns_free=1000000", 0);
-	for (i = 0; i < ROUNDS; i++) {
-		ASSERT_EQ(run_race(self, NR_THREADS, EDQUOT, share_half), 2);
-		ASSERT_EQ(usage().private_pages, BIG_PAGES - CAP_PAGES);
-		ASSERT_EQ(convert(self->vm, BIG_PAGE, BIG_PAGES, true), 0);
-	}
-}
-
 /* A page by itself, which makes two ranges more. */
 static int share_one(struct racer *racer)
 {
@@ -328,20 +302,6 @@ TEST_F(exact, fragment_of_threads_that_convert)
 	for (i = 0; i < ROUNDS; i++) {
 		ASSERT_EQ(run_race(self, NR_THREADS, ENOSPC, share_one), 5);
 		ASSERT_EQ(usage().private_pages, BIG_PAGES - 5);
-		ASSERT_EQ(convert(self->vm, BIG_PAGE, BIG_PAGES, true), 0);
-	}
-}
-
-TEST_F(exact, guard_of_threads_that_cut)
-{
-	int i;
-
-	/* 4 for each vCPU come on top. */
-	self->policy = policy_attach("guard", "ranges=2 turns_free=1000000", 0);
-	for (i = 0; i < ROUNDS; i++) {
-		ASSERT_EQ(run_race(self, NR_THREADS, ENOSPC, share_one), 8);
-		EXPECT_EQ(convert(self->vm, BIG_PAGE + 200, 1, false), 0);
-		EXPECT_EQ(convert(self->vm, BIG_PAGE + 202, 1, false), ENOSPC);
 		ASSERT_EQ(convert(self->vm, BIG_PAGE, BIG_PAGES, true), 0);
 	}
 }

@@ -204,6 +204,41 @@ make_refuser() {
 	[[ $stderr == *"guest boot-1 failed: guest found 0x"*"expected 0x"* ]]
 }
 
+@test "walk and scatter make all memory private, one range after the other" {
+	local pattern
+	for pattern in walk scatter; do
+		load $pattern --mem 4M --iterations 1100
+		holds ".pages_to_private == 1024 and .pages_to_shared == 0"
+		holds ".conversions == 1024 and .boot.pages == 0 and .touched == 1024 + 76"
+	done
+	load walk --mem 4M --range 2M --iterations 2
+	holds ".conversions == 2 and .pages_to_private == 1024"
+}
+
+@test "bounce keeps so many buffers shared" {
+	load bounce --mem 4M --buffers 10 --rate max --iterations 110
+	holds ".pages_to_shared == 110 * 16 and .pages_to_private == 100 * 16"
+	load bounce --mem 4M --buffers 10 --rate max --iterations 110 --punch
+	holds ".host_visible == 10"
+}
+
+@test "reset shares all memory, makes it private again and touches it" {
+	load reset --mem 4M --rate max --iterations 3
+	holds ".pages_to_shared == 3 * 1024 and .pages_to_private == 3 * 1024"
+	holds ".conversions == 9 and .touched == 3 * (1024 + 2)"
+}
+
+@test "hoard shares all memory and keeps it" {
+	load hoard --mem 4M --rate max --iterations 100
+	holds ".pages_to_shared == 1024 and .pages_to_private == 0"
+	holds ".conversions == 64 and .host_visible == 1024"
+}
+
+@test "holes converts frames that have no memory" {
+	load holes --iterations 100
+	holds ".conversions == 100 and .pages_to_private == 100"
+}
+
 @test "all memory is private at start, whatever its size" {
 	load idle --duration 0.2 --mem 100K
 	holds ".boot.pages == 25 and .boot.ns > 0"
@@ -367,7 +402,8 @@ make_refuser() {
 	"$GMEMLOAD" --help >help.txt
 	"$GMEMLOAD" --list >list.txt
 	local pattern
-	for pattern in steady idle churn pingpong giant boot fragment; do
+	for pattern in steady idle churn pingpong giant boot fragment walk scatter \
+		bounce reset hoard holes; do
 		grep -q "^  $pattern " help.txt
 		grep -q "^  $pattern " list.txt
 	done
@@ -386,9 +422,12 @@ make_refuser() {
 	usage_error "'0'" pingpong --rate 0
 	usage_error "'10x'" pingpong --rate 10x
 	usage_error "'1000'" pingpong --mem 1000
-	usage_error "'1T'" pingpong --mem 1T
+	usage_error "'2T'" pingpong --mem 2T
 	usage_error "'99999999999G'" pingpong --mem 99999999999G
-	usage_error "'17'" pingpong --vcpus 17
+	usage_error "'257'" pingpong --vcpus 257
+	usage_error "'0'" bounce --buffers 0
+	usage_error "buffers" pingpong --buffers 2
+	usage_error "nothing private" bounce --mem 1M --buffers 16
 	usage_error "larger" pingpong --mem 1M --range 2M
 	usage_error "evenly" pingpong --mem 4K --vcpus 2
 	usage_error "larger" fragment --mem 4K

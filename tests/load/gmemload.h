@@ -15,8 +15,11 @@
 #define GL_PAGE_SIZE	4096ULL
 #define GL_NAME_LEN	32
 #define GL_MAX_GUESTS	64
-#define GL_MAX_VCPUS	16
-#define GL_MAX_MEM	(64ULL << 30)
+#define GL_MAX_VCPUS	256
+#define GL_MAX_MEM	(1ULL << 40)
+#define GL_MAX_BUFFERS	65536
+/* More than this is mapped in pages of 1 GiB, and not all looked at in the end. */
+#define GL_LARGE_MEM	(1ULL << 30)
 #define GL_NR_ERRNO	134	/* EHWPOISON is the highest errno of x86 */
 
 /* A histogram of times: 8 buckets for each power of two of nanoseconds. */
@@ -26,6 +29,9 @@
 /* Where the guest finds its memory; virtual and physical address are equal. */
 #define GL_CTL_GPA	0x80000000ULL
 #define GL_DATA_GPA	0x100000000ULL
+/* Frames from here on have no memory, and the host converts them all the same. */
+#define GL_HOLE_GPA	0x8000000000ULL
+#define GL_HOLE_SIZE	0x4000000000ULL
 
 /* Ports outside the one the selftest library uses for its own calls. */
 #define GL_DOORBELL_PORT	0x1100
@@ -97,6 +103,7 @@ struct gl_config {
 	uint64_t rate;		/* steps a second of each vCPU, 0: no limit */
 	uint64_t iterations;	/* steps of each vCPU, 0: no limit */
 	uint64_t corrupt;	/* spoil a word after this step, 0: never */
+	uint64_t buffers;	/* ranges that a vCPU keeps shared */
 	uint32_t punch;
 };
 
@@ -118,6 +125,8 @@ struct gl_run;
  * @help: what a step of it does
  * @range: default of the range it works on, 0: all memory of a vCPU
  * @rate: default steps a second, 0: as fast as it can
+ * @buffers: default of the ranges that a vCPU keeps shared, 0: it keeps none
+ * @shared: all memory is shared at the start
  * @start: guest code, once; may be NULL
  * @step: guest code, over and over
  */
@@ -126,6 +135,8 @@ struct gl_pattern {
 	const char *help;
 	uint64_t range;
 	uint64_t rate;
+	uint64_t buffers;
+	bool shared;
 	bool idle;
 	void (*start)(struct gl_run *run);
 	void (*step)(struct gl_run *run);

@@ -20,6 +20,8 @@
 #define BOOT_DRIVER_PAGES	32
 /* Pages of its range that "giant" writes and checks. */
 #define GIANT_SAMPLES	64
+/* What becomes private was shared by its attribute alone. */
+#define NEVER_SHARED	UINT64_MAX
 
 /**
  * struct gl_run - where the pattern of one vCPU stands
@@ -28,6 +30,8 @@
  * @pages: size of that part
  * @range: pages a step works on
  * @samples: pages of the range that are written and checked
+ * @buffers: ranges that are kept shared
+ * @stride: to go through all ranges in an order that looks random
  * @pos: next page or range
  * @seq: number of the visit, in the stamps
  * @shared: state of the range
@@ -39,6 +43,8 @@ struct gl_run {
 	uint64_t pages;
 	uint64_t range;
 	uint64_t samples;
+	uint64_t buffers;
+	uint64_t stride;
 	uint64_t pos;
 	uint64_t seq;
 	bool shared;
@@ -109,7 +115,8 @@ static void expect_page(struct gl_run *run, uint64_t gpa, uint64_t seq, bool is_
 
 /*
  * Ask for a conversion.  Where the range was shared, the host also checks that
- * it sees the stamps of visit @seq.  Returns false if it was refused.
+ * it sees the stamps of visit @seq, unless that is NEVER_SHARED.  Returns false
+ * if it was refused.
  */
 static bool convert(struct gl_run *run, uint64_t gpa, uint64_t pages,
 		    bool to_private, uint64_t seq)
@@ -119,7 +126,7 @@ static bool convert(struct gl_run *run, uint64_t gpa, uint64_t pages,
 				      KVM_MAP_GPA_RANGE_DECRYPTED;
 
 	mail->seq = seq;
-	WRITE_ONCE(mail->check_shared, to_private);
+	WRITE_ONCE(mail->check_shared, to_private && seq != NEVER_SHARED);
 	return !__kvm_hypercall_map_gpa_range(gpa, pages * GL_PAGE_SIZE, flags);
 }
 
@@ -309,6 +316,126 @@ static void boot_step(struct gl_run *run)
 	}
 }
 
+/* As far apart as can be, and such that each range has its turn. */
+static void scatter_start(struct gl_run *run)
+{
+	uint64_t ranges = run->pages / run->range, a, b, rest;
+
+	for (run->stride = ranges * 5 / 8 | 1;; run->stride += 2) {
+		for (a = ranges, b = run->stride; b; a = b, b = rest)
+			rest = a % b;
+		if (a == 1)
+			return;
+	}
+}
+
+static uint64_t scattered_gpa(struct gl_run *run, uint64_t nr)
+{
+	uint64_t ranges = run->pages / run->range;
+
+	return page_gpa(run, nr * run->stride % ranges * run->range);
+}
+
+static void walk_start(struct gl_run *run)
+{
+	run->stride = 1;
+}
+
+/* Make one range after the other private and touch it, and then work. */
+static void walk_step(struct gl_run *run)
+{
+	uint64_t gpa, i;
+
+	if (run->pos == run->pages / run->range) {
+		expect_page(run, run->base, ++run->seq, true);
+		write_page(run, run->base, run->seq + 1, true);
+		return;
+	}
+	gpa = scattered_gpa(run, run->pos);
+	if (!convert(run, gpa, run->range, true, NEVER_SHARED))
+		return;
+	for (i = 0; i < run->range; i++)
+		write_page(run, gpa + i * GL_PAGE_SIZE, 1, true);
+	run->pos++;
+}
+
+/*
+ * A buffer for each request, as from a pool: once there are enough, each step
+ * makes the oldest private before it shares another one.
+ */
+static void bounce_step(struct gl_run *run)
+{
+	uint64_t gpa;
+
+	if (run->pos >= run->buffers && !run->half) {
+		gpa = scattered_gpa(run, run->pos - run->buffers);
+		expect_page(run, gpa, run->pos - run->buffers, false);
+		if (!convert(run, gpa, run->range, true, run->pos - run->buffers))
+			return;
+		write_page(run, gpa, run->pos, true);
+		run->half = true;
+	}
+	gpa = scattered_gpa(run, run->pos);
+	if (!convert(run, gpa, run->range, false, 0))
+		return;
+	write_page(run, gpa, run->pos, false);
+	run->half = false;
+	run->pos++;
+}
+
+/* Share all, make one range after the other private, touch all of it. */
+static void reset_step(struct gl_run *run)
+{
+	uint64_t i;
+
+	if (!run->shared && !convert(run, run->base, run->pages, false, 0))
+		return;
+	/* What becomes private is checked against what the host has of it. */
+	for (i = 0; !run->shared && i < run->pages; i += run->range)
+		write_page(run, page_gpa(run, i), run->seq, false);
+	run->shared = true;
+	for (; run->pos < run->pages; run->pos += run->range) {
+		if (!convert(run, page_gpa(run, run->pos), run->range, true,
+			     run->seq))
+			return;
+	}
+	run->shared = false;
+	run->pos = 0;
+	run->seq++;
+	for (i = 0; i < run->pages; i++)
+		write_page(run, page_gpa(run, i), run->seq, true);
+}
+
+/* Populate all, share one range after the other, and keep it so. */
+static void hoard_step(struct gl_run *run)
+{
+	uint64_t gpa = page_gpa(run, run->pos), i;
+
+	if (run->pos + run->range > run->pages) {
+		expect_page(run, run->base, 2, false);
+		return;
+	}
+	for (i = 0; i < run->pages && !run->seq; i++)
+		write_page(run, page_gpa(run, i), 1, true);
+	run->seq = 1;
+	expect_page(run, gpa, 1, true);
+	if (!convert(run, gpa, run->range, false, 0))
+		return;
+	for (i = 0; i < run->range; i++)
+		write_page(run, gpa + i * GL_PAGE_SIZE, 2, false);
+	run->pos += run->range;
+}
+
+/* Frames that no memory is behind: each step converts the next of every other. */
+static void holes_step(struct gl_run *run)
+{
+	uint64_t gpa = GL_HOLE_GPA + (run->base - GL_DATA_GPA) +
+		       run->pos * 2 * run->range * GL_PAGE_SIZE % GL_HOLE_SIZE;
+
+	if (convert(run, gpa, run->range, true, NEVER_SHARED))
+		run->pos++;
+}
+
 const struct gl_pattern gl_patterns[] = {
 	{
 		.name = "steady",
@@ -349,6 +476,45 @@ const struct gl_pattern gl_patterns[] = {
 		.range = 4 * KIB,
 		.rate = 500,
 		.step = fragment_step,
+	}, {
+		.name = "walk",
+		.help = "begin shared; make one range after the other private, then work",
+		.range = 4 * KIB,
+		.shared = true,
+		.start = walk_start,
+		.step = walk_step,
+	}, {
+		.name = "scatter",
+		.help = "the same in an order that looks random",
+		.range = 4 * KIB,
+		.shared = true,
+		.start = scatter_start,
+		.step = walk_step,
+	}, {
+		.name = "bounce",
+		.help = "keep some ranges (buffers) shared, each step another one",
+		.range = 64 * KIB,
+		.rate = 500,
+		.buffers = 32,
+		.start = scatter_start,
+		.step = bounce_step,
+	}, {
+		.name = "reset",
+		.help = "share all memory, make it private by the range, touch all of it",
+		.range = 2048 * KIB,
+		.rate = 1,
+		.step = reset_step,
+	}, {
+		.name = "hoard",
+		.help = "touch all memory, then share it by the range, for good",
+		.range = 64 * KIB,
+		.rate = 50,
+		.step = hoard_step,
+	}, {
+		.name = "holes",
+		.help = "make every other range private where no memory is",
+		.range = 4 * KIB,
+		.step = holes_step,
 	},
 };
 
@@ -371,6 +537,7 @@ void gl_guest_main(struct gl_guest *guest, uint64_t vcpu)
 		.base = GL_DATA_GPA + vcpu * pages * GL_PAGE_SIZE,
 		.pages = pages,
 		.range = cfg->range / GL_PAGE_SIZE,
+		.buffers = cfg->buffers,
 	};
 	uint64_t step = 0;
 

@@ -52,7 +52,7 @@ static uint64_t parse_number(const char *what, const char *arg, uint64_t min,
 
 static uint64_t parse_size(const char *what, const char *arg)
 {
-	static const char units[] = "KMG";
+	static const char units[] = "KMGT";
 	const char *unit, *end;
 	unsigned int shift = 0;
 	uint64_t n;
@@ -65,7 +65,7 @@ static uint64_t parse_size(const char *what, const char *arg)
 		shift = 10 * (unit - units + 1);
 	}
 	if (n > GL_MAX_MEM >> shift)
-		gl_usage_error("bad %s '%s': the most is 64G", what, arg);
+		gl_usage_error("bad %s '%s': the most is 1T", what, arg);
 	n <<= shift;
 	if (n % GL_PAGE_SIZE)
 		gl_usage_error("bad %s '%s': give a multiple of 4K", what, arg);
@@ -130,6 +130,11 @@ static void set_punch(struct gl_config *cfg, const char *arg)
 	cfg->punch = 1;
 }
 
+static void set_buffers(struct gl_config *cfg, const char *arg)
+{
+	cfg->buffers = parse_number("buffers", arg, 1, GL_MAX_BUFFERS, NULL);
+}
+
 static void set_iterations(struct gl_config *cfg, const char *arg)
 {
 	cfg->iterations = parse_number("iterations", arg, 1, UINT64_MAX, NULL);
@@ -156,6 +161,8 @@ static const struct guest_row {
 	{ "range", 0, "SIZE", "what a step works on (default: see the pattern)", set_range },
 	{ "vcpus", 0, "N", "vCPUs; each gets its part of the memory (default 1)", set_vcpus },
 	{ "rate", 0, "N[/s]|max", "steps a second of a vCPU (default: see the pattern)", set_rate },
+	{ "buffers", 0, "N", "ranges that a vCPU keeps shared (default: see the pattern)",
+	  set_buffers },
 	{ "iterations", 0, "N", "end after N steps of each vCPU", set_iterations },
 	{ "punch", 0, NULL, "a conversion also gives back the side that lost the page", set_punch },
 	{ "corrupt", 0, "N", "spoil a word after N steps, to prove that the check finds it",
@@ -333,6 +340,14 @@ static void finish_config(struct gl_config *cfg)
 		gl_usage_error("guest %s: the range is larger than %s: give a smaller range or more mem",
 			       cfg->name,
 			       pairs ? "half the memory of a vcpu" : "the memory of a vcpu");
+	if (cfg->buffers && !p->buffers)
+		gl_usage_error("guest %s: buffers needs a pattern that keeps some shared: see gmemload --list",
+			       cfg->name);
+	if (!cfg->buffers)
+		cfg->buffers = p->buffers;
+	if (cfg->buffers && cfg->buffers >= part / cfg->range)
+		gl_usage_error("guest %s: %llu buffers leave nothing private: give fewer, a smaller range or more mem",
+			       cfg->name, (unsigned long long)cfg->buffers);
 	if (cfg->rate == RATE_DEFAULT)
 		cfg->rate = p->rate;
 	if (p->idle) {

@@ -271,7 +271,8 @@ void gl_report_summary(struct guest *g, uint64_t since_start)
 	    cfg->mem, cfg->range, cfg->vcpus, cfg->rate, cfg->punch ? "true" : "false");
 	put_counters(&line, &sum, g->call_min, g->call_max);
 	put(&line, ",\"boot\":{\"pages\":%llu,\"ns\":%lu},\"host_visible\":%lu,\"errors\":{",
-	    cfg->mem / GL_PAGE_SIZE, g->ctl->boot_ns, g->ctl->host_visible);
+	    gl_patterns[cfg->pattern].shared ? 0 : cfg->mem / GL_PAGE_SIZE,
+	    g->ctl->boot_ns, g->ctl->host_visible);
 	put_errors(&line, "convert", sum.convert_errno);
 	put(&line, ",");
 	put_errors(&line, "fault", sum.fault_errno);

@@ -147,6 +147,11 @@ static int set_private(struct vmm *vmm, uint64_t gpa, uint64_t size, bool to_pri
 	return err == EAGAIN ? EINTR : err;
 }
 
+static bool is_large(struct vmm *vmm)
+{
+	return vmm->guest->cfg.mem > GL_LARGE_MEM;
+}
+
 static void punch(struct vmm *vmm, struct gl_vcpu *ctl, uint64_t gpa, uint64_t size)
 {
 	int r;
@@ -164,11 +169,20 @@ static void punch(struct vmm *vmm, struct gl_vcpu *ctl, uint64_t gpa, uint64_t s
 
 static void discard_shared(struct vmm *vmm, struct gl_vcpu *ctl, uint64_t gpa, uint64_t size)
 {
-	if (madvise(vmm->shared + (gpa - GL_DATA_GPA), size, MADV_DONTNEED))
+	if (madvise(vmm->shared + (gpa - GL_DATA_GPA), size,
+		    is_large(vmm) ? MADV_REMOVE : MADV_DONTNEED))
 		vmm_fail(vmm, "cannot discard shared memory at gpa 0x%lx: %s", gpa,
 			 strerror(errno));
 	else
 		count(&ctl->n.discarded_pages, size / GL_PAGE_SIZE);
+}
+
+static bool in_memory(struct vmm *vmm, uint64_t gpa, uint64_t size)
+{
+	uint64_t end = GL_DATA_GPA + vmm->guest->cfg.mem;
+
+	return gpa >= GL_DATA_GPA && gpa < end && size && size <= end - gpa &&
+	       !((gpa | size) % GL_PAGE_SIZE);
 }
 
 /*
@@ -195,7 +209,7 @@ static int convert(struct vmm_vcpu *v, uint64_t gpa, uint64_t size, bool to_priv
 
 	count(&n->conversions, 1);
 	count(to_private ? &n->pages_to_private : &n->pages_to_shared, size / GL_PAGE_SIZE);
-	if (vmm->guest->cfg.punch) {
+	if (vmm->guest->cfg.punch && in_memory(vmm, gpa, size)) {
 		if (to_private)
 			discard_shared(vmm, v->ctl, gpa, size);
 		else
@@ -204,12 +218,10 @@ static int convert(struct vmm_vcpu *v, uint64_t gpa, uint64_t size, bool to_priv
 	return 0;
 }
 
-static bool in_memory(struct vmm *vmm, uint64_t gpa, uint64_t size)
+static bool in_holes(uint64_t gpa, uint64_t size)
 {
-	uint64_t end = GL_DATA_GPA + vmm->guest->cfg.mem;
-
-	return gpa >= GL_DATA_GPA && gpa < end && size && size <= end - gpa &&
-	       !((gpa | size) % GL_PAGE_SIZE);
+	return gpa >= GL_HOLE_GPA && gpa < GL_HOLE_GPA + GL_HOLE_SIZE &&
+	       size && !((gpa | size) % GL_PAGE_SIZE);
 }
 
 /* What the guest wrote while its page was shared must be here to read. */
@@ -236,6 +248,8 @@ static void handle_hypercall(struct vmm_vcpu *v)
 	if (run->hypercall.nr == KVM_HC_MAP_GPA_RANGE && in_memory(v->vmm, gpa, size)) {
 		if (to_private && v->ctl->mail.check_shared)
 			check_shared(v, gpa);
+		err = convert(v, gpa, size, to_private);
+	} else if (run->hypercall.nr == KVM_HC_MAP_GPA_RANGE && in_holes(gpa, size)) {
 		err = convert(v, gpa, size, to_private);
 	}
 	run->hypercall.ret = -(int64_t)err;
@@ -389,7 +403,8 @@ static int vmm_boot(struct vmm *vmm, struct vmm_vcpu *vcpus)
 	int err;
 
 	/* The extra pages only make room for the page tables of our memory. */
-	vmm->vm = __vm_create_with_vcpus(shape, cfg->vcpus, cfg->mem / SZ_2M,
+	vmm->vm = __vm_create_with_vcpus(shape, cfg->vcpus,
+					 is_large(vmm) ? 512 : cfg->mem / SZ_2M,
 					 gl_guest_main, made);
 	vm_enable_cap(vmm->vm, KVM_CAP_EXIT_HYPERCALL, BIT(KVM_HC_MAP_GPA_RANGE));
 
@@ -397,17 +412,24 @@ static int vmm_boot(struct vmm *vmm, struct vmm_vcpu *vcpus)
 				   vmm->guest, 0, 0);
 	virt_map(vmm->vm, GL_CTL_GPA, GL_CTL_GPA, ctl_size / GL_PAGE_SIZE);
 
-	vm_mem_add(vmm->vm, VM_MEM_SRC_ANONYMOUS, GL_DATA_GPA, DATA_SLOT,
-		   cfg->mem / GL_PAGE_SIZE, KVM_MEM_GUEST_MEMFD, -1, 0);
+	/* Shared memory is not reserved: a guest may have more than there is. */
+	vm_mem_add(vmm->vm, is_large(vmm) ? VM_MEM_SRC_SHMEM : VM_MEM_SRC_ANONYMOUS,
+		   GL_DATA_GPA, DATA_SLOT, cfg->mem / GL_PAGE_SIZE,
+		   KVM_MEM_GUEST_MEMFD, -1, 0);
 	/* The guest keeps to its memory, so its last big page may reach beyond. */
-	virt_map_level(vmm->vm, GL_DATA_GPA, GL_DATA_GPA, align_up(cfg->mem, SZ_2M),
-		       PG_LEVEL_2M);
+	if (is_large(vmm))
+		virt_map_level(vmm->vm, GL_DATA_GPA, GL_DATA_GPA,
+			       align_up(cfg->mem, SZ_1G), PG_LEVEL_1G);
+	else
+		virt_map_level(vmm->vm, GL_DATA_GPA, GL_DATA_GPA,
+			       align_up(cfg->mem, SZ_2M), PG_LEVEL_2M);
 	region = memslot2region(vmm->vm, DATA_SLOT);
 	vmm->memfd = region->region.guest_memfd;
 	vmm->shared = region->host_mem;
 
 	start = now_ns();
-	err = set_private(vmm, GL_DATA_GPA, cfg->mem, true);
+	err = gl_patterns[cfg->pattern].shared ? 0 :
+	      set_private(vmm, GL_DATA_GPA, cfg->mem, true);
 	vmm->guest->boot_ns = now_ns() - start;
 	if (err) {
 		vmm_fail(vmm, "cannot make all memory private at start: %s: does a policy deny it?",
@@ -464,12 +486,14 @@ static void vmm_run(struct vmm *vmm, struct vmm_vcpu *vcpus, const sigset_t *sig
 }
 
 /*
- * At the end, look at all that the host can see of the guest's memory: what
- * was written while it was private must not be there.
+ * At the end, look at all that the host can see of the guest's memory, or the
+ * first of it if it is large: what was written while it was private must not be
+ * there.
  */
 static void check_host_view(struct vmm *vmm)
 {
-	uint64_t pages = vmm->guest->cfg.mem / GL_PAGE_SIZE;
+	uint64_t pages = min_t(uint64_t, vmm->guest->cfg.mem, GL_LARGE_MEM) /
+			 GL_PAGE_SIZE;
 	uint64_t last = GL_PAGE_SIZE / sizeof(uint64_t) - 1;
 	unsigned char resident[256];
 	uint64_t i, chunk, visible = 0;

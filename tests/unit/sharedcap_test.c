@@ -147,6 +147,56 @@ TEST(what_the_grace_let_pass_counts)
 	EXPECT_EQ(ask(48, false), 0);
 }
 
+TEST(what_is_shared_already_does_not_count)
+{
+	new_vm();
+	EXPECT_EQ(convert(2048, false), 0);
+	fake.changes = 0;
+	EXPECT_EQ(ask(2048, false), 0);
+	end(2048, 0, false);
+	fake.changes = 1;
+	EXPECT_EQ(ask(2048, false), -EDQUOT);
+	/* 100 of those frames were private, the rest was shared. */
+	change(100, true);
+	fake.changes = 100;
+	EXPECT_EQ(ask(2048, false), 0);
+	change(100, false);
+	end(2048, 100, false);
+	fake.changes = 1;
+	EXPECT_EQ(ask(1, false), -EDQUOT);
+}
+
+/* Frames without memory become private and shared: only the kernel counts them. */
+TEST(frames_without_memory_do_not_count)
+{
+	new_vm();
+	vm.usage.pages_to_private += 1000000;
+	EXPECT_EQ(convert(2049, false), -EDQUOT);
+	EXPECT_EQ(convert(2048, false), 0);
+	EXPECT_EQ(convert(1, false), -EDQUOT);
+	fake.changes = 0;
+	EXPECT_EQ(ask(500000, false), 0);
+	vm.usage.pages_to_shared += 500000;
+	end(500000, 500000, false);
+	fake.changes = ~0ULL;
+	EXPECT_EQ(convert(1, false), -EDQUOT);
+	EXPECT_EQ(convert(1, true), 0);
+	EXPECT_EQ(convert(1, false), 0);
+	EXPECT_EQ(shared(), 2048);
+}
+
+/* Its frames are private no more, and it has not been counted yet. */
+TEST(a_conversion_that_is_being_counted)
+{
+	new_vm();
+	ASSERT_EQ(ask(1024, false), 0);
+	vm.usage.private_pages -= 1024;
+	EXPECT_GT(ask(1024, false), 0);
+	EXPECT_EQ(ask(1025, false), -EDQUOT);
+	vm.usage.pages_to_shared += 1024;
+	EXPECT_EQ(ask(1024, false), 0);
+}
+
 /* Nobody asked about them: policies were switched off. */
 TEST(conversions_that_nobody_asked_about_count)
 {

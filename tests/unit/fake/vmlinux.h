@@ -119,6 +119,7 @@ struct fake_entry {
  * @task: who asks
  * @present: the page of a fault is there
  * @on_present: called whenever somebody looks for a page
+ * @changes: frames with memory that a conversion would change, at most
  * @full: no map has room
  * @on_usage: called once while the counters are read: what another CPU does
  * @locked: a lock is held
@@ -131,6 +132,7 @@ static struct {
 	u64 task;
 	bool present;
 	void (*on_present)(void);
+	u64 changes;
 	bool full;
 	void (*on_usage)(void);
 	bool locked;
@@ -144,6 +146,7 @@ static inline void fake_reset(void *common)
 	memset(&fake, 0, sizeof(fake));
 	fake.now = 1000000000;
 	fake.task = 1;
+	fake.changes = ~0ULL;
 	fake.common = common;
 }
 
@@ -249,6 +252,17 @@ static inline int bpf_kvm_gmem_usage(struct kvm *kvm,
 	if (on_usage)
 		on_usage();
 	return size;
+}
+
+/* As many as the test says; ~0: all of them. */
+static inline u64
+bpf_kvm_gmem_convert_changes(struct kvm *kvm,
+			     const struct kvm_gmem_convert *convert)
+{
+	u64 pages = convert->end - convert->start;
+
+	fake_no_lock("a look at frames");
+	return fake.changes < pages ? fake.changes : pages;
 }
 
 static inline bool bpf_kvm_gmem_fault_present(const struct kvm_gmem_fault *fault)
