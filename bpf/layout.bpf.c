@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Asks the kernel where the memory of one VM is: its memslots, stretches of its
- * address space, and its NUMA nodes.  The tool writes what it wants to know
- * into the globals, runs a program, and reads the answer there.
+ * Asks the kernel where the memory of one VM is: its memslots, and stretches of
+ * its address space.  The tool writes what it wants to know into the globals,
+ * runs a program, and reads the answer there.
  */
 #define BPF_NO_KFUNC_PROTOTYPES
 #include "vmlinux.h"
@@ -34,7 +34,6 @@ __u64 nr_buckets = 0;
 __s64 result = 0;
 struct gmem_slot slots[GMEM_SLOTS_MAX] = {};
 struct gmem_bucket buckets[GMEM_BUCKETS_MAX] = {};
-__u64 nodes[GMEM_NODES_MAX] = {};
 
 SEC("syscall")
 int read_slots(void *ctx)
@@ -62,21 +61,6 @@ int read_map(void *ctx)
 		nr = GMEM_BUCKETS_MAX;
 	result = bpf_kvm_gmem_map(kvm, start, bucket_pages, (void *)buckets,
 				  nr * sizeof(buckets[0]));
-	bpf_kvm_gmem_vm_release(kvm);
-	return 0;
-}
-
-SEC("syscall")
-int read_nodes(void *ctx)
-{
-	struct kvm *kvm = bpf_kvm_gmem_vm_acquire(vm_id);
-
-	result = -ESRCH;
-	if (!kvm)
-		return 0;
-	result = bpf_kvm_gmem_nodes(kvm, nodes, sizeof(nodes));
-	if (result > 0)
-		result = 0;
 	bpf_kvm_gmem_vm_release(kvm);
 	return 0;
 }

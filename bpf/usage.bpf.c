@@ -127,6 +127,15 @@ __s64 twice_gfn = 0;
 __u64 twice_pages = 0;
 
 /*
+ * Whose memory that is backed twice is looked for, written by the tool.  Not
+ * everybody's each time: it takes a look at the page tables of the processes.
+ */
+__u64 twice_of = GMEM_TWICE_OF_NONE;
+
+/* Time of a walk after which it leaves that to read_twice. */
+#define TWICE_WALK_NS	(50 * 1000000ULL)
+
+/*
  * The kernel counts resident pages for each CPU, so that only the sum over all
  * CPUs is right.  Their counters are found as the kernel's own code finds them,
  * by adding the CPU's offset.
@@ -189,6 +198,25 @@ static __u64 rss_pages(const struct kvm *kvm)
 	return pages;
 }
 
+/* Of most VMs the kernel comes to the end in one call, which is all they cost. */
+static void look_twice(struct kvm *kvm, __u64 id, struct gmem_vm_sample *slot)
+{
+	__u64 pages = 0;
+	__s64 next;
+
+	slot->twice_pages = GMEM_UNKNOWN;
+	slot->twice_next = 0;
+	if (twice_of != GMEM_TWICE_OF_ALL && twice_of != id)
+		return;
+	slot->twice_pages = 0;
+	slot->twice_next = GMEM_TWICE_BEGIN;
+	if (bpf_ktime_get_ns() - vm_walk.time_ns > TWICE_WALK_NS)
+		return;
+	next = bpf_kvm_gmem_backed_twice(kvm, 0, &pages);
+	slot->twice_pages = pages;
+	slot->twice_next = next > 0 ? next : 0;
+}
+
 static void walk_vms(void)
 {
 	struct gmem_vm_sample *slot;
@@ -211,6 +239,7 @@ static void walk_vms(void)
 		bpf_kvm_gmem_usage(kvm, (struct kvm_gmem_usage *)slot,
 				   sizeof(struct kvm_gmem_usage));
 		slot->rss_pages = rss_pages(kvm);
+		look_twice(kvm, *id, slot);
 		bpf_kvm_gmem_nodes(kvm, slot->node_pages,
 				   sizeof(slot->node_pages));
 		bpf_kvm_gmem_owner(kvm, (void *)&slot->owner_start_ns,

@@ -19,6 +19,16 @@
 /* CPUs whose share of the resident pages is counted. */
 #define GMEM_CPUS_MAX		2048
 
+/* A figure of a sample that nobody looked for. */
+#define GMEM_UNKNOWN		(~0ULL)
+
+/* Whose memory that is backed twice is looked for: a VM's id, or one of these. */
+#define GMEM_TWICE_OF_NONE	0ULL
+#define GMEM_TWICE_OF_ALL	(~0ULL)
+
+/* gmem_vm_sample.twice_next: nothing was looked at yet */
+#define GMEM_TWICE_BEGIN	(-1)
+
 /* NUMA nodes that memory is told of. */
 #define GMEM_NODES_MAX		64
 /* Room for the path of a cgroup: PATH_MAX. */
@@ -56,7 +66,9 @@ enum gmem_invalidate {
  *	HugetlbPages of /proc/PID/status add up to, in pages of 4 KiB.  None of
  *	guest_memfd is among them.  0 once the process is gone.
  * @twice_pages: guest frames that have a page of a guest_memfd and another one
- *	in the process's memory
+ *	in the process's memory; GMEM_UNKNOWN unless it was asked for
+ * @twice_next: guest frame that they are counted to, GMEM_TWICE_BEGIN, or 0 if
+ *	all are or it was not asked for; of use to who goes on with it
  * @node_pages: @populated_pages by NUMA node
  * @owner_start_ns: when that process began, as the reader's time namespace has it
  * @owner_pid: its pid in the reader's PID namespace; 0 if it has none there, if it
@@ -91,6 +103,7 @@ struct gmem_vm_sample {
 	__u64 ranges;
 	__u64 rss_pages;
 	__u64 twice_pages;
+	__s64 twice_next;
 	__u64 node_pages[GMEM_NODES_MAX];
 	__u64 owner_start_ns;
 	__u32 owner_pid;

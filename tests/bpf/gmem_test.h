@@ -131,7 +131,9 @@ static inline struct gmem_vm_sample usage(void)
 
 	if (!sampler)
 		sampler = gmem_sampler_open();
-	MUST(sampler && !gmem_sampler_read(sampler, &sample),
+	MUST(sampler, "cannot load the programs that sample");
+	gmem_sampler_twice_of(sampler, GMEM_TWICE_OF_ALL, 60000000000ULL);
+	MUST(!gmem_sampler_read(sampler, &sample),
 		    "cannot read the kernel's counters");
 	for (i = 0; i < sample.nr_vms; i++) {
 		if (sample.vms[i].pid == (unsigned int)getpid())

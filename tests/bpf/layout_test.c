@@ -164,7 +164,6 @@ TEST_F(layout, refuses_what_makes_no_sense)
 	self->skel->bss->vm_id = ~0ULL;
 	EXPECT_EQ(map(self->skel, 0, 1, 1), -ESRCH);
 	EXPECT_EQ(run(self->skel, self->skel->progs.read_slots), -ESRCH);
-	EXPECT_EQ(run(self->skel, self->skel->progs.read_nodes), -ESRCH);
 }
 
 TEST_F(layout, much_work_ends_early_and_goes_on)
@@ -216,44 +215,39 @@ TEST_F(layout, much_work_ends_early_and_goes_on)
 	EXPECT_EQ(self->skel->bss->buckets[0].stale_pages, pages);
 }
 
-static uint64_t on_all_nodes(struct layout_bpf *skel)
+static uint64_t on_all_nodes(void)
 {
+	const struct gmem_vm_sample now = usage();
 	uint64_t total = 0;
 	size_t i;
 
-	MUST(!run(skel, skel->progs.read_nodes), "cannot read the nodes");
 	for (i = 0; i < GMEM_NODES_MAX; i++)
-		total += skel->bss->nodes[i];
+		total += now.node_pages[i];
 
 	return total;
 }
 
 TEST_F(layout, nodes_have_all_that_is_populated)
 {
-	uint64_t total = 0;
 	char path[32];
-	size_t i;
 	int fd, held;
 
 	ASSERT_EQ(populate(self->vm, 0, 40), 0);
-	EXPECT_EQ(on_all_nodes(self->skel), 40);
-	for (i = 0; i < GMEM_NODES_MAX; i++)
-		total += usage().node_pages[i];
-	EXPECT_EQ(total, 40);
+	EXPECT_EQ(on_all_nodes(), 40);
 	ASSERT_EQ(punch(self->vm, 10, 8), 0);
-	EXPECT_EQ(on_all_nodes(self->skel), 32);
+	EXPECT_EQ(on_all_nodes(), 32);
 
 	/* Without a memslot, and closed while somebody holds it. */
 	fd = vm_create_guest_memfd(self->vm, 8 * PAGE_SIZE, 0);
 	ASSERT_EQ(fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, 8 * PAGE_SIZE), 0);
-	EXPECT_EQ(on_all_nodes(self->skel), 40);
+	EXPECT_EQ(on_all_nodes(), 40);
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	held = open(path, O_PATH | O_CLOEXEC);
 	ASSERT_GE(held, 0);
 	close(fd);
-	EXPECT_EQ(on_all_nodes(self->skel), 40);
+	EXPECT_EQ(on_all_nodes(), 40);
 	close(held);
-	EXPECT_EQ(on_all_nodes(self->skel), 32);
+	EXPECT_EQ(on_all_nodes(), 32);
 	EXPECT_EQ(usage().populated_pages, 32);
 }
 
@@ -377,8 +371,7 @@ TEST_F(layout, bounds_hold_while_memory_changes)
 			     "%u populated, %u stale", b->populated_pages,
 			     b->stale_pages);
 		}
-		self->skel->bss->start = 0;
-		ASSERT_EQ(run(self->skel, self->skel->progs.read_nodes), 0);
+		on_all_nodes();
 	}
 	__atomic_store_n(&churner.stop, true, __ATOMIC_RELAXED);
 	ASSERT_EQ(pthread_join(thread, NULL), 0);

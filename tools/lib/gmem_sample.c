@@ -33,6 +33,8 @@ struct gmem_sampler {
 	struct table vms;
 	struct table policies;
 	struct gmem_twice twice;
+	uint64_t twice_of;
+	uint64_t twice_max_ns;
 	bool fixed;
 };
 
@@ -171,6 +173,13 @@ static int make_room(struct gmem_sampler *sampler, struct table *table,
 	return load(sampler);
 }
 
+void gmem_sampler_twice_of(struct gmem_sampler *sampler, uint64_t vm_id,
+			   uint64_t max_ns)
+{
+	sampler->twice_of = vm_id;
+	sampler->twice_max_ns = max_ns;
+}
+
 /* Copies @nr items out, into memory that grows as needed. */
 static int copy_out(const struct table *table, size_t nr, void **items,
 		    size_t *room)
@@ -215,6 +224,7 @@ static int read_tables(struct gmem_sampler *sampler,
 
 	for (tries = 0; tries < READ_TRIES; tries++) {
 		/* Loaded anew, the skeleton and all in it are others. */
+		sampler->skel->bss->twice_of = sampler->twice_of;
 		err = run(prog(sampler->skel));
 		if (err)
 			return -EIO;
@@ -291,7 +301,8 @@ static int describe_vms(struct gmem_sampler *sampler, struct gmem_sample *sample
 	sample->time_ns = err ? 0 : walk->time_ns;
 	sample->orphaned_pages = err ? 0 : sampler->skel->bss->orphaned_pages;
 	if (!err)
-		err = gmem_twice_read(&sampler->twice, sampler->skel, sample);
+		err = gmem_twice_read(&sampler->twice, sampler->skel, sample,
+				      sampler->twice_max_ns);
 	if (err)
 		sample->nr_vms = 0;
 	return err;

@@ -54,6 +54,19 @@ struct gmem_policies {
 struct gmem_sampler *gmem_sampler_open(void);
 
 /**
+ * gmem_sampler_twice_of() - say whose memory that is backed twice to look for
+ * @sampler: from gmem_sampler_open()
+ * @vm_id: the VM, GMEM_TWICE_OF_ALL or, as at first, GMEM_TWICE_OF_NONE
+ * @max_ns: 0 to take a bounded time for it at each sample, and go on with what
+ *	is not done at the next one; else how long to try and come to the end
+ *
+ * A sample of others has GMEM_UNKNOWN there.  It takes a look at the page tables
+ * of the VMs' processes, which may be more than all counters together.
+ */
+void gmem_sampler_twice_of(struct gmem_sampler *sampler, uint64_t vm_id,
+			   uint64_t max_ns);
+
+/**
  * gmem_sampler_read() - sample all VMs
  * @sampler: from gmem_sampler_open()
  * @sample: where to

@@ -33,29 +33,53 @@ static int by_id(const void *a, const void *b)
 	return one->vm_id < other->vm_id ? -1 : one->vm_id > other->vm_id;
 }
 
-/* Has an entry for each VM, with what was known of it. */
-static int keep(struct gmem_twice *twice, const struct gmem_sample *sample)
+/* All of it is in the sample, or nobody asked. */
+static bool is_complete(const struct gmem_vm_sample *vm)
+{
+	return !vm->twice_next;
+}
+
+static size_t count_incomplete(const struct gmem_sample *sample)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < sample->nr_vms; i++)
+		n += !is_complete(&sample->vms[i]);
+	return n;
+}
+
+/* Has an entry for each of these VMs, with what was known of it. */
+static int keep(struct gmem_twice *twice, const struct gmem_sample *sample,
+		size_t nr)
 {
 	struct gmem_twice_vm *vms;
-	size_t i, j = 0;
+	size_t i, n = 0, j = 0;
 
-	vms = calloc(sample->nr_vms + 1, sizeof(*vms));
+	vms = calloc(nr, sizeof(*vms));
 	if (!vms) {
-		gmem_err("no memory for %zu VMs; free some", sample->nr_vms);
+		gmem_err("no memory for %zu VMs; free some", nr);
 		return -ENOMEM;
 	}
 	for (i = 0; i < sample->nr_vms; i++) {
-		uint64_t id = sample->vms[i].vm_id;
+		const struct gmem_vm_sample *vm = &sample->vms[i];
 
-		while (j < twice->nr && twice->vms[j].vm_id < id)
+		if (is_complete(vm))
+			continue;
+		while (j < twice->nr && twice->vms[j].vm_id < vm->vm_id)
 			j++;
-		if (j < twice->nr && twice->vms[j].vm_id == id)
-			vms[i] = twice->vms[j];
-		vms[i].vm_id = id;
+		if (j < twice->nr && twice->vms[j].vm_id == vm->vm_id)
+			vms[n] = twice->vms[j];
+		vms[n].vm_id = vm->vm_id;
+		/* A pass goes on from where the sample has come to. */
+		if (!vms[n].gfn && vm->twice_next > 0) {
+			vms[n].gfn = vm->twice_next;
+			vms[n].counted = vm->twice_pages;
+		}
+		vms[n++].ended = false;
 	}
 	free(twice->vms);
 	twice->vms = vms;
-	twice->nr = sample->nr_vms;
+	twice->nr = nr;
 	return 0;
 }
 
@@ -79,18 +103,13 @@ static int look(struct gmem_twice_vm *vm, struct usage_bpf *skel)
 		if (vm->gfn <= 0) {
 			vm->found = vm->counted;
 			vm->complete = true;
+			vm->ended = true;
 			vm->gfn = 0;
 			vm->counted = 0;
 			break;
 		}
 	}
 	return 0;
-}
-
-/* Without memory on both sides there is none twice. */
-static bool has_none(const struct gmem_vm_sample *vm)
-{
-	return !vm->populated_pages || !vm->rss_pages;
 }
 
 static size_t first_from(const struct gmem_twice *twice, uint64_t vm_id)
@@ -102,41 +121,63 @@ static size_t first_from(const struct gmem_twice *twice, uint64_t vm_id)
 	return i < twice->nr ? i : 0;
 }
 
-int gmem_twice_read(struct gmem_twice *twice, struct usage_bpf *skel,
-		    struct gmem_sample *sample)
+/*
+ * Gives each VM its share in turn, until the time is over.  Returns whether all
+ * have come to their end, or -errno.
+ */
+static int look_at_all(struct gmem_twice *twice, struct usage_bpf *skel,
+		       uint64_t end)
 {
-	uint64_t end = now_ns() + TIME_MAX_NS;
-	size_t i, n, first;
+	size_t i, n, first = first_from(twice, twice->next_id);
+	bool ended = true;
 	int err;
 
-	if (sample->nr_vms)
-		qsort(sample->vms, sample->nr_vms, sizeof(*sample->vms), by_id);
-	err = keep(twice, sample);
-	if (err)
-		return err;
-
-	first = first_from(twice, twice->next_id);
 	for (n = 0; n < twice->nr; n++) {
 		i = (first + n) % twice->nr;
 		twice->next_id = twice->vms[i].vm_id;
-		if (has_none(&sample->vms[i])) {
-			twice->vms[i] = (struct gmem_twice_vm) {
-				.vm_id = twice->vms[i].vm_id,
-				.complete = true,
-			};
+		if (twice->vms[i].ended)
 			continue;
-		}
 		/* One at least, or nothing would ever come to its end. */
 		if (n && now_ns() > end)
-			break;
+			return false;
 		err = look(&twice->vms[i], skel);
 		if (err)
 			return err;
+		ended &= twice->vms[i].ended;
 	}
-	for (i = 0; i < twice->nr; i++)
-		sample->vms[i].twice_pages = twice->vms[i].complete ?
-						     twice->vms[i].found :
-						     twice->vms[i].counted;
+	return ended;
+}
+
+int gmem_twice_read(struct gmem_twice *twice, struct usage_bpf *skel,
+		    struct gmem_sample *sample, uint64_t max_ns)
+{
+	uint64_t end = now_ns() + (max_ns ? max_ns : TIME_MAX_NS);
+	size_t i, n = 0, nr = count_incomplete(sample);
+	int ended;
+
+	if (!nr) {
+		gmem_twice_free(twice);
+		return 0;
+	}
+	qsort(sample->vms, sample->nr_vms, sizeof(*sample->vms), by_id);
+	ended = keep(twice, sample, nr);
+	if (ended)
+		return ended;
+	do {
+		ended = look_at_all(twice, skel, end);
+		if (ended < 0)
+			return ended;
+	} while (!ended && max_ns && now_ns() < end);
+
+	for (i = 0; i < sample->nr_vms; i++) {
+		const struct gmem_twice_vm *vm = &twice->vms[n];
+
+		if (is_complete(&sample->vms[i]))
+			continue;
+		sample->vms[i].twice_pages = vm->complete ? vm->found :
+							    vm->counted;
+		n++;
+	}
 	return 0;
 }
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * How much memory the host gives each VM twice.  How long it takes to find out
- * is up to the VM's process, so it is found out in parts: as many at a time as
- * do not keep the others waiting, and the rest the next time.
+ * How much memory the host gives a VM twice, if there is more to look at than a
+ * sample does by itself.  How long it takes to find out is up to the VM's process,
+ * so it is found out in parts: as many at a time as do not keep the others
+ * waiting, and the rest the next time.
  */
 #ifndef GMEM_TWICE_H
 #define GMEM_TWICE_H
@@ -18,6 +19,7 @@ struct usage_bpf;
  * @counted: frames that the pass has found so far
  * @found: what the last pass that came to its end has found
  * @complete: one has
+ * @ended: one has since the sample
  */
 struct gmem_twice_vm {
 	uint64_t vm_id;
@@ -25,10 +27,11 @@ struct gmem_twice_vm {
 	uint64_t counted;
 	uint64_t found;
 	bool complete;
+	bool ended;
 };
 
 /**
- * struct gmem_twice - what is known of all VMs
+ * struct gmem_twice - what is known of the VMs that there is more to look at of
  * @nr: how many
  * @vms: by id
  * @next_id: the VM to begin with the next time, or the first after it
@@ -42,17 +45,18 @@ struct gmem_twice {
 };
 
 /**
- * gmem_twice_read() - fill in the member twice_pages of all VMs
+ * gmem_twice_read() - go on with the member twice_pages where it is not complete
  * @twice: what is known
  * @skel: the programs that sample
- * @sample: the VMs, sorted by id afterwards
+ * @sample: the VMs, sorted by id afterwards if there are such
+ * @max_ns: how long to try and come to the end, 0 for a part of it now
  *
  * Of a VM for which no pass has come to its end yet it is what was found so far.
  *
  * Return: 0, or -errno after one line of error.
  */
 int gmem_twice_read(struct gmem_twice *twice, struct usage_bpf *skel,
-		    struct gmem_sample *sample);
+		    struct gmem_sample *sample, uint64_t max_ns);
 
 /**
  * gmem_twice_free() - give the memory back

@@ -173,6 +173,37 @@ static bool make_labels(struct exporter *e)
 	return true;
 }
 
+/* Where the lines of a family begin, with room for all; NULL without memory. */
+static char *begin_lines(struct exporter *e)
+{
+	size_t nr = e->frame.vms.nr_vms;
+
+	if (!e->text.data ||
+	    !text_grow(&e->text, nr * (NAME_ROOM + LABEL_ROOM + VALUE_ROOM))) {
+		text_fail(&e->text);
+		return NULL;
+	}
+	return e->text.data + e->text.len;
+}
+
+/* A value and the end of its line; returns where the next one begins. */
+static inline char *put_value(char *p, double value)
+{
+	char text[20], *end = text + sizeof(text), *digits;
+
+	if (value == 0) {
+		*p++ = '0';
+	} else if (text_is_whole(value)) {
+		digits = text_digits(value, end);
+		memcpy(p, digits, end - digits);
+		p += end - digits;
+	} else {
+		p += sprintf(p, "%.9f", value);
+	}
+	*p++ = '\n';
+	return p;
+}
+
 /*
  * The lines of one family.  With many VMs nearly all of the time goes here.  So
  * room is made once for all lines, and whole fields are copied, which the
@@ -182,33 +213,52 @@ static void write_series(struct exporter *e, const struct column *col,
 			 const char *name, size_t len)
 {
 	size_t nr = e->frame.vms.nr_vms, i;
-	char text[20], *end = text + sizeof(text), *digits, *p;
+	char *p = begin_lines(e);
 
-	if (!e->text.data ||
-	    !text_grow(&e->text, nr * (NAME_ROOM + LABEL_ROOM + VALUE_ROOM))) {
-		text_fail(&e->text);
+	if (!p)
 		return;
-	}
-	p = e->text.data + e->text.len;
 	for (i = 0; i < nr; i++) {
-		double value = column_metric(col, &e->frame.vms.vms[i]);
-
 		memcpy(p, name, NAME_ROOM);
 		p += len;
 		memcpy(p, e->labels[i].text, LABEL_ROOM);
 		p += e->labels[i].len;
-		if (value == 0) {
-			*p++ = '0';
-		} else if (text_is_whole(value)) {
-			digits = text_digits(value, end);
-			memcpy(p, digits, end - digits);
-			p += end - digits;
-		} else {
-			p += sprintf(p, "%.9f", value);
-		}
-		*p++ = '\n';
+		p = put_value(p, column_metric(col, &e->frame.vms.vms[i]));
 	}
 	e->text.len = p - e->text.data;
+}
+
+/* A series for each VM and NUMA node; what is cut off a label is its end. */
+static void write_nodes(struct exporter *e, enum export_format format)
+{
+	static const char name[NAME_ROOM] = "gmem_vm_node_populated_bytes";
+	size_t nr = e->frame.vms.nr_vms, len = strlen(name), i;
+	char label[LABEL_ROOM] = "";
+	char *p;
+	int n;
+
+	begin_family(e, format, "gauge", name, "bytes",
+		     "Host memory allocated in guest_memfds, by NUMA node.");
+	for (n = 0; n < GMEM_NODES_MAX; n++) {
+		if (!(e->frame.nodes >> n & 1))
+			continue;
+		p = begin_lines(e);
+		if (!p)
+			return;
+		snprintf(label, sizeof(label), ",node=\"%d\"} ", n);
+		for (i = 0; i < nr; i++) {
+			const struct vm_label *vm = &e->labels[i];
+
+			memcpy(p, name, NAME_ROOM);
+			p += len;
+			memcpy(p, vm->text, LABEL_ROOM);
+			p += vm->len - strlen("} ");
+			memcpy(p, label, LABEL_ROOM);
+			p += strlen(label);
+			p = put_value(p, e->frame.vms.vms[i].node_pages[n] *
+				      (GMEM_PAGE_KIB * 1024.0));
+		}
+		e->text.len = p - e->text.data;
+	}
 }
 
 static void write_vms(struct exporter *e, enum export_format format)
@@ -233,6 +283,7 @@ static void write_vms(struct exporter *e, enum export_format format)
 			       counter ? "_total" : "");
 		write_series(e, &columns[c], name, len);
 	}
+	write_nodes(e, format);
 }
 
 #define AT(member) offsetof(struct gmem_policy_sample, member)
@@ -387,7 +438,10 @@ int exporter_sample(struct exporter *e, enum export_format format)
 	int err;
 
 	clock_gettime(CLOCK_MONOTONIC, &began);
+	e->source->twice_of = GMEM_TWICE_OF_ALL;
 	err = e->source->read(e->source, &e->frame, &e->facts);
+	if (!err)
+		err = frame_share_resident(&e->frame);
 	if (err)
 		return err;
 	seconds = seconds_since(&began);

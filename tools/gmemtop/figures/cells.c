@@ -30,6 +30,11 @@ char *column_format_value(const struct column *col, double value, char *dst,
 		return format_bytes(dst, size, value);
 	case COLUMN_RATE:
 		return gmem_format_rate(dst, size, value);
+	case COLUMN_COUNT:
+		/* In full as long as the column has room for it. */
+		if (value >= 999999.5)
+			return gmem_format_rate(dst, size, value);
+		break;
 	case COLUMN_NUMBER:
 	case COLUMN_TEXT:
 	case COLUMN_TREND:
@@ -85,7 +90,8 @@ char *column_format(const struct column *col, const struct row *row, char *dst,
 			 (uintmax_t)column_counter(col, row->now));
 	else if (col->kind == COLUMN_TREND)
 		format_trend(row->facts, value);
-	else if (col->kind == COLUMN_RATE && !row->seconds)
+	else if ((col->kind == COLUMN_RATE && !row->seconds) ||
+		 !column_known(col, row->now))
 		snprintf(value, sizeof(value), "-");
 	else
 		column_format_value(col, column_value(col, row), value,

@@ -9,7 +9,7 @@
 
 /**
  * column_format_value() - write a value as it is shown
- * @col: a column of numbers, pages or rates
+ * @col: a column of numbers, counts, pages or rates
  * @value: the value
  * @dst: where to
  * @size: bytes at @dst
@@ -26,7 +26,8 @@ char *column_format_value(const struct column *col, double value, char *dst,
  * @dst: where to
  * @size: bytes at @dst
  *
- * In ASCII, the trend too.  A rate is "-" if there was no sample before.
+ * In ASCII, the trend too.  A rate is "-" if there was no sample before, and so
+ * is what is not known.
  *
  * Return: @dst.
  */

@@ -80,6 +80,24 @@ static const char *policies(const struct row *row, char *dst)
 	return dst;
 }
 
+/* Populated memory by NUMA node, of those nodes that have some. */
+static const char *nodes(const struct row *row, char *dst)
+{
+	char pages[CELL_LEN];
+	size_t len = 0;
+	int i;
+
+	strcpy(dst, "-");
+	for (i = 0; i < GMEM_NODES_MAX && len < TEXT_LEN; i++) {
+		if (!(row->nodes >> i & 1) || !row->now->node_pages[i])
+			continue;
+		gmem_format_pages(pages, sizeof(pages), row->now->node_pages[i]);
+		len += snprintf(dst + len, TEXT_LEN - len, "%s%d:%s",
+				len ? " " : "", i, pages);
+	}
+	return dst;
+}
+
 #define AT(member) .offset = offsetof(struct gmem_vm_sample, member)
 
 #define GAUGE(_name, _unit, _scale, _help)				\
@@ -123,8 +141,8 @@ const struct column columns[NR_COLUMNS] = {
 		.key = "private", .title = "PRIV", .width = 5,
 		.kind = COLUMN_PAGES, AT(private_pages),
 		.json = "private_pages", .total = "private",
-		.help = "guest memory whose attribute is private",
-		BYTES("private", "Guest memory whose attribute is private."),
+		.help = "guest memory that is private, of its guest_memfds",
+		BYTES("private", "Guest memory that is private and that a guest_memfd is behind."),
 	},
 	[COLUMN_POPULATED] = {
 		.key = "populated", .title = "POPUL", .width = 5,
@@ -144,15 +162,15 @@ const struct column columns[NR_COLUMNS] = {
 		.key = "rss", .title = "RSS", .width = 5,
 		.kind = COLUMN_PAGES, AT(rss_pages),
 		.json = "rss_pages",
-		.help = "resident memory of the process that created it",
-		BYTES("monitor_resident", "Resident memory of the process that created the VM."),
+		.help = "its share of its process's resident memory, huge pages too",
+		BYTES("monitor_resident", "Resident memory of the process that created the VM, hugetlb pages included; the VMs of one process have equal shares of it."),
 	},
 	[COLUMN_TOTAL] = {
 		.key = "total", .title = "TOTAL", .width = 5,
 		.kind = COLUMN_PAGES, .counter = total_pages,
 		.json = "total_pages",
 		.help = "host memory it takes: populated and resident",
-		BYTES("host_memory", "Host memory that the VM takes: populated and resident."),
+		BYTES("host_memory", "Host memory that the VM takes: populated, and its share of what is resident."),
 	},
 	[COLUMN_FAULTS] = {
 		.key = "faults", .title = "FLT/S", .width = 5,
@@ -377,6 +395,26 @@ const struct column columns[NR_COLUMNS] = {
 		.help = "populated memory of a closed guest_memfd that somebody holds",
 		BYTES("closed", "Populated memory of a closed guest_memfd that somebody holds."),
 	},
+	[COLUMN_RANGES] = {
+		.key = "ranges", .title = "RANGES", .width = 6,
+		.kind = COLUMN_COUNT, .may_lack = true, AT(ranges),
+		.json = "ranges",
+		.help = "ranges of private and of shared memory it is cut into",
+		GAUGE("ranges", NULL, 0, "Ranges of private and of shared memory that the guest is cut into."),
+	},
+	[COLUMN_TWICE] = {
+		.key = "twice", .title = "TWICE", .width = 5,
+		.kind = COLUMN_PAGES, .may_lack = true, AT(twice_pages),
+		.json = "twice_pages",
+		.help = "guest memory backed twice: populated and resident, too",
+		BYTES("backed_twice", "Guest memory that is backed twice: populated in a guest_memfd, and resident in the process, too."),
+	},
+	[COLUMN_NODES] = {
+		.key = "nodes", .title = "NODES", .width = 24,
+		.kind = COLUMN_TEXT, .text = nodes,
+		.help = "populated memory by NUMA node",
+		.metric = { .type = METRIC_NONE },
+	},
 };
 
 const char *const *column_keys(void)
@@ -413,6 +451,11 @@ uint64_t column_counter(const struct column *col,
 	return *(const uint64_t *)((const char *)vm + col->offset);
 }
 
+bool column_known(const struct column *col, const struct gmem_vm_sample *vm)
+{
+	return !col->may_lack || column_counter(col, vm) != GMEM_UNKNOWN;
+}
+
 double column_metric(const struct column *col, const struct gmem_vm_sample *vm)
 {
 	double scale = col->metric.scale ? col->metric.scale : 1;
@@ -425,6 +468,8 @@ double column_value(const struct column *col, const struct row *row)
 	uint64_t now = column_counter(col, row->now), before;
 	double scale = col->scale ? col->scale : 1;
 
+	if (col->may_lack && now == GMEM_UNKNOWN)
+		return -1;
 	if (col->kind != COLUMN_RATE && col->kind != COLUMN_TREND)
 		return now;
 	if (!row->seconds)

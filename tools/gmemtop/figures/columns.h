@@ -21,6 +21,7 @@
  * @seconds: time since the sample before, 0 if there was none
  * @facts: what is known of its process
  * @policies: the policies attached to any VM
+ * @nodes: which NUMA nodes have a figure, a bit each; 0 if none has
  * @key: value of the column that rows are sorted by, unless that is text
  */
 struct row {
@@ -29,12 +30,14 @@ struct row {
 	double seconds;
 	struct vm_facts *facts;
 	const struct gmem_policies *policies;
+	uint64_t nodes;
 	double key;
 };
 
 /**
  * enum column_kind - how a column's value is made and written
  * @COLUMN_NUMBER: the counter as it is
+ * @COLUMN_COUNT: the counter, of interest for how great it is
  * @COLUMN_TEXT: what @text gives
  * @COLUMN_PAGES: the counter, an amount of memory
  * @COLUMN_BYTES: the counter, an amount of memory too small for pages
@@ -43,6 +46,7 @@ struct row {
  */
 enum column_kind {
 	COLUMN_NUMBER,
+	COLUMN_COUNT,
 	COLUMN_TEXT,
 	COLUMN_PAGES,
 	COLUMN_BYTES,
@@ -92,6 +96,7 @@ struct metric {
  * @width: characters
  * @kind: how to make its value
  * @scale: what a rate is multiplied by, 0 for 1
+ * @may_lack: GMEM_UNKNOWN is a value that is not known
  * @offset: of the 64-bit counter in struct gmem_vm_sample
  * @counter: the counter, instead of @offset
  * @text: of COLUMN_TEXT: the text, printable; @dst has TEXT_LEN bytes
@@ -106,6 +111,7 @@ struct column {
 	int width;
 	enum column_kind kind;
 	double scale;
+	bool may_lack;
 	size_t offset;
 	uint64_t (*counter)(const struct gmem_vm_sample *vm);
 	const char *(*text)(const struct row *row, char *dst);
@@ -155,6 +161,9 @@ enum column_id {
 	COLUMN_DELAYS_EXPIRED,
 	COLUMN_ATTRIBUTES,
 	COLUMN_CLOSED,
+	COLUMN_RANGES,
+	COLUMN_TWICE,
+	COLUMN_NODES,
 	NR_COLUMNS,
 };
 
@@ -197,11 +206,21 @@ uint64_t column_counter(const struct column *col,
 			const struct gmem_vm_sample *vm);
 
 /**
+ * column_known() - is the counter known that a column shows?
+ * @col: a column that is not text
+ * @vm: a VM
+ *
+ * Return: false if nobody looked for it, or a recording does not have it.
+ */
+bool column_known(const struct column *col, const struct gmem_vm_sample *vm);
+
+/**
  * column_value() - the value of a cell
  * @col: a column that is neither text nor trend
  * @row: a VM
  *
- * Return: the value, a rate of a VM that was never sampled before is 0.
+ * Return: the value; a rate of a VM that was never sampled before is 0, what is
+ * not known is -1.
  */
 double column_value(const struct column *col, const struct row *row);
 

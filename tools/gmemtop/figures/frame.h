@@ -17,6 +17,8 @@
  * @policies_enabled: as gmem_policies_enabled() returns it
  * @vms: its VMs, in the order of their ids
  * @policies: the attached policies, in the order they run
+ * @nodes: NUMA nodes that gmem_vm_sample.node_pages tells of, a bit each; 0 if
+ *	it tells of none
  *
  * Starts as all zeroes; frame_free() gives the memory back.
  */
@@ -27,6 +29,7 @@ struct frame {
 	int policies_enabled;
 	struct gmem_sample vms;
 	struct gmem_policies policies;
+	uint64_t nodes;
 };
 
 /**
@@ -34,6 +37,9 @@ struct frame {
  * @read: fills in the next frame, and the names of its VMs; returns 0, or
  *	-errno after one line of error
  * @live: it is this host, now; so the kernel can be asked for more
+ * @twice_of: of this host: whose memory that is backed twice the next frames
+ *	have, as for gmem_sampler_twice_of()
+ * @twice_max_ns: how long to look for it, likewise
  * @seek: of a recording: makes a frame the next one
  * @find: of a recording: sets @nr to the frame of a time that the user typed;
  *	returns 0, or -EINVAL if it is no time
@@ -47,12 +53,25 @@ struct source {
 	int (*read)(struct source *source, struct frame *frame,
 		    struct facts *facts);
 	bool live;
+	uint64_t twice_of;
+	uint64_t twice_max_ns;
 	void (*seek)(struct source *source, size_t nr);
 	int (*find)(struct source *source, const char *text, size_t *nr);
 	size_t position;
 	size_t count;
 	bool ended;
 };
+
+/**
+ * frame_share_resident() - divide the resident memory of a process among its VMs
+ * @frame: a frame as its source gave it
+ *
+ * What a process has is the memory of all its VMs together, and nobody knows
+ * which of it is whose.  In equal shares, it is in a sum over VMs once.
+ *
+ * Return: 0, or -ENOMEM after one line of error.
+ */
+int frame_share_resident(struct frame *frame);
 
 /**
  * frame_free() - give back the memory of a frame

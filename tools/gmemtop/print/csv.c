@@ -16,11 +16,30 @@ static void print_quoted(const char *text, FILE *out)
 	fputc('"', out);
 }
 
+/* As in the table, but of all nodes and in pages; empty if it is not known. */
+static void print_nodes(const struct row *row, FILE *out)
+{
+	const char *blank = "";
+	int i;
+
+	for (i = 0; i < GMEM_NODES_MAX; i++) {
+		if (!(row->nodes >> i & 1))
+			continue;
+		fprintf(out, "%s%d:%ju", blank, i,
+			(uintmax_t)row->now->node_pages[i]);
+		blank = " ";
+	}
+}
+
 static void print_cell(const struct column *col, const struct row *row,
 		       FILE *out)
 {
 	char text[TEXT_LEN];
 
+	if (col == &columns[COLUMN_NODES]) {
+		print_nodes(row, out);
+		return;
+	}
 	switch (col->kind) {
 	case COLUMN_TEXT:
 		print_quoted(column_text(col, row, text), out);
@@ -31,9 +50,13 @@ static void print_cell(const struct column *col, const struct row *row,
 			fprintf(out, "%.3f", column_value(col, row));
 		break;
 	case COLUMN_NUMBER:
+	case COLUMN_COUNT:
 	case COLUMN_PAGES:
 	case COLUMN_BYTES:
-		fprintf(out, "%ju", (uintmax_t)column_counter(col, row->now));
+		/* Empty: not known. */
+		if (column_known(col, row->now))
+			fprintf(out, "%ju",
+				(uintmax_t)column_counter(col, row->now));
 		break;
 	case COLUMN_TREND:
 		break;

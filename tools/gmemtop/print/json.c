@@ -5,7 +5,9 @@
  */
 #include <errno.h>
 #include <json-c/json.h>
+#include <time.h>
 
+#include "gmem_clock.h"
 #include "gmem_common.h"
 #include "print/json.h"
 
@@ -66,7 +68,35 @@ static bool add_cell(struct json_object *vm, const struct column *col,
 	if (col->kind == COLUMN_TEXT)
 		return add(vm, col->json,
 			   json_object_new_string(column_text(col, row, text)));
+	if (!column_known(col, row->now))
+		return !json_object_object_add(vm, col->json, NULL);
 	return add_uint(vm, col->json, column_counter(col, row->now));
+}
+
+/* By number of the node; null if it is not known. */
+static bool add_nodes(struct json_object *vm, const struct row *row)
+{
+	struct json_object *nodes;
+	int i;
+
+	if (!row->nodes)
+		return !json_object_object_add(vm, "node_pages", NULL);
+	nodes = json_object_new_array();
+	/* Added first: it is then freed with the rest if anything fails. */
+	if (!add(vm, "node_pages", nodes))
+		return false;
+	for (i = 0; i < GMEM_NODES_MAX && row->nodes >> i; i++) {
+		struct json_object *pages =
+			json_object_new_uint64(row->now->node_pages[i]);
+
+		if (!pages)
+			return false;
+		if (json_object_array_add(nodes, pages)) {
+			json_object_put(pages);
+			return false;
+		}
+	}
+	return true;
 }
 
 static bool add_vm(struct json_object *vms, const struct row *row)
@@ -83,7 +113,31 @@ static bool add_vm(struct json_object *vms, const struct row *row)
 	for (c = 0; c < NR_COLUMNS; c++)
 		if (!add_cell(vm, &columns[c], row))
 			return false;
-	return add_rates(vm, row);
+	return add_nodes(vm, row) && add_rates(vm, row);
+}
+
+/*
+ * Nanoseconds since 1970, and since the machine was booted, come to numbers that
+ * have more digits than a double; whoever reads numbers as doubles has a text.
+ */
+static bool add_times(struct json_object *object, const struct frame *frame)
+{
+	time_t seconds = frame->real_ns / NSEC_PER_SEC;
+	char date[32] = "", text[64];
+	struct tm tm;
+
+	if (gmtime_r(&seconds, &tm))
+		strftime(date, sizeof(date), "%FT%T", &tm);
+	snprintf(text, sizeof(text), "%s.%09juZ", date,
+		 (uintmax_t)(frame->real_ns % NSEC_PER_SEC));
+	if (!add(object, "time", json_object_new_string(text)))
+		return false;
+	snprintf(text, sizeof(text), "%ju.%09ju",
+		 (uintmax_t)(frame->time_ns / NSEC_PER_SEC),
+		 (uintmax_t)(frame->time_ns % NSEC_PER_SEC));
+	return add(object, "monotonic", json_object_new_string(text)) &&
+	       add_uint(object, "time_ns", frame->time_ns) &&
+	       add_uint(object, "real_ns", frame->real_ns);
 }
 
 static bool fill(struct json_object *frame, const struct view *view)
@@ -92,8 +146,7 @@ static bool fill(struct json_object *frame, const struct view *view)
 	struct json_object *vms = json_object_new_array();
 	size_t i;
 
-	if (!add_uint(frame, "time_ns", now->time_ns) ||
-	    !add_uint(frame, "real_ns", now->real_ns) ||
+	if (!add_times(frame, now) ||
 	    !add_uint(frame, "host_pages", now->host_pages) ||
 	    !add_uint(frame, "orphaned_pages", now->vms.orphaned_pages) ||
 	    !add_double(frame, "seconds", view->seconds) ||

@@ -406,6 +406,17 @@ static void set_counter(struct gmem_vm_sample *vm, int column, uint64_t value)
 		       sizeof(value));
 }
 
+/* What the versions that have a counter would have written if they knew. */
+static void forget_counters(struct gmem_vm_sample *vm)
+{
+	int c;
+
+	memset(vm, 0, sizeof(*vm));
+	for (c = 0; c < NR_COLUMNS; c++)
+		if (columns[c].may_lack)
+			set_counter(vm, c, GMEM_UNKNOWN);
+}
+
 static bool parse_vm(const struct store_reader *reader, struct cursor *c,
 		     struct gmem_vm_sample *vm)
 {
@@ -446,8 +457,8 @@ static bool parse_vms(const struct store_reader *reader, struct cursor *c,
 	struct gmem_vm_sample *vms = frame->vms.vms;
 	size_t i, nr = frame->vms.nr_vms;
 
-	memset(vms, 0, nr * sizeof(*vms));
 	for (i = 0; i < nr; i++) {
+		forget_counters(&vms[i]);
 		if (!parse_vm(reader, c, &vms[i]) ||
 		    !take_text(c, name, sizeof(name)) ||
 		    !take_text(c, cgroup, sizeof(cgroup)))
@@ -491,6 +502,25 @@ static bool parse_policies(struct cursor *c, struct gmem_policies *policies,
 	return true;
 }
 
+/* Older versions did not write of nodes. */
+static bool parse_nodes(struct cursor *c, struct frame *frame)
+{
+	size_t i;
+	int n;
+
+	frame->nodes = 0;
+	if (c->at == c->end)
+		return true;
+	if (!take_u64(c, &frame->nodes))
+		return false;
+	for (i = 0; i < frame->vms.nr_vms; i++)
+		for (n = 0; n < GMEM_NODES_MAX; n++)
+			if (frame->nodes >> n & 1 &&
+			    !take_u64(c, (uint64_t *)&frame->vms.vms[i].node_pages[n]))
+				return false;
+	return true;
+}
+
 static bool parse_frame(const struct store_reader *reader, struct cursor *c,
 			struct frame *frame, struct facts *facts)
 {
@@ -515,9 +545,11 @@ static bool parse_frame(const struct store_reader *reader, struct cursor *c,
 	    !parse_policies(c, &frame->policies, policy_size))
 		return false;
 	/* Recordings of older versions end here. */
-	if (!take_u64(c, &frame->vms.orphaned_pages))
+	if (!take_u64(c, &frame->vms.orphaned_pages)) {
 		frame->vms.orphaned_pages = 0;
-	return true;
+		c->at = c->end;
+	}
+	return parse_nodes(c, frame);
 }
 
 int store_read(struct store_reader *reader, size_t nr, struct frame *frame,

@@ -93,6 +93,22 @@ static bool add_vm(struct buffer *b, const struct gmem_vm_sample *vm,
 	return append_text(b, facts->name) && append_text(b, facts->cgroup);
 }
 
+/* Which nodes there are, and of each VM its pages on each of them. */
+static bool add_nodes(struct buffer *b, const struct frame *frame)
+{
+	size_t i;
+	int n;
+
+	if (!append_u64(b, frame->nodes))
+		return false;
+	for (i = 0; i < frame->vms.nr_vms; i++)
+		for (n = 0; n < GMEM_NODES_MAX; n++)
+			if (frame->nodes >> n & 1 &&
+			    !append_u64(b, frame->vms.vms[i].node_pages[n]))
+				return false;
+	return true;
+}
+
 static bool make_frame(struct buffer *b, const struct frame *frame,
 		       const struct facts *facts)
 {
@@ -111,7 +127,8 @@ static bool make_frame(struct buffer *b, const struct frame *frame,
 	/* What later versions add follows; older ones do not look there. */
 	return append(b, frame->policies.policies,
 		      frame->policies.nr * sizeof(struct gmem_policy_sample)) &&
-	       append_u64(b, frame->vms.orphaned_pages);
+	       append_u64(b, frame->vms.orphaned_pages) &&
+	       add_nodes(b, frame);
 }
 
 /* Compresses what follows the head of a record, which is filled in here. */

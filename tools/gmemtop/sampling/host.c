@@ -75,12 +75,37 @@ static void check_processes(struct host *host, const struct frame *frame,
 	host->next_check = at;
 }
 
+/*
+ * The NUMA nodes that have memory, as in "0-1,4": one may be plugged in at any
+ * time.  A kernel without NUMA has no such file, and node 0 alone.
+ */
+static uint64_t memory_nodes(void)
+{
+	FILE *f = fopen("/sys/devices/system/node/has_memory", "re");
+	unsigned int first, last;
+	uint64_t nodes = 0;
+
+	while (f && fscanf(f, "%u", &first) == 1) {
+		if (fscanf(f, "-%u", &last) != 1)
+			last = first;
+		for (; first <= last && first < GMEM_NODES_MAX; first++)
+			nodes |= 1ULL << first;
+		if (fgetc(f) != ',')
+			break;
+	}
+	if (f)
+		fclose(f);
+	return nodes ? nodes : 1;
+}
+
 static int host_read(struct source *source, struct frame *frame,
 		     struct facts *facts)
 {
 	struct host *host = (struct host *)source;
 	int err;
 
+	gmem_sampler_twice_of(host->sampler, source->twice_of,
+			      source->twice_max_ns);
 	err = gmem_sampler_read_all(host->sampler, &frame->vms,
 				    &frame->policies);
 	if (err)
@@ -90,6 +115,7 @@ static int host_read(struct source *source, struct frame *frame,
 	frame->host_pages = (uint64_t)sysconf(_SC_PHYS_PAGES) *
 			    (sysconf(_SC_PAGESIZE) / (GMEM_PAGE_KIB * 1024));
 	frame->policies_enabled = gmem_policies_enabled();
+	frame->nodes = memory_nodes();
 
 	order_vms(&frame->vms);
 	err = facts_keep(facts, &frame->vms.vms->vm_id,

@@ -14,9 +14,6 @@
 
 #include "layout.skel.h"
 
-/* Calls that count nodes at one refresh: four million pages, or 16 GiB. */
-#define NODE_CALLS_MAX	64
-
 struct layout {
 	struct layout_bpf *skel;
 };
@@ -123,26 +120,6 @@ int layout_map(struct layout *layout, uint64_t start, uint64_t pages, size_t nr,
 		start += filled * pages;
 		nr -= filled;
 	}
-	return 0;
-}
-
-int layout_nodes(struct layout *layout, const uint64_t **pages, bool *whole)
-{
-	struct layout_bpf__bss *bss = layout->skel->bss;
-	int64_t next;
-	int calls;
-
-	memset(bss->nodes, 0, sizeof(bss->nodes));
-	*pages = (const uint64_t *)bss->nodes;
-	*whole = true;
-	bss->start = 0;
-	for (calls = 0; calls < NODE_CALLS_MAX; calls++) {
-		next = run(layout, layout->skel->progs.read_nodes);
-		if (next <= 0)
-			return next;
-		bss->start = next;
-	}
-	*whole = false;
 	return 0;
 }
 

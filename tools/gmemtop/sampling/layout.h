@@ -56,16 +56,6 @@ int layout_map(struct layout *layout, uint64_t start, uint64_t pages, size_t nr,
 	       struct gmem_bucket *buckets);
 
 /**
- * layout_nodes() - count populated memory by NUMA node
- * @layout: from layout_open()
- * @pages: set to GMEM_NODES_MAX counts, valid until the next call
- * @whole: set to false if there was too much to count it all
- *
- * Return: 0, or as layout_slots().
- */
-int layout_nodes(struct layout *layout, const uint64_t **pages, bool *whole);
-
-/**
  * layout_close() - stop asking
  * @layout: from layout_open(), or NULL
  */

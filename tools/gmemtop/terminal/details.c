@@ -34,6 +34,7 @@ static void close_page(struct tui *tui)
 	layout_close(details.layout);
 	details.observer = NULL;
 	details.layout = NULL;
+	tui->view->looked_at = 0;
 }
 
 static int read_page(struct tui *tui)
@@ -42,10 +43,12 @@ static int read_page(struct tui *tui)
 	struct row row;
 	int err;
 
+	tui->view->looked_at = page->counts ? details.vm_id : 0;
 	/* A replay may go back to when it was there. */
 	details.gone = !view_find(tui->view, details.vm_id, &row);
 	if (!details.gone) {
 		details.now = *row.now;
+		details.nodes = row.nodes;
 		details.facts = *row.facts;
 	}
 	if (!page->read || details.gone || !tui->view->source->live)
@@ -163,9 +166,7 @@ static void draw_details(struct tui *tui)
 
 	draw_head(tui);
 	if (page->live && !tui->view->source->live)
-		screen_put(LINE_PAGE + 1, 0,
-			   "A recording does not have this, only the live view.",
-			   A_NORMAL);
+		page_not_recorded(LINE_PAGE + 1);
 	else
 		page->draw(tui, &details, LINE_PAGE);
 }

@@ -87,11 +87,14 @@ void keys_take(struct tui *tui, int key)
 		key = key_of_click(tui);
 	if (!key)
 		return;
+	/* Whatever is on the screen, a complaint too, is drawn anew. */
+	if (key == KEY_CTRL('l')) {
+		clearok(curscr, TRUE);
+		return;
+	}
 	tui->complaint[0] = '\0';
 	if (tui->prompt.label)
 		prompt_key(tui, key);
-	else if (key == KEY_CTRL('l'))
-		clearok(curscr, TRUE);
 	else if ((key == 'z' || key == 'Z') && !panel->takes_all_keys)
 		tui->frozen = !tui->frozen;
 	else if (tui->view->source->live || panel->takes_all_keys ||

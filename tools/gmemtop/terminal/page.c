@@ -6,6 +6,7 @@
 
 #include "gmem_common.h"
 #include "terminal/page.h"
+#include "terminal/screen.h"
 
 char *page_format_ns(char *dst, size_t size, uint64_t ns)
 {
@@ -20,6 +21,12 @@ char *page_format_ns(char *dst, size_t size, uint64_t ns)
 	snprintf(dst, size, "%.*f %s", unit && value < 9.95 ? 1 : 0, value,
 		 units[unit]);
 	return dst;
+}
+
+void page_not_recorded(int y)
+{
+	screen_put(y, 0, "A recording does not have this, only the live view.",
+		   A_NORMAL);
 }
 
 int page_failed(struct details *details, int err)

@@ -15,6 +15,7 @@
  * @vm_id: the VM
  * @gone: it is gone, what is shown is the last that was known
  * @now: its counters
+ * @nodes: NUMA nodes that they tell of, as struct frame has it
  * @facts: its name
  * @page: which page is shown
  * @first: first line shown of a page that is longer than the screen
@@ -25,6 +26,7 @@ struct details {
 	uint64_t vm_id;
 	bool gone;
 	struct gmem_vm_sample now;
+	uint64_t nodes;
 	struct vm_facts facts;
 	int page;
 	int first;
@@ -36,6 +38,7 @@ struct details {
  * struct details_page - one page
  * @name: its name
  * @live: it shows what only the running kernel knows
+ * @counts: it shows every figure there is of the VM
  * @observes: it needs the observer
  * @open: called when it comes up, may be NULL
  * @read: reads what it shows; 0, or -errno after one line of error; may be NULL
@@ -46,6 +49,7 @@ struct details {
 struct details_page {
 	const char *name;
 	bool live;
+	bool counts;
 	bool observes;
 	void (*open)(struct details *details);
 	int (*read)(struct details *details);
@@ -62,6 +66,12 @@ struct details_page {
  * Return: 0 if the page can go on, else @err.
  */
 int page_failed(struct details *details, int err);
+
+/**
+ * page_not_recorded() - say that a recording does not have what is to be shown
+ * @y: line
+ */
+void page_not_recorded(int y);
 
 /**
  * page_format_ns() - write a time for people

@@ -21,7 +21,9 @@ static void format_counter(const struct column *col,
 {
 	uint64_t value = column_counter(col, vm);
 
-	if (col->kind == COLUMN_PAGES || col->kind == COLUMN_BYTES)
+	if (!column_known(col, vm))
+		snprintf(dst, size, "-");
+	else if (col->kind == COLUMN_PAGES || col->kind == COLUMN_BYTES)
 		column_format_value(col, value, dst, size);
 	else if (col->scale)
 		snprintf(dst, size, "%.1f ms", value * col->scale);
@@ -59,6 +61,7 @@ static void draw_counters(struct tui *tui, struct details *details, int y)
 
 const struct details_page counters_page = {
 	.name = "Counters",
+	.counts = true,
 	.draw = draw_counters,
 };
 
@@ -78,26 +81,71 @@ static int read_latency(struct details *details)
 	return 0;
 }
 
-/* A bar for each power of two, as wide as @width allows. */
+#define NR_OCTAVES	(GMEM_HIST_LEN / GMEM_HIST_SUB)
+/* So many octaves without an event in a row are drawn as one line. */
+#define GAP		3
+
+static int gap_at(const uint64_t *octave, int i, int last)
+{
+	int n = 0;
+
+	while (i + n <= last && !octave[i + n])
+		n++;
+	return n >= GAP ? n : 0;
+}
+
+static int lines_from(const uint64_t *octave, int first, int last)
+{
+	int i, n = 0, gap;
+
+	for (i = first; i <= last; i += gap ? gap : 1, n++)
+		gap = gap_at(octave, i, last);
+	return n;
+}
+
+static void draw_bar(const struct tui *tui, int y, int x, int width, int octave,
+		     uint64_t nr, uint64_t most)
+{
+	int bar = width > 20 ? nr * (width - 20) / most : 0, n;
+	char limit[16], text[64];
+
+	/* The last of the octave's buckets says how far it goes. */
+	page_format_ns(limit, sizeof(limit),
+		       latency_limit((octave + 1) * GMEM_HIST_SUB - 1) + 1);
+	snprintf(text, sizeof(text), "<%7s %9" PRIu64 " ", limit, nr);
+	screen_put(y, x, text, A_NORMAL);
+	for (n = 0; n < bar; n++)
+		screen_glyph(y, x + 19 + n, screen_level(tui, 1),
+			     screen_style(tui, PAIR_PRIVATE, A_NORMAL));
+}
+
+/*
+ * A bar for each power of two, as wide as @width allows, from the shortest time
+ * that there was to the longest.  If there are too many, the shortest ones share
+ * a bar: who looks at latencies looks for long ones.
+ */
 static void draw_histogram(const struct tui *tui, int y, int x, int width,
 			   const char *title, const struct latency *latency)
 {
-	uint64_t octave[64] = {}, most = 1;
-	int i, first = 64, last = -1;
+	uint64_t octave[NR_OCTAVES] = {}, most = 1;
+	int i, gap, first = 0, last = NR_OCTAVES - 1;
 	char a[16], b[16], c[16], text[128];
 
 	for (i = 0; i < GMEM_HIST_LEN; i++)
 		if (latency->count)
 			octave[i / GMEM_HIST_SUB] += latency->bucket[i];
-	for (i = 0; i < 64; i++) {
-		if (!octave[i])
-			continue;
-		if (first == 64)
-			first = i;
-		last = i;
+	while (first <= last && !octave[first])
+		first++;
+	while (last > first && !octave[last])
+		last--;
+	while (first < last &&
+	       lines_from(octave, first, last) > LINES - 1 - (y + 2)) {
+		octave[first + 1] += octave[first];
+		first++;
+	}
+	for (i = first; i <= last; i++)
 		if (octave[i] > most)
 			most = octave[i];
-	}
 	snprintf(text, sizeof(text), "%s: %" PRIu64, title, latency->count);
 	screen_put(y++, x, text, A_BOLD);
 	snprintf(text, sizeof(text), "p50 %s, p90 %s, p99 %s",
@@ -105,17 +153,12 @@ static void draw_histogram(const struct tui *tui, int y, int x, int width,
 		 page_format_ns(b, sizeof(b), latency_percentile(latency, 90)),
 		 page_format_ns(c, sizeof(c), latency_percentile(latency, 99)));
 	screen_put(y++, x, latency->count ? text : "none yet", A_NORMAL);
-	for (i = first; i <= last && y < LINES - 1; i++, y++) {
-		int bar = width > 20 ? octave[i] * (width - 20) / most : 0, n;
-
-		/* The last of the octave's buckets says how far it goes. */
-		page_format_ns(a, sizeof(a),
-			   latency_limit((i + 1) * GMEM_HIST_SUB - 1) + 1);
-		snprintf(text, sizeof(text), "<%7s %9" PRIu64 " ", a, octave[i]);
-		screen_put(y, x, text, A_NORMAL);
-		for (n = 0; n < bar; n++)
-			screen_glyph(y, x + 19 + n, screen_level(tui, 1),
-				     screen_style(tui, PAIR_PRIVATE, A_NORMAL));
+	for (i = first; i <= last && y < LINES - 1; i += gap ? gap : 1, y++) {
+		gap = gap_at(octave, i, last);
+		if (gap)
+			screen_put(y, x, "   ...           0", A_NORMAL);
+		else
+			draw_bar(tui, y, x, width, i, octave[i], most);
 	}
 }
 
@@ -160,18 +203,20 @@ static void format_event(const struct tui *tui, const struct gmem_event *event,
 	/* Events and samples are timed by one clock. */
 	double ago = ((double)view_frame(tui->view)->time_ns -
 		      (double)event->time_ns) / NSEC_PER_SEC;
-	char time[16], name[GMEM_POLICY_NAME_LEN];
+	char time[16] = "-", name[GMEM_POLICY_NAME_LEN];
 	int len = snprintf(dst, size, "%8.3f s ago  ", ago < 0 ? 0 : ago);
 
 	dst += len;
 	size -= len;
 	if (event->kind == GMEM_EVENT_CONVERT) {
+		/* Of one that began before anybody looked, nobody knows. */
+		if (event->duration_ns)
+			page_format_ns(time, sizeof(time), event->duration_ns);
 		snprintf(dst, size,
 			 "gfn 0x%" PRIx64 "-0x%" PRIx64 " to %s, %" PRIu64 " changed, %s%s%s",
 			 (uint64_t)event->start, (uint64_t)event->end - 1,
 			 event->to_private ? "private" : "shared",
-			 (uint64_t)event->changed,
-			 page_format_ns(time, sizeof(time), event->duration_ns),
+			 (uint64_t)event->changed, time,
 			 event->result ? ", " : "",
 			 event->result ? strerrorname_np(-event->result) ?:
 					 "failed" : "");
@@ -225,55 +270,53 @@ const struct details_page events_page = {
 /* ---- memslots and nodes */
 
 static struct layout_slots slots;
-static uint64_t nodes[GMEM_NODES_MAX];
-static bool nodes_whole;
 
 static void forget_memory(struct details *details)
 {
 	slots.nr = 0;
-	memset(nodes, 0, sizeof(nodes));
 }
 
 static int read_memory(struct details *details)
 {
-	const uint64_t *pages;
-	int err;
-
-	err = layout_slots(details->layout, &slots);
-	if (err)
-		return page_failed(details, err);
-	err = layout_nodes(details->layout, &pages, &nodes_whole);
-	if (err)
-		return page_failed(details, err);
-	memcpy(nodes, pages, sizeof(nodes));
-	return 0;
+	return page_failed(details, layout_slots(details->layout, &slots));
 }
 
-static void draw_nodes(int y)
+/* As many lines as it takes; returns the one after them. */
+static int draw_nodes(const struct details *details, int y)
 {
-	char text[256], value[16];
-	int i, len;
+	char text[64] = "Populated by NUMA node:", value[16];
+	int i, x = strlen(text), len;
 
-	len = snprintf(text, sizeof(text), "Populated by NUMA node:");
-	for (i = 0; i < GMEM_NODES_MAX && len < (int)sizeof(text); i++) {
-		if (!nodes[i])
-			continue;
-		gmem_format_pages(value, sizeof(value), nodes[i]);
-		len += snprintf(text + len, sizeof(text) - len, " node%d %s",
-				i, value);
-	}
-	if (len < (int)sizeof(text) && !nodes_whole)
-		snprintf(text + len, sizeof(text) - len,
-			 " (the first 16 GiB)");
 	screen_put(y, 0, text, A_BOLD);
+	for (i = 0; i < GMEM_NODES_MAX; i++) {
+		if (!(details->nodes >> i & 1) || !details->now.node_pages[i])
+			continue;
+		gmem_format_pages(value, sizeof(value),
+				  details->now.node_pages[i]);
+		len = snprintf(text, sizeof(text), " node%d %s", i, value);
+		if (x + len > COLS && x) {
+			x = 0;
+			y++;
+		}
+		screen_put(y, x, text, A_BOLD);
+		x += len;
+	}
+	if (!details->nodes)
+		screen_put(y, x, " -", A_BOLD);
+	return y + 1;
 }
 
 static void draw_memory(struct tui *tui, struct details *details, int y)
 {
 	char text[160], size[16], file[16], populated[16];
-	int i, room = LINES - 3 - y;
+	int i, room;
 
-	draw_nodes(y++);
+	y = draw_nodes(details, y);
+	if (!tui->view->source->live) {
+		page_not_recorded(y + 1);
+		return;
+	}
+	room = LINES - 2 - y;
 	snprintf(text, sizeof(text), "%5s %-27s %5s  %10s %8s %5s %5s", "SLOT",
 		 "GFNS", "SIZE", "GUESTMEMFD", "AT PAGE", "SIZE", "POPUL");
 	screen_bar(y, screen_style(tui, PAIR_TITLES, A_REVERSE));
@@ -306,7 +349,6 @@ static void draw_memory(struct tui *tui, struct details *details, int y)
 
 const struct details_page memory_page = {
 	.name = "Memory",
-	.live = true,
 	.open = forget_memory,
 	.read = read_memory,
 	.draw = draw_memory,

@@ -166,6 +166,7 @@ void arguments_use(const struct arguments *args, struct view *view)
 	view->sort = args->sort;
 	view->fields = args->fields;
 	view->filter = args->filter;
+	view->all_figures = args->json;
 }
 
 void arguments_use_conf(struct arguments *args, struct view *view,

@@ -206,6 +206,8 @@ static int record(struct recorder *recorder, struct source *source)
 	struct facts facts = {};
 	int err;
 
+	/* Nobody can look for it afterwards. */
+	source->twice_of = GMEM_TWICE_OF_ALL;
 	for (;;) {
 		err = write_frame(recorder, source, &frame, &facts);
 		if (err || ++written == recorder->frames)

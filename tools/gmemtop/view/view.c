@@ -90,6 +90,7 @@ static bool next_row(struct walk *walk, struct row *row)
 		.seconds = view->seconds,
 		.facts = &view->facts.vm[walk->at],
 		.policies = &view_frame(view)->policies,
+		.nodes = view_frame(view)->nodes,
 	};
 	if (walk->before < before->nr_vms &&
 	    before->vms[walk->before].vm_id == id)
@@ -162,13 +163,27 @@ static int make_room(struct view *view, size_t nr)
 	return 0;
 }
 
+/* What takes a look at page tables is looked for when somebody wants to see it. */
+static uint64_t twice_of(const struct view *view)
+{
+	const struct fields *fields = &view->fields;
+
+	if (view->all_figures || view->sort == COLUMN_TWICE ||
+	    memchr(fields->id, COLUMN_TWICE, fields->nr))
+		return GMEM_TWICE_OF_ALL;
+	return view->looked_at;
+}
+
 int view_refresh(struct view *view)
 {
 	const struct frame *before = view_frame(view);
 	struct frame *now = &view->frames[!view->newest];
 	int err;
 
+	view->source->twice_of = twice_of(view);
 	err = view->source->read(view->source, now, &view->facts);
+	if (!err)
+		err = frame_share_resident(now);
 	if (!err)
 		err = make_room(view, now->vms.nr_vms);
 	if (err)

@@ -40,6 +40,8 @@ struct filter {
  * @filter: which VMs to show
  * @sort: column that gives the order
  * @inverted: the order is the other way round than column_descends() says
+ * @all_figures: every figure of every VM is wanted, whatever the columns
+ * @looked_at: the VM of which every figure is wanted, 0 for none
  */
 struct view {
 	struct source *source;
@@ -55,6 +57,8 @@ struct view {
 	struct filter filter;
 	enum column_id sort;
 	bool inverted;
+	bool all_figures;
+	uint64_t looked_at;
 };
 
 /* Lines that view_host_line() can write. */
@@ -62,8 +66,8 @@ struct view {
 
 /**
  * view_refresh() - take a frame and show what changed since the one before
- * @view: all zeroes except @source, @fields, @filter, @sort and @inverted
- *	before the first call
+ * @view: all zeroes except @source, @fields, @filter, @sort, @inverted and
+ *	@all_figures before the first call
  *
  * Return: 0, or -errno after one line of error.
  */
