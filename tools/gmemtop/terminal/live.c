@@ -26,11 +26,21 @@
 /* The first rates come early; before that the screen has none. */
 #define FIRST_INTERVAL_NS	500000000ULL
 
-static volatile sig_atomic_t caught;
+static volatile sig_atomic_t caught, asked_to_stop, continued;
 
 static void on_signal(int sig)
 {
 	caught = sig;
+}
+
+static void on_stop(int sig)
+{
+	asked_to_stop = true;
+}
+
+static void on_continue(int sig)
+{
+	continued = true;
 }
 
 static void give_terminal_back(void)
@@ -93,6 +103,42 @@ static int refresh_all(struct tui *tui)
 	return panel->read ? panel->read(tui) : 0;
 }
 
+/*
+ * Stops as the shell expects it, with the terminal as it was before.  What the
+ * panel has attached goes meanwhile: it would go on costing the guest.
+ */
+static void stop(struct tui *tui)
+{
+	struct sigaction action = { .sa_handler = SIG_DFL }, before;
+	sigset_t stops;
+
+	asked_to_stop = false;
+	if (panel_shown(tui)->hide)
+		panel_shown(tui)->hide(tui);
+	give_terminal_back();
+	sigemptyset(&stops);
+	sigaddset(&stops, SIGTSTP);
+	sigaction(SIGTSTP, &action, &before);
+	raise(SIGTSTP);
+	sigprocmask(SIG_UNBLOCK, &stops, NULL);
+	/* Here again once somebody says so. */
+	sigprocmask(SIG_BLOCK, &stops, NULL);
+	sigaction(SIGTSTP, &before, NULL);
+	continued = true;
+}
+
+/* Others had the terminal meanwhile, however this process was stopped. */
+static int go_on(struct tui *tui)
+{
+	const struct panel *panel = panel_shown(tui);
+
+	continued = false;
+	if (!isendwin())
+		reset_prog_mode();
+	clearok(curscr, TRUE);
+	return panel->read ? panel->read(tui) : 0;
+}
+
 static int loop(struct tui *tui, uint64_t frames, const sigset_t *unblocked)
 {
 	uint64_t next = gmem_now_ns(), drawn;
@@ -118,6 +164,13 @@ static int loop(struct tui *tui, uint64_t frames, const sigset_t *unblocked)
 		}
 		if (wait_for_input(next, unblocked))
 			return GMEM_EXIT_FAIL;
+		if (asked_to_stop)
+			stop(tui);
+		if (continued) {
+			if (go_on(tui))
+				return GMEM_EXIT_FAIL;
+			next = gmem_now_ns();
+		}
 		while ((key = getch()) != ERR)
 			keys_take(tui, key);
 		if (tui->failed)
@@ -156,7 +209,7 @@ static void start_locale(struct tui *tui)
 static void catch_signals(sigset_t *unblocked)
 {
 	static const int ends[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
-	struct sigaction action = { .sa_handler = on_signal };
+	struct sigaction action = { .sa_handler = on_signal }, before;
 	sigset_t blocked;
 	size_t i;
 
@@ -165,6 +218,15 @@ static void catch_signals(sigset_t *unblocked)
 		sigaction(ends[i], &action, NULL);
 		sigaddset(&blocked, ends[i]);
 	}
+	/* A shell without jobs has it ignored, and could not go on. */
+	if (!sigaction(SIGTSTP, NULL, &before) && before.sa_handler != SIG_IGN) {
+		action.sa_handler = on_stop;
+		sigaction(SIGTSTP, &action, NULL);
+		sigaddset(&blocked, SIGTSTP);
+	}
+	action.sa_handler = on_continue;
+	sigaction(SIGCONT, &action, NULL);
+	sigaddset(&blocked, SIGCONT);
 	sigaddset(&blocked, SIGWINCH);
 	sigprocmask(SIG_BLOCK, &blocked, unblocked);
 }
