@@ -20,6 +20,12 @@ static void draw_prompt(const struct tui *tui)
 	move(LINES - 1, len < COLS ? len : COLS - 1);
 }
 
+/* A hint is there as a whole or not at all, so that a click finds its key. */
+static bool fits(const struct hint *hint, int x)
+{
+	return hint->text && x + (int)strlen(hint->text) <= COLS;
+}
+
 void foot_draw(const struct tui *tui)
 {
 	const struct hint *hint;
@@ -34,7 +40,7 @@ void foot_draw(const struct tui *tui)
 		screen_put(LINES - 1, 0, tui->complaint, A_BOLD);
 		return;
 	}
-	for (hint = panel_shown(tui)->hints; hint->text; hint++) {
+	for (hint = panel_shown(tui)->hints; fits(hint, x); hint++) {
 		screen_put(LINES - 1, x, hint->text, A_REVERSE);
 		x += strlen(hint->text) + 1;
 	}
@@ -47,7 +53,7 @@ int foot_key_at(const struct tui *tui, int x)
 
 	if (tui->prompt.label || tui->complaint[0])
 		return 0;
-	for (hint = panel_shown(tui)->hints; hint->text; hint++) {
+	for (hint = panel_shown(tui)->hints; fits(hint, start); hint++) {
 		if (x >= start && x < start + (int)strlen(hint->text))
 			return hint->key;
 		start += strlen(hint->text) + 1;

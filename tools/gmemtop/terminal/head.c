@@ -88,14 +88,14 @@ int head_draw(const struct tui *tui)
 	const struct view *view = tui->view;
 	char text[512];
 
-	screen_put(0, 0, view_host_line(view, 0, text, sizeof(text)), A_BOLD);
+	screen_items(0, 0, view_host_line(view, 0, text, sizeof(text)), A_BOLD);
 	if (!tagged_line(tui, text, sizeof(text)))
 		view_host_line(view, 1, text, sizeof(text));
-	screen_put(1, 0, text, A_NORMAL);
+	screen_items(1, 0, text, A_NORMAL);
 	status_line(tui, text, sizeof(text));
 	/* In front, where it is seen on a narrow terminal, too. */
 	if (tui->frozen)
 		screen_put(LINE_STATUS, 0, "FROZEN", A_REVERSE);
-	screen_put(LINE_STATUS, tui->frozen ? 7 : 0, text, A_NORMAL);
+	screen_items(LINE_STATUS, tui->frozen ? 7 : 0, text, A_NORMAL);
 	return LINE_TITLES;
 }

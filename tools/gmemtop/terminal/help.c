@@ -2,6 +2,8 @@
 /*
  * The panel of help: keys, and what the columns are.
  */
+#include <string.h>
+
 #include "gmem_common.h"
 #include "terminal/help.h"
 #include "terminal/panel.h"
@@ -20,43 +22,77 @@ static const char *const keys[] = {
 	"of a recording: [ ] step   { } jump 60 frames   g go to a time",
 };
 
-static int first;
+/* Where the words on a column begin, and the least room to wrap them in. */
+#define WORDS_AT	38
+#define WORDS_MIN	20
 
-static int nr_lines(void)
+/* The first line on the screen, and how many there are at its present width. */
+static int first, nr_lines;
+
+/* Bytes of @text that fit into @width, to the end of a word if there is one. */
+static int fitting(const char *text, int width)
 {
-	return ARRAY_LEN(keys) + 2 + NR_COLUMNS;
+	int len = strlen(text), end;
+
+	if (len <= width)
+		return len;
+	for (end = width; end > 0 && text[end] != ' '; end--)
+		;
+	return end > 0 ? end : width;
 }
 
-static void help_line(int i, char *dst, size_t size)
+/* Draws a part of line @line of the help, if that is on the screen. */
+static void put_line(int line, int x, const char *text, int len)
 {
-	int nr_keys = ARRAY_LEN(keys);
+	char part[MENU_ITEM_LEN];
+	int y = 2 + line - first;
 
-	*dst = '\0';
-	if (i < nr_keys)
-		snprintf(dst, size, "%s", keys[i]);
-	else if (i > nr_keys && i - nr_keys - 1 < NR_COLUMNS)
-		snprintf(dst, size, "%-8s %-28s %s",
-			 columns[i - nr_keys - 1].title,
-			 columns[i - nr_keys - 1].key,
-			 columns[i - nr_keys - 1].help);
+	snprintf(part, sizeof(part), "%.*s", len, text);
+	if (y >= 2 && y < LINES - 1)
+		screen_put(y, x, part, A_NORMAL);
+}
+
+/* Returns the line after it. */
+static int put_column(int line, const struct column *col)
+{
+	int room = COLS - WORDS_AT < WORDS_MIN ? WORDS_MIN : COLS - WORDS_AT;
+	const char *words = col->help;
+	char text[MENU_ITEM_LEN];
+	int len;
+
+	len = snprintf(text, sizeof(text), "%-8s %-28s", col->title, col->key);
+	put_line(line, 0, text, len);
+	do {
+		len = fitting(words, room);
+		put_line(line++, WORDS_AT, words, len);
+		words += len + (words[len] == ' ');
+	} while (*words);
+	return line;
+}
+
+/* Returns how many lines there are, of which those on the screen are drawn. */
+static int put_help(void)
+{
+	int nr_keys = ARRAY_LEN(keys), line, i;
+
+	for (i = 0; i < nr_keys; i++)
+		put_line(i, 0, keys[i], strlen(keys[i]));
+	line = nr_keys + 1;
+	for (i = 0; i < NR_COLUMNS; i++)
+		line = put_column(line, &columns[i]);
+	return line;
 }
 
 static void draw_help(struct tui *tui)
 {
-	char text[MENU_ITEM_LEN];
-	int y;
-
 	screen_put(0, 0, "gmemtop " GMEM_VERSION
 		   ": private memory of KVM guests", A_BOLD);
-	for (y = 2; y < LINES - 1 && first + y - 2 < nr_lines(); y++) {
-		help_line(first + y - 2, text, sizeof(text));
-		screen_put(y, 0, text, A_NORMAL);
-	}
+	nr_lines = put_help();
 }
 
 static void key_in_help(struct tui *tui, int key)
 {
-	int last = nr_lines() - (LINES - 3);
+	int last = nr_lines - (LINES - 3);
 
 	switch (key) {
 	case KEY_UP:

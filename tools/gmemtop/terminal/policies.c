@@ -16,22 +16,42 @@ static const struct gmem_policies *policies(const struct tui *tui)
 	return &view_frame(tui->view)->policies;
 }
 
+/* A name may be longer than an 80th column leaves room for; a wide screen helps. */
+static int name_width(void)
+{
+	int width = 16 + (COLS > 80 ? COLS - 80 : 0);
+
+	return width < GMEM_POLICY_NAME_LEN - 1 ? width :
+						  GMEM_POLICY_NAME_LEN - 1;
+}
+
+/* In full if there is room for it. */
+static const char *count(char *dst, size_t size, int width, uint64_t nr)
+{
+	if (snprintf(dst, size, "%ju", (uintmax_t)nr) > width)
+		gmem_format_rate(dst, size, nr);
+	return dst;
+}
+
 static void draw_row(const struct tui *tui, int y,
 		     const struct gmem_policy_sample *p, bool selected)
 {
 	char text[256], name[GMEM_POLICY_NAME_LEN], scope[24];
+	char calls[24], denied[24], delayed[24], ms[24];
 	attr_t bar = screen_style(tui, PAIR_SELECTED, A_REVERSE);
 
 	snprintf(scope, sizeof(scope), "all VMs");
 	if (p->vm_id)
 		snprintf(scope, sizeof(scope), "VM %ju", (uintmax_t)p->vm_id);
 	snprintf(text, sizeof(text),
-		 "%-16s %-9s %-7s %5d %4u %9ju %8ju %8ju %6.0f",
-		 gmem_printable(name, sizeof(name), p->name), scope,
-		 p->flags & GMEM_POLICY_AUDIT ? "audit" : "enforce",
-		 p->priority, p->nr_vms, (uintmax_t)p->calls,
-		 (uintmax_t)p->denied, (uintmax_t)p->delayed,
-		 p->delayed_ns / 1e6);
+		 "%-*.*s %-9s %-7s %5d %4u %9s %8s %8s %6s", name_width(),
+		 name_width(), gmem_printable(name, sizeof(name), p->name),
+		 scope, p->flags & GMEM_POLICY_AUDIT ? "audit" : "enforce",
+		 p->priority, p->nr_vms,
+		 count(calls, sizeof(calls), 9, p->calls),
+		 count(denied, sizeof(denied), 8, p->denied),
+		 count(delayed, sizeof(delayed), 8, p->delayed),
+		 count(ms, sizeof(ms), 6, (p->delayed_ns + 500000) / 1000000));
 	if (selected)
 		screen_bar(y, bar);
 	screen_put(y, 0, text, selected ? bar : A_NORMAL);
@@ -40,20 +60,20 @@ static void draw_row(const struct tui *tui, int y,
 /* What has no room in the row of a terminal 80 columns wide. */
 static void draw_selected(int y, const struct gmem_policy_sample *p)
 {
-	char text[256];
+	char text[256], name[GMEM_POLICY_NAME_LEN];
 	size_t len;
 	int i;
 
-	len = snprintf(text, sizeof(text), "link %u; allowed %ju, clamped %ju",
-		       p->link_id, (uintmax_t)p->allowed,
-		       (uintmax_t)p->clamped);
-	screen_put(y, 0, text, A_NORMAL);
+	snprintf(text, sizeof(text), "%s: link %u; allowed %ju, clamped %ju",
+		 gmem_printable(name, sizeof(name), p->name), p->link_id,
+		 (uintmax_t)p->allowed, (uintmax_t)p->clamped);
+	screen_items(y, 0, text, A_NORMAL);
 	len = snprintf(text, sizeof(text), "denied with");
 	for (i = 0; i < GMEM_NR_DENIALS; i++)
 		len += snprintf(text + len, sizeof(text) - len, "%s %s %ju",
 				i ? "," : "", gmem_denial_name(i),
 				(uintmax_t)p->denied_by_errno[i]);
-	screen_put(y + 1, 0, text, A_NORMAL);
+	screen_items(y + 1, 0, text, A_NORMAL);
 }
 
 static void draw_policies(struct tui *tui)
@@ -69,8 +89,8 @@ static void draw_policies(struct tui *tui)
 	first = tui->policy >= room ? tui->policy - room + 1 : 0;
 	head_draw(tui);
 	screen_bar(LINE_TITLES, bar);
-	snprintf(text, sizeof(text), "%-16s %-9s %-7s %5s %4s %9s %8s %8s %6s",
-		 "POLICY", "SCOPE", "MODE", "PRIO", "VMS", "CALLS", "DENIED",
+	snprintf(text, sizeof(text), "%-*s %-9s %-7s %5s %4s %9s %8s %8s %6s",
+		 name_width(), "POLICY", "SCOPE", "MODE", "PRIO", "VMS", "CALLS", "DENIED",
 		 "DELAYED", "MS");
 	screen_put(LINE_TITLES, 0, text, bar);
 	for (i = first; i < all->nr && i - first < room; i++)

@@ -32,6 +32,26 @@ void screen_put(int y, int x, const char *text, attr_t attr)
 	attrset(A_NORMAL);
 }
 
+void screen_items(int y, int x, const char *text, attr_t attr)
+{
+	static const char more[] = "...";
+	int room = COLS - x, end = 0, i;
+	char cut[512];
+
+	if ((int)strlen(text) > room && room < (int)sizeof(cut)) {
+		for (i = 0; text[i] && i + 2 + (int)strlen(more) <= room; i++)
+			if ((text[i] == ',' || text[i] == ';') &&
+			    text[i + 1] == ' ')
+				end = i + 2;
+		/* Not even one: that one is better than nothing. */
+		if (end) {
+			snprintf(cut, sizeof(cut), "%.*s%s", end, text, more);
+			text = cut;
+		}
+	}
+	screen_put(y, x, text, attr);
+}
+
 void screen_glyph(int y, int x, const char *glyph, attr_t attr)
 {
 	if (y < 0 || y >= LINES || x < 0 || x >= COLS)

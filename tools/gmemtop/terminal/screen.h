@@ -35,6 +35,18 @@ attr_t screen_style(const struct tui *tui, enum pair pair, attr_t plain);
 void screen_put(int y, int x, const char *text, attr_t attr);
 
 /**
+ * screen_items() - write a line of items, as many as fit
+ * @y: line
+ * @x: column
+ * @text: ASCII, with ", " or "; " between the items
+ * @attr: attributes
+ *
+ * Half of a number is another number: "..." stands for the items that there is
+ * no room for.
+ */
+void screen_items(int y, int x, const char *text, attr_t attr);
+
+/**
  * screen_glyph() - write one character
  * @y: line
  * @x: column

@@ -19,17 +19,51 @@
 #include "terminal/table.h"
 #include "view/settings.h"
 
-#define SHIFT_STEP	8
+/* Of a text that does not fit, so much is of use. */
+#define TEXT_MIN	4
+/* What tells that there are more columns, and the blank before it. */
+#define MORE_WIDTH	2
+
+static int columns_within(const struct fields *fields, int first, int width)
+{
+	int i, x = 0;
+
+	for (i = first; i < fields->nr; i++) {
+		const struct column *col = &columns[fields->id[i]];
+		int least = col->kind == COLUMN_TEXT ? TEXT_MIN : col->width;
+
+		if (x + least > width)
+			break;
+		x += col->width + 1;
+	}
+	return i;
+}
+
+/*
+ * The column after the last one on the screen.  A number that is cut is another
+ * number, so a column is shown as a whole or not at all, but for texts.
+ */
+static int last_column(const struct tui *tui)
+{
+	const struct fields *fields = &tui->view->fields;
+	int first = tui->cursor.shift, last;
+
+	last = columns_within(fields, first, COLS);
+	if (last < fields->nr)
+		last = columns_within(fields, first, COLS - MORE_WIDTH);
+	/* Too narrow for anything: what there is of the first. */
+	return last > first ? last : first + 1;
+}
 
 static void draw_titles(const struct tui *tui)
 {
 	attr_t attr = screen_style(tui, PAIR_TITLES, A_REVERSE);
 	const struct fields *fields = &tui->view->fields;
-	int i, c, x = -tui->cursor.shift;
+	int i, c, x = 0, last = last_column(tui);
 	char text[TEXT_LEN];
 
 	screen_bar(LINE_TITLES, attr);
-	for (i = 0; i < fields->nr; i++) {
+	for (i = tui->cursor.shift; i < last; i++) {
 		c = fields->id[i];
 		screen_put(LINE_TITLES, x,
 			   column_title(&columns[c], text, sizeof(text)),
@@ -37,6 +71,8 @@ static void draw_titles(const struct tui *tui)
 			   attr | A_UNDERLINE | A_BOLD : attr);
 		x += columns[c].width + 1;
 	}
+	if (last < fields->nr)
+		screen_put(LINE_TITLES, COLS - 1, ">", attr | A_BOLD);
 }
 
 /* What needs a look: memory that is lost, and guests that are held back. */
@@ -69,12 +105,12 @@ static void draw_row(const struct tui *tui, int y, const struct row *row,
 {
 	attr_t bar = screen_style(tui, PAIR_SELECTED, A_REVERSE), attr;
 	const struct fields *fields = &tui->view->fields;
-	int i, c, x = -tui->cursor.shift;
+	int i, c, x = 0, last = last_column(tui);
 	char text[TEXT_LEN];
 
 	if (selected)
 		screen_bar(y, bar);
-	for (i = 0; i < fields->nr; i++) {
+	for (i = tui->cursor.shift; i < last; i++) {
 		c = fields->id[i];
 		attr = selected ? bar : cell_style(tui, row, c);
 		if (row->facts->tagged)
@@ -84,6 +120,9 @@ static void draw_row(const struct tui *tui, int y, const struct row *row,
 			draw_trend(tui, y, x, row->facts, attr);
 		} else {
 			column_format(&columns[c], row, text, sizeof(text));
+			if (columns[c].kind != COLUMN_TEXT && x &&
+			    x + (int)strlen(text) > COLS)
+				break;
 			screen_put(y, x, text, attr);
 		}
 		/* A number that is too long moves the rest, and stays whole. */
@@ -165,13 +204,15 @@ static void invert(struct tui *tui)
 static void shift_table(struct tui *tui, int by)
 {
 	const struct fields *fields = &tui->view->fields;
-	int i, width = -1;
+	int most = 0;
 
-	for (i = 0; i < fields->nr; i++)
-		width += columns[fields->id[i]].width + 1;
+	/* No further than to see the last column. */
+	while (most < fields->nr - 1 &&
+	       columns_within(fields, most, COLS) < fields->nr)
+		most++;
 	tui->cursor.shift += by;
-	if (tui->cursor.shift > width - COLS)
-		tui->cursor.shift = width - COLS;
+	if (tui->cursor.shift > most)
+		tui->cursor.shift = most;
 	if (tui->cursor.shift < 0)
 		tui->cursor.shift = 0;
 }
@@ -271,7 +312,7 @@ static void untag_all(struct tui *tui)
 static void click(struct tui *tui)
 {
 	const struct fields *fields = &tui->view->fields;
-	int i, x = -tui->cursor.shift;
+	int i, x = 0, last = last_column(tui);
 	MEVENT event = tui->mouse;
 	size_t row;
 
@@ -284,12 +325,12 @@ static void click(struct tui *tui)
 	if (!(event.bstate & BUTTON1_PRESSED))
 		return;
 	if (event.y == LINE_TITLES) {
-		for (i = 0; i < fields->nr; i++) {
+		for (i = tui->cursor.shift; i < last; i++) {
 			x += columns[fields->id[i]].width + 1;
 			if (event.x < x)
 				break;
 		}
-		if (i == fields->nr)
+		if (i == last)
 			return;
 		if (fields->id[i] == tui->view->sort)
 			invert(tui);
@@ -369,10 +410,10 @@ static void key_in_table(struct tui *tui, int key)
 		select_row(tui, tui->view->nr_rows);
 		break;
 	case KEY_LEFT:
-		shift_table(tui, -SHIFT_STEP);
+		shift_table(tui, -1);
 		break;
 	case KEY_RIGHT:
-		shift_table(tui, SHIFT_STEP);
+		shift_table(tui, 1);
 		break;
 	case '<':
 		sort_beside(tui, -1);

@@ -98,7 +98,7 @@ struct menu {
  * @id: the VM, 0 to stay on the first row
  * @row: its place among the rows
  * @top: first row on the screen
- * @shift: characters that the table is moved to the left
+ * @shift: columns that are hidden on the left
  */
 struct cursor {
 	uint64_t id;
