@@ -17,6 +17,7 @@ static struct gmem_vm_sample vms[NR_VMS];
 static size_t nr_vms;
 static uint64_t now_ns = 1;
 static unsigned int described[1000];
+static uint64_t asked_twice_of;
 
 struct gmem_sampler *gmem_sampler_open(void)
 {
@@ -30,6 +31,11 @@ void gmem_sampler_close(struct gmem_sampler *sampler)
 int gmem_sampler_fix(struct gmem_sampler *sampler, size_t vms, size_t policies)
 {
 	return 0;
+}
+
+void gmem_sampler_twice_of(struct gmem_sampler *sampler, uint64_t vm_id)
+{
+	asked_twice_of = vm_id;
 }
 
 int gmem_sampler_read_all(struct gmem_sampler *sampler,
@@ -120,6 +126,17 @@ TEST_F(host, new_ones_at_once_and_others_in_turn)
 	for (i = 0; i < 4; i++)
 		refresh(self, 1);
 	EXPECT_EQ(2, least());
+}
+
+TEST_F(host, what_is_asked_for_is_looked_for)
+{
+	refresh(self, 1);
+	EXPECT_EQ(GMEM_TWICE_OF_NONE, asked_twice_of);
+	self->source->twice_of = 7;
+	refresh(self, 1);
+	EXPECT_EQ(7, asked_twice_of);
+	/* There is memory on this machine, on some node. */
+	EXPECT_NE(0, self->frame.nodes);
 }
 
 TEST_F(host, others_while_vms_come_and_go)

@@ -56,6 +56,10 @@ static void make(size_t nr, struct frame *frame, struct facts *facts)
 		vms[i].closed_pages = nr + 1;
 		vms[i].arch_faults = nr + 2;
 		vms[i].delays_expired = nr + 3;
+		vms[i].ranges = nr * 5 + 1;
+		vms[i].twice_pages = nr & 2 ? GMEM_UNKNOWN : nr;
+		vms[i].node_pages[0] = nr + 4;
+		vms[i].node_pages[63] = i;
 	}
 	policy.calls = nr;
 	*frame = (struct frame) {
@@ -65,6 +69,7 @@ static void make(size_t nr, struct frame *frame, struct facts *facts)
 		.policies_enabled = nr % 3 - 1,
 		.vms = { .nr_vms = n, .vms = vms, .orphaned_pages = nr * 3 },
 		.policies = { .nr = nr & 1, .policies = &policy },
+		.nodes = 1ULL | 1ULL << 63,
 	};
 	facts_keep(facts, &vms->vm_id, sizeof(*vms), n);
 	for (i = 0; i < n; i++) {
@@ -89,7 +94,7 @@ static bool same(struct store_reader *reader, size_t nr)
 	    got.policies_enabled != want.policies_enabled ||
 	    got.vms.nr_vms != want.vms.nr_vms ||
 	    got.vms.orphaned_pages != want.vms.orphaned_pages ||
-	    got.policies.nr != want.policies.nr)
+	    got.policies.nr != want.policies.nr || got.nodes != want.nodes)
 		return false;
 	for (i = 0; i < want.vms.nr_vms; i++)
 		if (memcmp(&got.vms.vms[i], &want.vms.vms[i],
@@ -190,7 +195,7 @@ TEST_F(store, reads_what_was_written_in_any_order)
 		EXPECT_TRUE(same(reader, i * 67 % NR_FRAMES));
 	store_close(reader);
 	/* Compact: a tenth of what it would be as it is in memory. */
-	EXPECT_LT(self->len, NR_FRAMES * 2 * sizeof(struct gmem_vm_sample) / 5);
+	EXPECT_LT(self->len, NR_FRAMES * 2 * sizeof(struct gmem_vm_sample) / 10);
 }
 
 TEST_F(store, reads_all_of_a_recorder_that_was_killed)
@@ -364,6 +369,9 @@ struct forged {
 	uint32_t name_len;
 	const char *name;
 	bool old;
+	/* What comes after the VMs: policies, and what later versions added. */
+	const void *tail;
+	size_t tail_len;
 };
 
 /* Is the column one that recordings had from the beginning? */
@@ -371,7 +379,8 @@ static bool is_forged(const struct forged *forged, int c)
 {
 	return column_is_stored(&columns[c]) &&
 	       !(forged->old && (c == COLUMN_CLOSED || c == COLUMN_FAULTS_ARCH ||
-				 c == COLUMN_DELAYS_EXPIRED));
+				 c == COLUMN_DELAYS_EXPIRED ||
+				 c == COLUMN_RANGES || c == COLUMN_TWICE));
 }
 
 static int read_forged(const struct forged *forged, struct frame *frame,
@@ -412,6 +421,7 @@ static int read_forged(const struct forged *forged, struct frame *frame,
 		append(b, forged->name, strlen(forged->name));
 		append_text(b, "/\x1b]0;evil\a");
 	}
+	append(b, forged->tail, forged->tail_len);
 	pack(writer, ZSTD_e_end);
 	if (flush(writer))
 		abort();
@@ -479,7 +489,7 @@ TEST_F(store, reads_recordings_of_older_versions)
 		.ids = { 3, 4 }, .name_len = 3, .name = "web", .old = true,
 	};
 	struct facts facts = {};
-	struct frame frame = { .vms.orphaned_pages = 1 };
+	struct frame frame = { .vms.orphaned_pages = 1, .nodes = 1 };
 
 	EXPECT_EQ(0, read_forged(&old, &frame, &facts));
 	ASSERT_EQ(2, frame.vms.nr_vms);
@@ -490,6 +500,83 @@ TEST_F(store, reads_recordings_of_older_versions)
 	EXPECT_EQ(0, frame.vms.vms[1].arch_faults);
 	EXPECT_EQ(0, frame.vms.vms[1].delays_expired);
 	EXPECT_EQ(0, frame.vms.orphaned_pages);
+	/* Nobody wrote that there was none. */
+	EXPECT_EQ(GMEM_UNKNOWN, frame.vms.vms[1].ranges);
+	EXPECT_EQ(GMEM_UNKNOWN, frame.vms.vms[1].twice_pages);
+	EXPECT_FALSE(column_known(&columns[COLUMN_TWICE], &frame.vms.vms[1]));
+	EXPECT_EQ(0, frame.nodes);
+	frame_free(&frame);
+	facts_free(&facts);
+}
+
+/* The struct of a policy grows at its end. */
+TEST_F(store, reads_policies_of_other_versions)
+{
+	struct {
+		struct gmem_policy_sample policy;
+		uint64_t later;
+		uint64_t orphaned;
+	} newer = {
+		.policy = { .calls = 7, .name = "limit", .expires_ns = 8 },
+		.later = 9, .orphaned = 10,
+	};
+	struct forged forged = {
+		.nr_vms = 2, .nr_policies = 1, .policy_size = POLICY_SIZE_MIN,
+		.ids = { 3, 4 }, .name_len = 3, .name = "web", .old = true,
+		.tail = &newer, .tail_len = POLICY_SIZE_MIN,
+	};
+	struct facts facts = {};
+	struct frame frame = {};
+
+	EXPECT_EQ(0, read_forged(&forged, &frame, &facts));
+	ASSERT_EQ(1, frame.policies.nr);
+	EXPECT_EQ(7, frame.policies.policies->calls);
+	EXPECT_STREQ("limit", frame.policies.policies->name);
+	EXPECT_EQ(0, frame.policies.policies->expires_ns);
+
+	forged.policy_size = offsetof(typeof(newer), orphaned);
+	forged.tail_len = sizeof(newer);
+	EXPECT_EQ(0, read_forged(&forged, &frame, &facts));
+	ASSERT_EQ(1, frame.policies.nr);
+	EXPECT_EQ(8, frame.policies.policies->expires_ns);
+	EXPECT_EQ(10, frame.vms.orphaned_pages);
+	/* Half of one is none. */
+	forged.tail_len = POLICY_SIZE_MIN - 1;
+	EXPECT_EQ(-EINVAL, read_forged(&forged, &frame, &facts));
+	forged.policy_size = ~0ULL;
+	EXPECT_EQ(-EINVAL, read_forged(&forged, &frame, &facts));
+	frame_free(&frame);
+	facts_free(&facts);
+}
+
+/* Orphaned pages, the nodes, and their pages of each VM. */
+TEST_F(store, nodes_that_are_not_there)
+{
+	uint64_t tail[] = { 5, 1ULL << 1 | 1ULL << 63, 11, 12, 13, 14 };
+	struct forged forged = {
+		.nr_vms = 2, .policy_size = sizeof(struct gmem_policy_sample),
+		.ids = { 3, 4 }, .name_len = 3, .name = "web",
+		.tail = tail, .tail_len = sizeof(tail),
+	};
+	struct facts facts = {};
+	struct frame frame = {};
+
+	EXPECT_EQ(0, read_forged(&forged, &frame, &facts));
+	EXPECT_EQ(5, frame.vms.orphaned_pages);
+	EXPECT_EQ(tail[1], frame.nodes);
+	EXPECT_EQ(0, frame.vms.vms[0].node_pages[0]);
+	EXPECT_EQ(11, frame.vms.vms[0].node_pages[1]);
+	EXPECT_EQ(12, frame.vms.vms[0].node_pages[63]);
+	EXPECT_EQ(14, frame.vms.vms[1].node_pages[63]);
+	forged.tail_len -= 8;
+	EXPECT_EQ(-EINVAL, read_forged(&forged, &frame, &facts));
+	tail[1] = ~0ULL;
+	forged.tail_len = sizeof(tail);
+	EXPECT_EQ(-EINVAL, read_forged(&forged, &frame, &facts));
+	EXPECT_EQ(0, frame.vms.nr_vms);
+	/* Half a number. */
+	forged.tail_len = 12;
+	EXPECT_EQ(-EINVAL, read_forged(&forged, &frame, &facts));
 	frame_free(&frame);
 	facts_free(&facts);
 }

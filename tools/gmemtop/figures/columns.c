@@ -80,20 +80,30 @@ static const char *policies(const struct row *row, char *dst)
 	return dst;
 }
 
-/* Populated memory by NUMA node, of those nodes that have some. */
+/*
+ * Populated memory by NUMA node, of those nodes that have some; "..." stands for
+ * those that there is no room for.
+ */
 static const char *nodes(const struct row *row, char *dst)
 {
-	char pages[CELL_LEN];
+	static const char more[] = " ...";
+	char pages[CELL_LEN], item[2 * CELL_LEN];
 	size_t len = 0;
-	int i;
+	int i, n;
 
 	strcpy(dst, "-");
-	for (i = 0; i < GMEM_NODES_MAX && len < TEXT_LEN; i++) {
+	for (i = 0; i < GMEM_NODES_MAX; i++) {
 		if (!(row->nodes >> i & 1) || !row->now->node_pages[i])
 			continue;
 		gmem_format_pages(pages, sizeof(pages), row->now->node_pages[i]);
-		len += snprintf(dst + len, TEXT_LEN - len, "%s%d:%s",
-				len ? " " : "", i, pages);
+		n = snprintf(item, sizeof(item), "%s%d:%s", len ? " " : "", i,
+			     pages);
+		if (len + n + sizeof(more) > TEXT_LEN) {
+			strcpy(dst + len, more);
+			break;
+		}
+		strcpy(dst + len, item);
+		len += n;
 	}
 	return dst;
 }

@@ -24,6 +24,8 @@
 /* A part that unpacks to more is not ours. */
 #define PART_MAX	(1ULL << 30)
 #define POLICIES_MAX	GMEM_POLICIES_MAX
+/* What the first version wrote of a policy. */
+#define POLICY_SIZE_MIN	offsetof(struct gmem_policy_sample, expires_ns)
 
 /* Where a frame is: its part, and its place in what that unpacks to. */
 struct place {
@@ -482,21 +484,29 @@ static bool parse_vms(const struct store_reader *reader, struct cursor *c,
 static bool parse_policies(struct cursor *c, struct gmem_policies *policies,
 			   size_t size)
 {
-	size_t i;
+	size_t i, known;
 
-	/* Another version's struct: better no policies than wrong ones. */
-	if (size != sizeof(*policies->policies)) {
+	/*
+	 * The struct grows at its end only, and what is there of it will do.  What
+	 * is shorter than ever: better no policies than wrong ones.
+	 */
+	if (size < POLICY_SIZE_MIN) {
 		if (size && policies->nr > (size_t)(c->end - c->at) / size)
 			c->at = c->end;
 		else
 			c->at += policies->nr * size;
 		policies->nr = 0;
 	}
+	known = size < sizeof(*policies->policies) ? size :
+						     sizeof(*policies->policies);
 	for (i = 0; i < policies->nr; i++) {
 		struct gmem_policy_sample *p = &policies->policies[i];
 
-		if (!take(c, p, sizeof(*p)))
+		if ((size_t)(c->end - c->at) < size)
 			return false;
+		memset(p, 0, sizeof(*p));
+		memcpy(p, c->at, known);
+		c->at += size;
 		p->name[sizeof(p->name) - 1] = '\0';
 	}
 	return true;

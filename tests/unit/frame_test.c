@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Sums over VMs: the resident memory of a process is in them once, however many
+ * VMs it has, and what is not known is in none.
+ */
+#include "kselftest_harness.h"
+
+#include "../../tools/gmemtop/figures/cells.c"
+#include "../../tools/gmemtop/figures/columns.c"
+#include "../../tools/gmemtop/figures/frame.c"
+#include "../../tools/lib/gmem_common.c"
+
+#define VMS_MAX	3000
+
+static struct gmem_vm_sample vms[VMS_MAX];
+
+void gmem_sample_free(struct gmem_sample *sample)
+{
+}
+
+void gmem_policies_free(struct gmem_policies *policies)
+{
+}
+
+static struct frame frame_of(size_t nr)
+{
+	return (struct frame) { .vms = { .nr_vms = nr, .vms = vms } };
+}
+
+static uint64_t sum(size_t nr)
+{
+	uint64_t pages = 0;
+	size_t i;
+
+	for (i = 0; i < nr; i++)
+		pages += vms[i].rss_pages;
+	return pages;
+}
+
+TEST(no_vms)
+{
+	struct frame frame = {};
+
+	EXPECT_EQ(0, frame_share_resident(&frame));
+}
+
+TEST(a_process_with_one_vm_has_all_of_it)
+{
+	struct frame frame = frame_of(3);
+	size_t i;
+
+	for (i = 0; i < 3; i++) {
+		vms[i].pid = 100 + i;
+		vms[i].rss_pages = 10 + i;
+	}
+	EXPECT_EQ(0, frame_share_resident(&frame));
+	for (i = 0; i < 3; i++)
+		EXPECT_EQ(10 + i, vms[i].rss_pages);
+}
+
+TEST(shares_add_up_to_the_process)
+{
+	struct frame frame = frame_of(5);
+	size_t i;
+
+	/* Two VMs of one process, and three of another between them. */
+	for (i = 0; i < 5; i++) {
+		vms[i].pid = i & 1 ? 100 : 200;
+		vms[i].rss_pages = i & 1 ? 1001 : 2000;
+	}
+	EXPECT_EQ(0, frame_share_resident(&frame));
+	EXPECT_EQ(501, vms[1].rss_pages);
+	EXPECT_EQ(500, vms[3].rss_pages);
+	EXPECT_EQ(667, vms[0].rss_pages);
+	EXPECT_EQ(667, vms[2].rss_pages);
+	EXPECT_EQ(666, vms[4].rss_pages);
+	EXPECT_EQ(3001, sum(5));
+}
+
+TEST(more_vms_than_pages)
+{
+	struct frame frame = frame_of(4);
+	size_t i;
+
+	for (i = 0; i < 4; i++) {
+		vms[i].pid = 7;
+		vms[i].rss_pages = 3;
+	}
+	EXPECT_EQ(0, frame_share_resident(&frame));
+	EXPECT_EQ(3, sum(4));
+	EXPECT_EQ(0, vms[3].rss_pages);
+}
+
+/* The process that had the number before is gone, and so is its memory. */
+TEST(a_number_that_is_used_again)
+{
+	struct frame frame = frame_of(2);
+
+	vms[0].pid = 7;
+	vms[1].pid = 7;
+	vms[1].rss_pages = 9;
+	EXPECT_EQ(0, frame_share_resident(&frame));
+	EXPECT_EQ(0, vms[0].rss_pages);
+	EXPECT_EQ(9, vms[1].rss_pages);
+}
+
+/* Numbers that a careless table would mix up, and very many VMs. */
+TEST(many_processes)
+{
+	struct frame frame = frame_of(VMS_MAX);
+	size_t i;
+
+	for (i = 0; i < VMS_MAX; i++) {
+		vms[i].pid = i % 2 ? i / 2 << 13 : ~0U - i / 2;
+		vms[i].rss_pages = 100;
+	}
+	EXPECT_EQ(0, frame_share_resident(&frame));
+	EXPECT_EQ(VMS_MAX * 100, sum(VMS_MAX));
+	for (i = 0; i < VMS_MAX; i++)
+		vms[i].pid = i / 4 << 13 | 5;
+	EXPECT_EQ(0, frame_share_resident(&frame));
+	EXPECT_EQ(VMS_MAX * 25, sum(VMS_MAX));
+	for (i = 0; i < VMS_MAX; i++)
+		EXPECT_EQ(25, vms[i].rss_pages);
+}
+
+/* A cell of the only VM; numbers are right-aligned. */
+static const char *cell(enum column_id id, const struct row *row)
+{
+	static char text[TEXT_LEN];
+	size_t len;
+
+	column_format(&columns[id], row, text, sizeof(text));
+	for (len = strlen(text); len && text[len - 1] == ' '; len--)
+		text[len - 1] = '\0';
+	return text + strspn(text, " ");
+}
+
+TEST(what_is_not_known_is_a_dash_and_the_least)
+{
+	struct gmem_vm_sample other = {};
+	struct row row = { .now = vms }, none = { .now = &other };
+
+	vms->twice_pages = GMEM_UNKNOWN;
+	vms->ranges = GMEM_UNKNOWN;
+	EXPECT_STREQ("-", cell(COLUMN_TWICE, &row));
+	EXPECT_STREQ("-", cell(COLUMN_RANGES, &row));
+	EXPECT_STREQ("-", cell(COLUMN_NODES, &row));
+	EXPECT_STREQ("0K", cell(COLUMN_TWICE, &none));
+	EXPECT_STREQ("0", cell(COLUMN_RANGES, &none));
+	EXPECT_LT(column_compare(&columns[COLUMN_TWICE], &row, &none), 0);
+	EXPECT_TRUE(column_descends(&columns[COLUMN_RANGES]));
+	EXPECT_TRUE(column_descends(&columns[COLUMN_TWICE]));
+}
+
+TEST(counts_fit_their_column)
+{
+	static const struct {
+		uint64_t nr;
+		const char *text;
+	} counts[] = {
+		{ 1, "1" }, { 2001, "2001" }, { 999999, "999999" },
+		{ 1000000, "1.00M" }, { 123456789, "123M" },
+		{ 1ULL << 32, "4295M" },
+	};
+	struct row row = { .now = vms };
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(counts); i++) {
+		vms->ranges = counts[i].nr;
+		EXPECT_STREQ(counts[i].text, cell(COLUMN_RANGES, &row));
+	}
+}
+
+/* Nodes that have nothing take no room; as many as there are fit. */
+TEST(nodes_fit)
+{
+	struct row row = { .now = vms, .nodes = 1ULL | 1ULL << 8 };
+	char text[TEXT_LEN];
+	int i;
+
+	vms->node_pages[1] = 5;
+	EXPECT_STREQ("-", cell(COLUMN_NODES, &row));
+	vms->node_pages[8] = 256;
+	EXPECT_STREQ("8:1.00M", cell(COLUMN_NODES, &row));
+	vms->node_pages[0] = 1;
+	EXPECT_STREQ("0:4K 8:1.00M", cell(COLUMN_NODES, &row));
+	row.nodes = ~0ULL;
+	for (i = 0; i < GMEM_NODES_MAX; i++)
+		vms->node_pages[i] = 1ULL << 40;
+	column_text(&columns[COLUMN_NODES], &row, text);
+	EXPECT_LT(strlen(text), TEXT_LEN);
+	EXPECT_EQ(0, strncmp(text, "0:4096T 1:4096T", 15));
+	EXPECT_STREQ("T ...", text + strlen(text) - 5);
+}
+
+TEST_HARNESS_MAIN
