@@ -54,6 +54,8 @@ programs()
 	sample 0.1
 	open_page abuser 1
 	wait_screen '^private +8.00M'
+	# Looked for from the next refresh on.
+	wait_screen 'twice +[0-9.]+[KM]'
 	# Both columns, by key.
 	shown=$(screen | sed -n '4,23p' | cut -c1-40; screen | sed -n '4,23p' | cut -c41-)
 	kill -CONT "$pid"
@@ -71,7 +73,7 @@ programs()
 		attributes)
 			want=$(of_pid "$pid" .attribute_bytes | awk '{ print $1 < 999.5 ? $1 "B" : sprintf("%.2fK", $1 / 1024) }')
 			;;
-		private | populated | stale | rss | total | size)
+		private | populated | stale | rss | total | size | closed | twice)
 			# Shown in units that three digits fit; compare in KiB.
 			want=$(of_pid "$pid" ".${key}_pages * 4")
 			value=$(awk -v v="$value" -v w="$want" 'BEGIN {
@@ -83,7 +85,7 @@ programs()
 		[ "$value" = "$want" ] || { echo "$key: $value instead of $want"; return 1; }
 		n=$((n + 1))
 	done <<<"$shown"
-	[ "$n" -ge 28 ]
+	[ "$n" -ge 36 ]
 	leave
 }
 
@@ -142,6 +144,68 @@ programs()
 	"$gmempolicy" attach ratelimit --pid "$pid" --set rate=5 --set burst=1 --set action=delay
 	wait_screen ' s ago  ratelimit delayed a conversion by [0-9.]+ [um]?s$'
 	"$gmempolicy" detach --all
+	leave
+}
+
+# A VM whose conversions wait for a second each, so that one is under way
+# whenever somebody begins to look. Sets pid.
+start_slow()
+{
+	"$BATS_TEST_DIRNAME/vm.pl" slow -1 >/dev/null 3>&- &
+	pid=$!
+	mine="$mine $pid"
+	slow_is_there()
+	{
+		"$gmemtop" --once --no-header --fields name | grep -qx 'slow *'
+	}
+	wait_for 30 slow_is_there
+	"$gmempolicy" attach ratelimit --pid "$pid" --set rate=1 --set burst=1 --set action=delay
+	sleep 2
+}
+
+@test "details: what began before the page came up has no time, and is in no histogram" {
+	start_slow
+	open_page slow 3
+	wait_screen ' s ago  gfn 0x[0-9a-f]+-0x[0-9a-f]+ to (private|shared), 1 changed, -$'
+	wait_screen ', 1 changed, [0-9.]+ m?s$'
+	press z
+	wait_screen FROZEN
+	# The oldest, and no other.
+	[ "$(screen | grep -c ' changed, ')" -ge 2 ]
+	[ "$(screen | grep -c ' changed, -$')" -eq 1 ]
+	screen | grep ' changed, ' | tail -n 1 | grep -q ' changed, -$'
+	press z
+	press 2
+	# Events and Latency share what is attached: all but that one is counted.
+	wait_screen 'Conversions: [1-9]'
+	! screen_has '<    8 ns'
+	leave
+	"$gmempolicy" detach --all
+}
+
+@test "details: the histogram begins where there is data, and fits the screen" {
+	start_slow
+	open_page slow 2
+	wait_screen 'Conversions: [2-9]'
+	press z
+	wait_screen FROZEN
+	shown=$(screen | sed -n '6,23p' | cut -c41-)
+	echo "$shown"
+	# The first and the last line have something, and the sum is the count.
+	[ "$(grep -c '^<' <<<"$shown")" -le 4 ]
+	[ "$(sed -n 1p <<<"$shown" | sed 's/^< *[0-9.]* [num]*s *\([0-9]*\).*/\1/')" -gt 0 ]
+	sum=$(sed -n 's/^< *[0-9.]* [num]*s *\([0-9]*\).*/\1/p' <<<"$shown" | awk '{ s += $1 } END { print s }')
+	[ "$sum" -eq "$(screen | sed -n 's/.*Conversions: \([0-9]*\)$/\1/p')" ]
+	press z
+	# Times from microseconds to a second: the rows between are one line.
+	"$gmempolicy" detach --all
+	wait_screen 'Conversions: [1-9][0-9]{3}'
+	wait_screen '^.{40}   \.\.\. +0$'
+	wait_screen '^.{40}< *[0-9.]+ m?s +[1-9]'
+	# On few lines the long ones are kept.
+	tmux -L "$session" resize-window -x 80 -y 9
+	wait_screen '^.{40}< *[12]\.[0-9] s +[1-9]'
+	tmux -L "$session" resize-window -x 80 -y 24
 	leave
 }
 

@@ -174,16 +174,23 @@ counter_of()
 		$(($(sed -n 's/^MemTotal: *\([0-9]*\) kB/\1/p' /proc/meminfo) * 1024)) ]
 }
 
-@test "one series a VM, and the id is its only label" {
+@test "one series a VM, and the id is its only label, but for nodes" {
 	start_vms 3 three
 	scrape
 	vms=$(sed -n 's/^gmem_vms //p' metrics)
 	[ "$vms" -eq "$(find /proc/[0-9]*/fd -lname anon_inode:kvm-vm 2>/dev/null | wc -l)" ]
 	# Every family of VMs but the info has the same set of series.
-	[ "$(grep -o '^gmem_vm_[a-z_]*{[^}]*}' metrics | grep -v '^gmem_vm_info' |
+	[ "$(grep -o '^gmem_vm_[a-z_]*{[^}]*}' metrics | grep -v '^gmem_vm_info\|^gmem_vm_node_' |
 		sed 's/.*{vm="[0-9]*"}$/ok/' | sort -u)" = ok ]
-	[ "$(grep '^gmem_vm_' metrics | sed 's/{.*//' | sort | uniq -c |
+	[ "$(grep '^gmem_vm_' metrics | grep -v '^gmem_vm_node_' | sed 's/{.*//' | sort | uniq -c |
 		awk '{ print $1 }' | sort -u)" = "$vms" ]
+	# One for each node that has memory, whether a VM has some of it or not.
+	nodes=$(find /sys/devices/system/node -maxdepth 1 -name 'node[0-9]*' | wc -l)
+	[ "$(grep -c '^gmem_vm_node_populated_bytes{vm="[0-9]*",node="[0-9]*"} ' metrics)" -eq $((vms * nodes)) ]
+	# As docs/metrics.md counts them.
+	[ "$(grep -c "^gmem_vm_[a-z_]*{vm=\"$(sed -n 's/^gmem_vm_vcpus{vm="\([0-9]*\)"} .*/\1/p' metrics | head -n 1)\"" metrics)" -eq \
+		"$(sed -n 's/^The number of series is \([0-9]*\) and one for each NUMA node.*/\1/p' "$docs/metrics.md" |
+			awk -v n="$nodes" '{ print $1 + n }')" ]
 	[ "$(grep -c "^gmem_vm_info{vm=\"[0-9]*\",pid=\"$pid\",name=\"three\",cgroup=\"/[^\"]*\"} 1$" metrics)" -eq 3 ]
 	kill "$pid"
 	wait_for 20 gone "$pid"

@@ -330,7 +330,9 @@ leave()
 	wait_screen '^ +ID +PID NAME .* DENY/S DELAY POLICIES +TREND +INV/S VCPUS +SIZE CGROUP'
 	wait_screen ' abuser .* [1-9][0-9.]* .* /$'
 	tmux -L "$session" resize-window -x 80 -y 24
-	wait_screen '^ +ID +PID NAME .* FLT/S >PRIV >SHAR CO$'
+	# Half a column would show half a number.
+	wait_screen '^ +ID +PID NAME .* FLT/S >PRIV >SHAR +>$'
+	! screen_has 'CONV|CO$'
 	press Right Right Right Right Right Right
 	wait_screen 'POLICIES +TREND'
 	leave
@@ -348,8 +350,13 @@ leave()
 	wait_screen 'abuser '
 	press h
 	wait_screen '^F3 /  search'
-	press NPage NPage NPage
+	wait_screen '^\^L    draw .* \^Z    back to the shell'
+	press NPage NPage
 	wait_screen '^L-CONV +conversions_delayed'
+	press NPage NPage
+	wait_screen '^NODES +nodes'
+	# What is said of a column goes on in the next line.
+	wait_screen '^ {38}[a-z]'
 	press x
 	wait_screen 'abuser '
 	leave
@@ -407,4 +414,161 @@ shown_ids()
 	start_live "" 80 24 "--vm none"
 	wait_screen 'No VM passes the filter'
 	leave
+}
+
+@test "live: a column, an item and a hint are there as a whole or not at all" {
+	start_live "" 80 24 "--fields id,name,conversions,cgroup,private"
+	wait_screen ' CGROUP +PRIV$'
+	wait_screen ' abuser .* 8.00M$'
+	for width in 70 62 61 50 44 43 30 20 12; do
+		tmux -L "$session" resize-window -x "$width" -y 24
+		wait_for 10 eval '[ "$(screen | sed -n 4p | wc -c)" -le $((width + 1)) ]'
+		sleep 0.5
+		titles=$(screen | sed -n 4p)
+		# Words of titles, a text cut at the edge, and what tells of more.
+		for word in $titles; do
+			case $word in
+			ID | NAME | CONV/S | CGROUP | PRIV | '>') ;;
+			*) [[ $titles == *"$word " && ${#titles} -ge $((width - 2)) ]] || [[ NAME == "$word"* || CGROUP == "$word"* ]] ;;
+			esac
+		done
+		[[ $titles != *PRIV || $width -ge 61 ]]
+		[[ $titles == *PRIV || $titles == *'>' ]]
+		# No number of memory without its unit, no hint without its end.
+		screen | sed -n '1s/, /\n/gp' | while read -r item; do
+			[[ $item =~ ^(([0-9.]+[KMGT]|[0-9]+)\ .*|\.\.\.)$ || $width -lt 20 ]]
+		done
+		case $(screen | tail -n 1) in
+		*Help | *Columns | *Search | *Filter | *Sort | *Details | *Policies | *Quit) ;;
+		*) false ;;
+		esac
+	done
+	tmux -L "$session" resize-window -x 80 -y 24
+	wait_screen ' CGROUP +PRIV$'
+	leave
+}
+
+# What another program writes to the terminal.
+spoil()
+{
+	printf '\e[2;1HSPOILED' >"$(tmux -L "$session" display-message -p '#{pane_tty}')"
+	wait_screen SPOILED
+}
+
+@test "live: Ctrl-L draws the screen anew: the table, a prompt, a menu, help, a complaint" {
+	start_live "" 80 24 "-d 3600"
+	wait_screen ' abuser '
+	for keys in "" "/ a b" "F6" "h" "Enter" "P" "d 9 9 9 9 Enter"; do
+		# shellcheck disable=SC2086
+		[ -z "$keys" ] || press $keys
+		sleep 1
+		before=$(screen)
+		spoil
+		press C-l
+		wait_for 10 eval '! screen_has SPOILED'
+		[ "$(screen)" = "$before" ]
+		case $keys in
+		"/ a b") wait_screen '^Search .*: ab$'; press Escape ;;
+		"d "*) wait_screen 'it is unchanged' ;;
+		"") ;;
+		*) press Escape ;;
+		esac
+		sleep 0.3
+	done
+	leave
+}
+
+# A shell with jobs in a terminal, where gmemtop runs with arguments $1.
+start_job()
+{
+	tmux -L "$session" -f /dev/null new-session -d -x 80 -y 24 \
+		"env XDG_CONFIG_HOME=$config PS1='shell> ' bash --norc" 3>&-
+	wait_screen '^shell> '
+	press "'$gmemtop' $1" Enter
+}
+
+programs()
+{
+	"$build/bpftool" prog show | grep -c -E "name ($1) "
+}
+
+@test "live: Ctrl-Z gives the terminal back, and fg goes on" {
+	start_job ""
+	wait_screen ' abuser '
+	press C-z
+	wait_screen 'Stopped'
+	! screen_has '^F1 Help'
+	press 'clear; stty -a | grep -ow -- "-*icanon"; jobs' Enter
+	wait_screen '^icanon'
+	wait_screen 'Stopped'
+	press fg Enter
+	wait_screen '^F1 Help'
+	wait_screen ' abuser '
+	# It is live, and takes keys.
+	press '>'
+	wait_screen 'by denied'
+	press q
+	wait_screen '^shell> .*'
+	press 'clear; echo status $?' Enter
+	wait_screen '^status 0'
+}
+
+@test "live: Ctrl-Z in a prompt keeps it; in details nothing stays attached" {
+	start_job ""
+	wait_screen ' abuser '
+	press / a b u
+	wait_screen '^Search .*: abu$'
+	press C-z
+	wait_screen 'Stopped'
+	press fg Enter
+	wait_screen '^Search .*: abu$'
+	press Escape
+	press Enter 2
+	wait_screen '^Faults: '
+	[ "$(programs 'on_fault|on_convert|on_verdict')" -eq 3 ]
+	press C-z
+	wait_screen 'Stopped'
+	[ "$(programs 'on_fault|on_convert|on_verdict')" -eq 0 ]
+	press fg Enter
+	wait_screen '^Faults: .*Conversions: [1-9]'
+	[ "$(programs 'on_fault|on_convert|on_verdict')" -eq 3 ]
+	press Escape
+	press q
+	wait_screen '^shell> '
+}
+
+@test "live: stopped from elsewhere, and sent on, it draws itself anew" {
+	start_job ""
+	wait_screen ' abuser '
+	top=$(pgrep -x gmemtop)
+	kill -STOP "$top"
+	wait_screen 'Stopped'
+	press 'clear' Enter
+	press fg Enter
+	wait_screen '^ +ID +PID NAME'
+	wait_screen '^F1 Help'
+	press z
+	wait_screen FROZEN
+	# Where no shell has jobs, nothing could send it on.
+	tmux -L "$session" kill-server
+	session=$session-alone
+	start_live ""
+	wait_screen ' abuser '
+	press C-z
+	sleep 1
+	press '>'
+	wait_screen 'by denied'
+	leave
+}
+
+@test "live: a terminal that changed while it was stopped" {
+	start_job ""
+	wait_screen ' abuser '
+	press C-z
+	wait_screen 'Stopped'
+	tmux -L "$session" resize-window -x 120 -y 30
+	press fg Enter
+	wait_screen '>SHAR CONV/S DENY/S'
+	press q
+	wait_screen '^shell> '
 }

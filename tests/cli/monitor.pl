@@ -1,0 +1,141 @@
+#!/usr/bin/perl
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# A monitor that does what it is told on standard input, a line a command, and
+# answers "ok" or "err REASON". It has VMs, each with memslots that have a
+# guest_memfd and memory of this process; no vCPU runs.
+#
+#	vm				another VM; they count from 0
+#	slot VM GPA MIB KIND		memory of KIND anon, shared, hugetlb or
+#					hugememfd; slots count from 0
+#	touch|drop|lock SLOT PAGE NR	pages of this process
+#	allocate|punch SLOT PAGE NR	pages of the guest_memfd
+#	private|shared SLOT PAGE NR	what the frames are; NR may be STEPxNR: NR
+#					single frames, STEP from one to the next
+#	frames VM GFN NR		makes frames private, whoever has them
+#	cpu NR				run there from now on
+#	close SLOT			closes the guest_memfd
+use strict;
+use warnings;
+
+use constant {
+	KVM_CREATE_VM => 0xae01,
+	KVM_X86_SW_PROTECTED_VM => 1,
+	KVM_CREATE_GUEST_MEMFD => 0xc040aed4,
+	KVM_SET_USER_MEMORY_REGION2 => 0x40a0ae49,
+	KVM_SET_MEMORY_ATTRIBUTES => 0x4020aed2,
+	KVM_MEM_GUEST_MEMFD => 1 << 2,
+	PRIVATE => 1 << 3,
+	PAGE => 4096,
+	# System calls of x86-64.
+	READ => 0, MMAP => 9, MADVISE => 28, FTRUNCATE => 77, MLOCK => 149,
+	SCHED_SETAFFINITY => 203, FALLOCATE => 285, MEMFD_CREATE => 319,
+	MAP_SHARED => 1, MAP_PRIVATE => 2, MAP_ANONYMOUS => 0x20,
+	MAP_NORESERVE => 0x4000, MAP_HUGETLB => 0x40000,
+	MFD_HUGETLB => 4, MADV_DONTNEED => 4, MADV_NOHUGEPAGE => 15,
+	KEEP_SIZE => 1, PUNCH_HOLE => 2,
+};
+
+my (@vms, @slots);
+
+$0 = shift // 'monitor';
+$| = 1;
+open(my $kvm, '+<', '/dev/kvm') or die "monitor.pl: /dev/kvm: $!\n";
+open(my $zero, '<', '/dev/zero') or die "monitor.pl: /dev/zero: $!\n";
+
+# A system call with numbers only.
+sub call { my $r = syscall($_[0], map { $_ + 0 } @_[1 .. $#_]); die "$!\n" if $r == -1; return $r; }
+sub memfd
+{
+	my ($size, $flags) = @_;
+	my $name = "ram\0";
+	my $fd = syscall(MEMFD_CREATE, $name, $flags);
+
+	die "memfd_create: $!\n" if $fd < 0;
+	call(FTRUNCATE, $fd, $size);
+	return $fd;
+}
+
+sub memory
+{
+	my ($size, $kind) = @_;
+	my $rw = 3;
+
+	return call(MMAP, 0, $size, $rw, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0)
+		if $kind eq 'hugetlb';
+	return call(MMAP, 0, $size, $rw, MAP_SHARED, memfd($size, MFD_HUGETLB), 0)
+		if $kind eq 'hugememfd';
+	return call(MMAP, 0, $size, $rw, MAP_SHARED, memfd($size, 0), 0) if $kind eq 'shared';
+	my $at = call(MMAP, 0, $size, $rw, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	call(MADVISE, $at, $size, MADV_NOHUGEPAGE);
+	return $at;
+}
+
+sub attributes
+{
+	my ($vm, $gpa, $nr, $attributes) = @_;
+	my $arg = pack('Q4', $gpa, $nr * PAGE, $attributes, 0);
+
+	ioctl($vms[$vm], KVM_SET_MEMORY_ATTRIBUTES, $arg) or die "$!\n";
+}
+
+my %commands = (
+	vm => sub {
+		my $fd = ioctl($kvm, KVM_CREATE_VM, KVM_X86_SW_PROTECTED_VM) or die "$!\n";
+		open(my $vm, '+<&=', $fd + 0) or die "$!\n";
+		push @vms, $vm;
+	},
+	slot => sub {
+		my ($vm, $gpa, $mib, $kind) = @_;
+		my $size = $mib << 20;
+		my $create = pack('Q8', $size);
+		my $fd = ioctl($vms[$vm], KVM_CREATE_GUEST_MEMFD, $create) or die "$!\n";
+		my $at = memory($size, $kind);
+		my $region = pack('LLQQQQLLQ14', scalar @slots, KVM_MEM_GUEST_MEMFD,
+			hex($gpa), $size, $at, 0, $fd + 0, 0);
+
+		ioctl($vms[$vm], KVM_SET_USER_MEMORY_REGION2, $region) or die "$!\n";
+		push @slots, { vm => $vm, gpa => hex($gpa), at => $at, fd => $fd + 0 };
+	},
+	touch => sub {
+		my ($slot, $page, $nr) = @_;
+
+		# By the kernel, which writes where it is told to.
+		call(READ, fileno($zero), $slots[$slot]{at} + ($page + $_) * PAGE, 1) for 0 .. $nr - 1;
+	},
+	drop => sub { call(MADVISE, $slots[$_[0]]{at} + $_[1] * PAGE, $_[2] * PAGE, MADV_DONTNEED); },
+	lock => sub { call(MLOCK, $slots[$_[0]]{at} + $_[1] * PAGE, $_[2] * PAGE); },
+	allocate => sub { call(FALLOCATE, $slots[$_[0]]{fd}, KEEP_SIZE, $_[1] * PAGE, $_[2] * PAGE); },
+	punch => sub {
+		call(FALLOCATE, $slots[$_[0]]{fd}, KEEP_SIZE | PUNCH_HOLE, $_[1] * PAGE, $_[2] * PAGE);
+	},
+	frames => sub { attributes($_[0], hex($_[1]) * PAGE, $_[2], PRIVATE); },
+	cpu => sub {
+		my $mask = pack('Q16', 1 << $_[0]);
+
+		syscall(SCHED_SETAFFINITY, 0, length($mask), $mask) >= 0 or die "$!\n";
+	},
+	close => sub { call(3, $slots[$_[0]]{fd}); },
+);
+for my $word ('private', 'shared') {
+	$commands{$word} = sub {
+		my ($slot, $page, $nr) = @_;
+		my ($vm, $gpa) = @{$slots[$slot]}{'vm', 'gpa'};
+		my $attributes = $word eq 'private' ? PRIVATE : 0;
+
+		if ($nr =~ /^(\d+)x(\d+)$/) {
+			attributes($vm, $gpa + ($page + $_ * $1) * PAGE, 1, $attributes) for 0 .. $2 - 1;
+		} else {
+			attributes($vm, $gpa + $page * PAGE, $nr, $attributes);
+		}
+	};
+}
+
+print "ok\n";
+while (<STDIN>) {
+	my ($word, @args) = split;
+
+	next unless defined $word;
+	eval { ($commands{$word} // die "no such command\n")->(@args); };
+	print $@ ? "err $word: $@" : "ok\n";
+}
