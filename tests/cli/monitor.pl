@@ -17,6 +17,8 @@
 #	close SLOT			closes the guest_memfd
 use strict;
 use warnings;
+# Guest addresses have more than 32 bits, and so has this perl.
+no warnings 'portable';
 
 use constant {
 	KVM_CREATE_VM => 0xae01,
