@@ -15,9 +15,6 @@
 #include "print/csv.h"
 #include "print/json.h"
 
-/* How long --once looks for memory that is backed twice: some TiB of it. */
-#define TWICE_MAX_NS	(10 * NSEC_PER_SEC)
-
 /* The padding of a line's last cell is no use to anyone. */
 static void print_line(const char *line, size_t len)
 {
@@ -105,9 +102,8 @@ int batch_run(struct view *view, const struct settings *settings)
 	/* A reader that goes away is told apart from a full disk by EPIPE. */
 	signal(SIGPIPE, SIG_IGN);
 
-	/* There is no other frame to go on in. */
 	if (settings->once)
-		view->source->twice_max_ns = TWICE_MAX_NS;
+		view->source->twice_max_ns = TWICE_ONCE_NS;
 	sigemptyset(&none);
 	next = gmem_now_ns();
 	err = view_refresh(view);

@@ -107,6 +107,8 @@ static int write_files(struct exporter *exporter, const struct export_dir *dir,
 	uint64_t next = gmem_now_ns();
 	int err;
 
+	if (!args->interval_seen)
+		exporter->source->twice_max_ns = TWICE_ONCE_NS;
 	do {
 		err = exporter_sample(exporter, EXPORT_TEXT);
 		if (!err)

@@ -13,6 +13,12 @@
 #define INTERVAL_MAX_NS		3600000000000ULL
 #define INTERVAL_RANGE		"0.01 to 3600"
 
+/*
+ * How long memory that is backed twice is looked for where there is no other
+ * frame to go on in: some TiB of it.
+ */
+#define TWICE_ONCE_NS		10000000000ULL
+
 #define FRAMES_MAX		1000000000ULL
 
 /**
