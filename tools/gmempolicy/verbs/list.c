@@ -8,7 +8,6 @@
 
 #include "attached/attached.h"
 #include "formats/table.h"
-#include "gmem_clock.h"
 #include "gmem_sample.h"
 #include "objects/object.h"
 #include "objects/policies.h"
@@ -59,7 +58,7 @@ static struct value entry_state(const void *row)
 		[ENTRY_ACTIVE] = "active",
 		[ENTRY_GONE] = "stale: VM gone",
 		[ENTRY_DETACHED] = "stale: detached",
-		[ENTRY_EXPIRED] = "stale: time is up",
+		[ENTRY_ENDED] = "ended: time is up",
 		[ENTRY_FOREIGN] = "no policy",
 	};
 
@@ -73,16 +72,21 @@ static struct value entry_link(const void *row)
 	return entry->link_id ? UINT_VALUE(entry->link_id) : NO_VALUE;
 }
 
-static struct value entry_left(const void *row)
+static struct value entry_left_s(const void *row)
 {
 	const struct entry *entry = row;
-	uint64_t ns;
 
-	if (!entry->until_ns)
-		return NO_VALUE;
-	ns = gmem_clock_ns(CLOCK_BOOTTIME);
-	return UINT_VALUE(entry->until_ns > ns ?
-			  (entry->until_ns - ns) / NSEC_PER_SEC : 0);
+	return entry->until_ns ? UINT_VALUE(entry_left(entry->until_ns)) :
+				 NO_VALUE;
+}
+
+static struct value entry_end(const void *row)
+{
+	static char text[ENTRY_TIME_SIZE];
+	const struct entry *entry = row;
+
+	return entry->until_ns ?
+	       TEXT_VALUE(entry_ends(entry->until_ns, text)) : NO_VALUE;
 }
 
 /* The columns that only a policy has a value for. */
@@ -124,7 +128,8 @@ static const struct column attached_columns[] = {
 	{ "DELAYED", "delayed", entry_delayed },
 	{ "DELAY-MS", "delayed_ms", entry_delayed_ms },
 	{ "CLAMPED", "clamped", entry_clamped },
-	{ "LEFT-S", "left_s", entry_left },
+	{ "LEFT-S", "left_s", entry_left_s },
+	{ NULL, "ends", entry_end },
 	{ "STATE", "state", entry_state },
 	{}
 };
