@@ -90,6 +90,19 @@ bool entry_is(const struct entry *entry, const char *what)
 	return !gmem_parse_uint(what, &id) && id && id == entry->link_id;
 }
 
+const char *entry_says(const struct entry *entry)
+{
+	static const char *const text[] = {
+		[ENTRY_ACTIVE] = "active",
+		[ENTRY_GONE] = "stale: VM gone",
+		[ENTRY_DETACHED] = "stale: detached",
+		[ENTRY_ENDED] = "ended: time is up",
+		[ENTRY_FOREIGN] = "no policy",
+	};
+
+	return text[entry->state];
+}
+
 char *entry_ends(uint64_t until_ns, char *dst)
 {
 	/* To the second: the two clocks are not read at once. */

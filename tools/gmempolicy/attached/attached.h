@@ -80,6 +80,12 @@ int attached_read_with_vms(struct attached **attached, struct vms *vms,
  */
 bool entry_is(const struct entry *entry, const char *what);
 
+/**
+ * entry_says() - the state of an entry in words
+ * @entry: the entry
+ */
+const char *entry_says(const struct entry *entry);
+
 #define ENTRY_TIME_SIZE	32
 
 /**

@@ -446,7 +446,7 @@ static void tell_what_it_depends_on(void)
 {
 	depends_tell();
 	if (args.has_pid || args.has_name || args.has_cgroup)
-		gmem_err("only VMs that run now are meant; for those that start later, put it into " CONFIG_DIR ", see gmem-policy.d(5)");
+		gmem_err("only VMs that run now are meant; have VMs that start later in " CONFIG_DIR ", see gmem-policy.d(5)");
 }
 
 static int run_attach(int argc, char **argv)

@@ -54,15 +54,7 @@ static struct value entry_pin(const void *row)
 
 static struct value entry_state(const void *row)
 {
-	static const char *const text[] = {
-		[ENTRY_ACTIVE] = "active",
-		[ENTRY_GONE] = "stale: VM gone",
-		[ENTRY_DETACHED] = "stale: detached",
-		[ENTRY_ENDED] = "ended: time is up",
-		[ENTRY_FOREIGN] = "no policy",
-	};
-
-	return TEXT_VALUE(text[((const struct entry *)row)->state]);
+	return TEXT_VALUE(entry_says(row));
 }
 
 static struct value entry_link(const void *row)
@@ -163,11 +155,13 @@ static int run_list(int argc, char **argv)
 	if (!sampler)
 		return GMEM_EXIT_FAIL;
 	memset(available, 0, sizeof(available));
-	attached = open_available(available) ? NULL : attached_read(sampler);
-	if (attached) {
+	/* What changes first: the objects take their time. */
+	attached = attached_read(sampler);
+	if (attached && !open_available(available)) {
 		const struct table tables[] = {
 			{
 				.key = "available",
+				.prose = "about",
 				.columns = available_columns,
 				.rows = available,
 				.row_size = sizeof(*available),
@@ -175,6 +169,8 @@ static int run_list(int argc, char **argv)
 			},
 			{
 				.key = "attached",
+				/* First what is seldom not 0, or told by others. */
+				.spare = "clamped allowed scope calls policy vm_id priority link_id vms delayed_ms delayed",
 				.none = "No policy is attached.",
 				.columns = attached_columns,
 				.rows = attached->entries,
