@@ -144,6 +144,23 @@ TEST(then_texts_are_narrower_and_numbers_never)
 	}
 }
 
+TEST(texts_first)
+{
+	struct table texts = table;
+	char *text;
+
+	texts.texts_first = true;
+	text = printed(&texts, 75, false);
+	EXPECT_LE(widest(text), 75);
+	EXPECT_NE(strstr(text, "MORE"), NULL);
+	EXPECT_EQ(strstr(text, "a-name-that-ends-in-1"), NULL);
+	/* What is left out gives its room to the texts. */
+	text = printed(&texts, 60, false);
+	EXPECT_LE(widest(text), 60);
+	EXPECT_EQ(strstr(text, "MORE"), NULL);
+	EXPECT_NE(strstr(text, "a-name-t"), NULL);
+}
+
 TEST(a_screen_that_is_too_narrow_for_anything)
 {
 	EXPECT_NE(strstr(printed(&table, 1, false), "9007199254740993"), NULL);

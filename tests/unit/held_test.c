@@ -36,6 +36,9 @@ TEST(a_bucket_fills_while_nobody_uses_it)
 	EXPECT_EQ(bucket(0, 5 * SEC, 1, 10, 10 * SEC), 50);
 	EXPECT_EQ(bucket(0, 5 * SEC, 1, 10, 15 * SEC), 0);
 	EXPECT_EQ(bucket(0, 5 * SEC, 1, 10, 1000000 * SEC), 0);
+	/* Not while it is in use. */
+	EXPECT_EQ(bucket(0, 5 * SEC, 1000, 10, 6 * SEC), 100);
+	EXPECT_EQ(bucket(0, 5 * SEC, 1000, 10, 6 * SEC + 1), 0);
 	/* Debt is beyond the limit, and one that was never used is full. */
 	EXPECT_EQ(bucket(-5 * TOKENS, 5 * SEC, 1, 10, 5 * SEC), 150);
 	EXPECT_EQ(bucket(0, 0, 1, 10, 5 * SEC), 0);

@@ -25,8 +25,11 @@ void limit_of_bucket(struct limit *limit, int64_t credit, uint64_t last,
 {
 	double have = (double)credit / NSEC_PER_SEC;
 
-	/* It is filled when it is next used; until then that is only owed. */
-	if (now > last)
+	/*
+	 * It is filled when it is next used; until then that is only owed.  Who
+	 * uses it all the time is told of as he finds it.
+	 */
+	if (now > last && now - last > NSEC_PER_SEC)
 		have += (double)(now - last) / NSEC_PER_SEC * rate;
 	if (!last || have > burst)
 		have = burst;

@@ -51,6 +51,9 @@ double limit_percent(const struct limit *limit);
  * @rate: tokens per second that it gets
  * @burst: tokens that it holds
  * @now: the same clock, in ns
+ *
+ * One that was used within the last second is told of as it was then: at any
+ * other moment, one that is small and always used up would look as if it were not.
  */
 void limit_of_bucket(struct limit *limit, int64_t credit, uint64_t last,
 		     uint64_t rate, uint64_t burst, uint64_t now);

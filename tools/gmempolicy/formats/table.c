@@ -193,19 +193,21 @@ static int column_of(const struct table *table, const char *key, size_t len)
 	return -1;
 }
 
-static void hide_some(const struct table *table, struct layout *layout)
+/* The next spare column from @key on, which is moved behind it. */
+static bool hide_one(const struct table *table, struct layout *layout,
+		     const char **key)
 {
-	const char *key = table->spare;
 	size_t len;
 	int c;
 
-	while (key && *key && total_of(layout) > fit.columns) {
-		len = strcspn(key, " ");
-		c = column_of(table, key, len);
-		if (c >= 0 && c < layout->nr)
-			layout->shown[c] = false;
-		key += len + strspn(key + len, " ");
-	}
+	if (!*key || !**key)
+		return false;
+	len = strcspn(*key, " ");
+	c = column_of(table, *key, len);
+	if (c >= 0 && c < layout->nr)
+		layout->shown[c] = false;
+	*key += len + strspn(*key + len, " ");
+	return true;
 }
 
 static bool is_prose(const struct table *table, int c)
@@ -244,14 +246,34 @@ static bool narrow_one(const struct table *table, struct layout *layout)
 	return widest >= 0;
 }
 
+static bool narrow(const struct table *table, struct layout *layout)
+{
+	while (total_of(layout) > fit.columns) {
+		if (!narrow_one(table, layout))
+			return false;
+	}
+	return true;
+}
+
 static void lay_out(const struct table *table, struct layout *layout)
 {
+	const char *spare = table->spare;
+	struct layout whole;
+
 	measure(table, layout);
 	if (!fit.columns)
 		return;
-	hide_some(table, layout);
-	while (total_of(layout) > fit.columns && narrow_one(table, layout))
+	if (table->texts_first) {
+		whole = *layout;
+		while (!narrow(table, layout) &&
+		       hide_one(table, &whole, &spare))
+			*layout = whole;
+		return;
+	}
+	while (total_of(layout) > fit.columns &&
+	       hide_one(table, layout, &spare))
 		;
+	narrow(table, layout);
 }
 
 /* -------------------------------------------------------------------- lines */

@@ -74,6 +74,7 @@ struct column {
  *	the first of them first, blanks between; or NULL
  * @prose: keys of columns whose texts go on in the next line rather than being
  *	cut, likewise
+ * @texts_first: texts are made narrower before columns are left out
  * @rest: plain output, what to say below of rows that are not shown, or NULL
  * @is_json_only: plain output has none of it
  */
@@ -88,6 +89,7 @@ struct table {
 	bool is_bare;
 	const char *spare;
 	const char *prose;
+	bool texts_first;
 	const char *rest;
 	bool is_json_only;
 };

@@ -518,7 +518,7 @@ static int print_findings(const struct findings *f)
 	struct summary s = {};
 	bool all = json || state;
 
-	if (!verb_wide) {
+	if (!verb_wide && !all) {
 		screen = screen_of_stdout();
 		if (!screen.columns)
 			screen.columns = SCREEN_COLUMNS;
@@ -527,20 +527,18 @@ static int print_findings(const struct findings *f)
 		tables_fit(&screen);
 	}
 	summarize(f, &screen, &s);
-	if (all) {
-		s.nr_vms = f->vms.nr;
-		s.nr_policies = f->policies.nr;
-	}
 
 	const struct table tables[] = {
 		{
 			.key = "held",
+			.spare = "delayed_ms delayed",
+			.texts_first = true,
 			.none = "No VM runs.",
 			.columns = held_columns,
 			.rows = f->held,
 			.row_size = sizeof(*f->held),
 			.nr_rows = s.nr_vms,
-			.rest = *s.vms && !all ? s.vms : NULL,
+			.rest = *s.vms ? s.vms : NULL,
 		},
 		{
 			.key = "policies",
@@ -550,7 +548,7 @@ static int print_findings(const struct findings *f)
 			.rows = f->policies.rows,
 			.row_size = f->policies.size,
 			.nr_rows = s.nr_policies,
-			.rest = *s.policies && !all ? s.policies : NULL,
+			.rest = *s.policies ? s.policies : NULL,
 		},
 		{
 			.key = "verdicts",
