@@ -257,7 +257,7 @@ attach_within()
 	rm -f "$out" "$out.err"
 	"${@:1:$#-1}" sh -c "${*: -1}
 		gmempolicy attach deny --audit --all >$out.1 2>$out.err
-		mv $out.1 $out; read -r x </dev/zero" 3>&- &
+		mv $out.1 $out; exec sleep 1000" 3>&- &
 	within=$!
 	wait_for 60 test -s "$out"
 	told=$(cat "$out.err")
