@@ -24,16 +24,6 @@
 #define GMEM_QUEUE_GRACE_NS	100000000ULL
 
 /**
- * struct gmem_bucket - a token bucket; all zero means full
- * @credit: billionths of a token, negative while in debt
- * @last: clock at the last refill, in ns, 0 before the first
- */
-struct gmem_bucket {
-	GMEM_STATUS(s64, credit, "credit when last used", "tokens", 1000000000);
-	u64 last;
-};
-
-/**
  * struct gmem_limit - how fast a bucket fills and how much it holds
  * @rate: tokens per second, 1 to GMEM_BUCKET_MAX
  * @burst: tokens, 1 to GMEM_BUCKET_MAX
@@ -41,6 +31,19 @@ struct gmem_bucket {
 struct gmem_limit {
 	u64 rate;
 	u64 burst;
+};
+
+/**
+ * struct gmem_bucket - a token bucket; all zero means full
+ * @credit: billionths of a token, negative while in debt
+ * @last: clock at the last refill, in ns, 0 before the first
+ * @limit: the limit at that time: by these four, gmempolicy status finds out how
+ *	full it is now
+ */
+struct gmem_bucket {
+	GMEM_STATUS(s64, credit, "credit when last used", "tokens", 1000000000);
+	u64 last;
+	struct gmem_limit limit;
 };
 
 /**
@@ -125,6 +128,7 @@ static __always_inline void gmem_bucket_refill(struct gmem_bucket *b,
 	s64 full = limit->burst * GMEM_TOKEN;
 	u64 elapsed, missing;
 
+	b->limit = *limit;
 	if (!b->last || b->credit >= full) {
 		b->credit = full;
 		b->last = now ? now : 1;

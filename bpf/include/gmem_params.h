@@ -73,6 +73,25 @@ enum gmem_limit_action {
 	type name __gmem_tag("values=" values ";help=" help)
 
 /**
+ * GMEM_BOUNDS() - say what figure of a VM a parameter is a ceiling of
+ * @figure: "populated", "stale", "shared", "ranges" or "attributes": as gmemtop
+ *	has them; shared is what is not private
+ *
+ * Goes behind GMEM_PARAM(), whose unit is MiB, KiB, percent of the VM's memory or
+ * a number.  gmempolicy status then tells how near each VM is to it.  0, and 100
+ * percent, are no ceiling.
+ */
+#define GMEM_BOUNDS(figure)	__gmem_tag("bounds=" figure)
+
+/**
+ * GMEM_BOUNDS_UNLESS() - GMEM_BOUNDS(), unless another parameter takes its place
+ * @figure: as above
+ * @param: name of the other: if it is not 0, this one has no effect
+ */
+#define GMEM_BOUNDS_UNLESS(figure, param)				\
+	__gmem_tag("bounds=" figure ";unless=" gmem_str(param))
+
+/**
  * GMEM_ABOUT() - what gmempolicy says of a policy
  * @about: what it does, in one line
  * @sees: what a guest sees when it bites
@@ -132,9 +151,22 @@ enum gmem_limit_action {
 	type name __gmem_tag("status=" label ";unit=" unit ";scale="	\
 			     gmem_str(scale))
 
+/**
+ * GMEM_BUDGET() - say what a bucket of the state per VM is a budget of
+ * @label: what its tokens are; of an array, one for each, "one,other"
+ *
+ * Goes behind a member that is a struct gmem_bucket, or an array of them.
+ * gmempolicy status tells how much of it each VM has used up.  One without it is
+ * called by its member.
+ */
+#define GMEM_BUDGET(label)	__gmem_tag("budget=" label)
+
 #else
 
 /* Headers that userspace shares have the member and not the tag. */
+#define GMEM_BUDGET(label)
+#define GMEM_BOUNDS(figure)
+#define GMEM_BOUNDS_UNLESS(figure, param)
 #define GMEM_STATUS(type, name, label, unit, scale)	type name
 
 #endif /* __bpf__ */

@@ -34,7 +34,7 @@ struct faultrate_state {
 	GMEM_STATUS(u64, free, "pages still free of charge", "pages", 1);
 	u64 granted;
 	u64 looked;
-	struct gmem_bucket bucket;
+	struct gmem_bucket bucket GMEM_BUDGET("pages asked for");
 	struct gmem_queue queue;
 };
 

@@ -20,9 +20,11 @@
 
 struct fragment_params {
 	GMEM_PARAM(u64, ranges, "ranges", 2, 2000,
-		   "ranges of private and shared memory that a VM may be cut into");
+		   "ranges of private and shared memory that a VM may be cut into")
+		GMEM_BOUNDS("ranges");
 	GMEM_PARAM(u64, metadata, "KiB", 0, 1073741824,
-		   "host memory for its attributes at which it gets no more ranges; 0: no bound");
+		   "host memory for its attributes at which it gets no more ranges; 0: no bound")
+		GMEM_BOUNDS("attributes");
 };
 
 /**

@@ -11,11 +11,14 @@
 
 struct quota_params {
 	GMEM_PARAM(u64, populated, "MiB", 0, 1073741824,
-		   "private memory that a VM may have populated; 0: no ceiling");
+		   "private memory that a VM may have populated; 0: no ceiling")
+		GMEM_BOUNDS("populated");
 	GMEM_PARAM(u64, stale, "MiB", 0, 1073741824,
-		   "stale memory at which a VM gets no more; 0: no ceiling");
+		   "stale memory at which a VM gets no more; 0: no ceiling")
+		GMEM_BOUNDS("stale");
 	GMEM_PARAM(u64, stale_percent, "percent", 0, 100,
-		   "the same in parts of its guest_memfds; 100: no ceiling");
+		   "the same in parts of its guest_memfds; 100: no ceiling")
+		GMEM_BOUNDS_UNLESS("stale", stale);
 	GMEM_PARAM(u64, grace, "ms", 0, 3600000,
 		   "how long faults are delayed for room before they are refused");
 	GMEM_PARAM_CHOICE(u64, error, "ENOMEM=12,EDQUOT=122",

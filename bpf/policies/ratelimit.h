@@ -31,10 +31,12 @@ struct ratelimit_params {
 
 /* For each direction there are two, by what gmem_is_private() says. */
 struct ratelimit_buckets {
-	struct gmem_bucket all;
-	struct gmem_bucket all_pages;
-	struct gmem_bucket some[2];
-	struct gmem_bucket some_pages[2];
+	struct gmem_bucket all GMEM_BUDGET("conversions");
+	struct gmem_bucket all_pages GMEM_BUDGET("converted pages");
+	struct gmem_bucket some[2]
+		GMEM_BUDGET("conversions to shared,conversions to private");
+	struct gmem_bucket some_pages[2]
+		GMEM_BUDGET("pages to shared,pages to private");
 	struct gmem_queue queue;
 };
 

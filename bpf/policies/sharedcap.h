@@ -13,9 +13,11 @@ struct sharedcap_params {
 	GMEM_PARAM(u64, grace, "s", 0, 86400,
 		   "time after the start of a VM in which anything may be shared");
 	GMEM_PARAM(u64, shared, "MiB", 0, 1073741824,
-		   "memory that may be shared then; 0: no cap in MiB");
+		   "memory that may be shared then; 0: no cap in MiB")
+		GMEM_BOUNDS("shared");
 	GMEM_PARAM(u64, percent, "percent", 0, 100,
-		   "the same in parts of its guest_memfds; 100: no cap");
+		   "the same in parts of its guest_memfds; 100: no cap")
+		GMEM_BOUNDS("shared");
 	GMEM_PARAM(u64, first_gfn, "gfn", 0, 4503599627370495,
 		   "first guest frame that may become shared then");
 	GMEM_PARAM(u64, last_gfn, "gfn", 0, 4503599627370495,

@@ -218,6 +218,84 @@ teardown()
 	nothing_left
 }
 
+# without_end NAME: an object whose struct kvm_gmem_ops is that of a kernel that
+# knows no end.
+without_end()
+{
+	mkdir "$BATS_TEST_TMPDIR/older"
+	sed '/u64 expires_ns;/d' "$TOP/build/include/vmlinux.h" \
+		>"$BATS_TEST_TMPDIR/older/vmlinux.h"
+	obj=$BATS_TEST_TMPDIR/$1.bpf.o
+	{
+		cat "$BATS_FILE_TMPDIR/all.h"
+		echo 'char _license[] SEC("license") = "GPL";'
+		echo 'SEC(".struct_ops.link")'
+		echo "struct kvm_gmem_ops ops = { .name = \"$1\" };"
+	} >"$BATS_TEST_TMPDIR/$1.bpf.c"
+	"$CLANG" -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_x86 \
+		-I"$BATS_TEST_TMPDIR/older" -I"$TOP/build/libbpf/include" \
+		-I"$TOP/bpf/include" -c "$BATS_TEST_TMPDIR/$1.bpf.c" -o "$obj"
+}
+
+@test "attach --for: an object that knows no end gets one" {
+	without_end older
+	! bpftool btf dump file "$obj" | grep -q expires_ns
+	gmempolicy attach "$obj" --all --for 1h
+	[ "$(policy older-all left_s)" -gt 3000 ]
+	gmempolicy audit older-all
+	[ "$(policy older-all left_s)" -gt 3000 ]
+}
+
+@test "an object that says itself when it ends" {
+	object own <<-'END'
+	SEC(".struct_ops.link")
+	struct kvm_gmem_ops ops = { .name = "own", .expires_ns = 1 };
+	END
+	refuses 1 "the time at which it ends has passed already" attach "$obj" --all
+	gmempolicy attach "$obj" --all --for 1h
+	[ "$(policy own-all left_s)" -gt 3000 ]
+}
+
+@test "status: a number that is too large for a double, and a bucket of another's" {
+	object large <<-'END'
+	struct my_bucket { struct gmem_bucket mine; struct gmem_bucket yours
+		GMEM_BUDGET("your things"); };
+	struct state { GMEM_STATUS(u64, big, "a big one", "things", 1);
+		GMEM_STATUS(s64, low, "a low one", "things", 1);
+		struct my_bucket my; };
+	GMEM_VM_STATE(vms, struct state);
+	SEC("struct_ops/vm_init")
+	void BPF_PROG(i, struct kvm *kvm)
+	{
+		struct state *s = gmem_vm_state(vms, kvm);
+		if (!s)
+			return;
+		s->big = 9007199254740993ULL;
+		s->low = -9007199254740993LL;
+		s->my.mine.last = s->my.yours.last = bpf_ktime_get_ns();
+		s->my.mine.limit.burst = s->my.yours.limit.burst = 10;
+		s->my.mine.credit = 9000000000LL;
+		s->my.yours.credit = 5000000000LL;
+	}
+	SEC(".struct_ops.link")
+	struct kvm_gmem_ops ops = { .vm_init = (void *)i, .name = "large" };
+	END
+	start_vm one one 0
+	gmempolicy attach "$obj" --all
+	json=$(gmempolicy status --json)
+	[ "$(jq -r '.budgets[] | select(.member == "big").value_text' <<<"$json")" = \
+		9007199254740993 ]
+	[ "$(jq -r '.budgets[] | select(.member == "low").value_text' <<<"$json")" = \
+		-9007199254740993 ]
+	jq -e '.budgets[] | select(.member == "my.mine.credit") |
+		.value == 9 and (has("value_text") | not)' <<<"$json"
+	[ "$(jq -c '[.limits[] | [.limit, .percent]]' <<<"$json")" = \
+		'[["my.mine",10],["your things",50]]' ]
+	jq -e '.held[0] | .nearest_limit == "your things" and .nearest_percent == 50' \
+		<<<"$json"
+	stop_vm one
+}
+
 @test "an object without a policy, and one with two" {
 	refuses 2 "has no struct kvm_gmem_ops" \
 		attach "$TOP/build/bpf/usage.bpf.o" --all

@@ -27,7 +27,7 @@ teardown()
 {
 	echo Y >/sys/module/kvm/parameters/gmem_policies
 	gmempolicy detach --all
-	stop_vm busy late
+	stop_vm busy late $(seq -f 'many%g' 20)
 }
 
 @test "set: a running policy is tuned without a detach, plain and JSON" {
@@ -221,15 +221,112 @@ teardown()
 	mkdir -p /sys/fs/cgroup/vms/inner /sys/fs/cgroup/vmsother
 	cat "$BATS_FILE_TMPDIR/web1.vm.pid" >/sys/fs/cgroup/vms/inner/cgroup.procs
 	cat "$BATS_FILE_TMPDIR/web2.vm.pid" >/sys/fs/cgroup/vmsother/cgroup.procs
-	run gmempolicy attach ratelimit --cgroup /sys/fs/cgroup/vms
+	run --separate-stderr gmempolicy attach ratelimit --cgroup /sys/fs/cgroup/vms
 	[ "$output" = "attached ratelimit-vm$(vm_of web-1)" ]
 	gmempolicy detach --all
-	run gmempolicy attach ratelimit --cgroup /vms/inner/
+	run --separate-stderr gmempolicy attach ratelimit --cgroup /vms/inner/
 	[ "$output" = "attached ratelimit-vm$(vm_of web-1)" ]
 	refuses 1 "there is no cgroup '/vm'" attach ratelimit --cgroup /vm
 	mkdir -p /sys/fs/cgroup/empty
 	refuses 1 "no VM is in the cgroup '/empty'" \
 		attach ratelimit --cgroup /empty
+}
+
+@test "a scope of VMs that run now says so, and one of all or of an id does not" {
+	pid=$(cat "$BATS_FILE_TMPDIR/web1.vm.pid")
+	for scope in "--name web-*" "--pid $pid" "--cgroup /"; do
+		run --separate-stderr gmempolicy attach deny --audit $scope
+		[ "$status" -eq 0 ]
+		[ "${#stderr_lines[@]}" -eq 1 ]
+		[[ $stderr == *"only VMs that run now are meant"*"/etc/gmem/policy.d"* ]]
+		gmempolicy detach --all
+	done
+	for scope in --all "--vm $(vm_of web-1)"; do
+		run --separate-stderr gmempolicy attach deny --audit $scope
+		[ -z "$stderr" ]
+		gmempolicy detach --all
+	done
+}
+
+# attach_within UNSHARE... COMMAND: in namespaces of its own, which stay until
+# attach_ended. Sets $told, what attach said on standard error.
+attach_within()
+{
+	local out=$BATS_TEST_TMPDIR/within
+
+	rm -f "$out" "$out.err"
+	"${@:1:$#-1}" sh -c "${*: -1}
+		gmempolicy attach deny --audit --all >$out.1 2>$out.err
+		mv $out.1 $out; exec sleep 1000" 3>&- &
+	within=$!
+	wait_for 60 test -s "$out"
+	told=$(cat "$out.err")
+}
+
+attach_ended()
+{
+	pkill -KILL -P $within || true
+	kill -KILL $within 2>/dev/null || true
+	wait $within || true
+}
+
+@test "attach says when the policy ends with a mount namespace" {
+	attach_within unshare -m "mount -t bpf bpf /sys/fs/bpf"
+	[[ $told == *"is in a mount namespace of its own, and the policy ends with that"* ]]
+	[ "$(attached | jq -r '"\(.pin) \(.policy) \(.state)"')" = "null deny active" ]
+	attach_ended
+	wait_for 60 eval '[ -z "$(attached)" ]'
+}
+
+@test "a mount namespace that has the host's BPF file system is none of that" {
+	attach_within unshare -m "mount -t tmpfs none /mnt"
+	[ -z "$told" ]
+	attach_ended
+	[ "$(policy deny-all state)" = active ]
+	gmempolicy detach --all
+	attach_within unshare -m "mkdir -p /run/b; mount --bind /sys/fs/bpf /run/b
+		umount /sys/fs/bpf; mount --bind /run/b /sys/fs/bpf"
+	[ -z "$told" ]
+	attach_ended
+	[ "$(policy deny-all state)" = active ]
+}
+
+@test "attach says when it cannot tell what the policy ends with" {
+	attach_within unshare -pf --mount-proc "mount -t bpf bpf /sys/fs/bpf"
+	[[ $told == *"cannot tell whether the BPF file system"* ]]
+	attach_ended
+	wait_for 60 eval '[ -z "$(attached)" ]'
+	# In another PID namespace, with the host's /proc.
+	attach_within unshare -pf "true"
+	[ -z "$told" ]
+	attach_ended
+	[ "$(policy deny-all state)" = active ]
+}
+
+@test "detach by link id ends what is pinned elsewhere" {
+	gmempolicy attach ratelimit --all
+	id=$(policy ratelimit-all link_id)
+	mkdir -p /sys/fs/bpf/elsewhere
+	bpftool link pin id "$id" /sys/fs/bpf/elsewhere/x
+	rm $PINS/ratelimit-all
+	[ "$(attached | jq -r '"\(.pin) \(.state)"')" = "null active" ]
+	run gmempolicy detach "$id"
+	[ "$output" = "detached link $id" ]
+	[ -z "$(attached)" ]
+	rm -r /sys/fs/bpf/elsewhere
+}
+
+@test "a BPF file system over the pins hides them and ends nothing" {
+	gmempolicy attach ratelimit --all
+	id=$(policy ratelimit-all link_id)
+	mount -t bpf bpf /sys/fs/bpf
+	[ "$(attached | jq -r '"\(.pin) \(.state)"')" = "null active" ]
+	gmempolicy detach --all
+	umount /sys/fs/bpf
+	[ "$(attached | jq -r '"\(.pin) \(.state) \(.link_id)"')" = \
+		"ratelimit-all stale: detached $id" ]
+	gmempolicy detach ratelimit-all
+	nothing_left
 }
 
 @test "two conflicting scopes" {
@@ -240,36 +337,75 @@ teardown()
 	nothing_left
 }
 
-@test "--for: the policy ends by itself, and the tool is long gone" {
-	gmempolicy attach ratelimit --all --for 1h
-	[ "$(policy ratelimit-all state)" = active ]
-	[ "$(policy ratelimit-all left_s)" -gt 0 ]
-	[ "$(policy ratelimit-all left_s)" -le 3600 ]
-	gmempolicy set ratelimit-all rate=5
-	refuses 1 "attached already" attach ratelimit --all
-	gmempolicy detach ratelimit-all
+# ended PIN: its time is up, and nobody has removed it.
+ended()
+{
+	[ "$(policy "$1" state)" = "ended: time is up" ]
+}
+
+# timed_out: ratelimit-all is there, and its time is up.
+timed_out()
+{
+	gmempolicy attach ratelimit --all --for 1s
+	wait_for 60 ended ratelimit-all
+}
+
+@test "--for: the policy is in force until its time, and then KVM asks it no more" {
+	start_vm busy busy 20
 	start=$(seconds)
-	gmempolicy attach ratelimit --all --for 2s
-	wait_for 60 nothing_left
-	jq -ne "$(seconds) - $start >= 2"
+	gmempolicy attach deny --vm "$(vm_of busy)" --for 6s
+	pin=deny-vm$(attached | jq .vm_id)
+	[ "$(policy $pin state)" = active ]
+	[ "$(policy $pin left_s)" -le 6 ]
+	wait_for 60 ended $pin
+	jq -ne "$(seconds) - $start >= 6"
+	[ "$(policy $pin left_s)" = 0 ]
+	calls=$(policy $pin calls)
+	[ "$calls" -gt 0 ]
+	sleep 1
+	[ "$(policy $pin calls)" = "$calls" ]
+	[ -e "$PINS/$pin" ]
+	stop_vm busy
+	[ "$(came_of busy ok)" -gt 0 ]
+	[ "$(came_of busy perm)" -gt 0 ]
 }
 
-@test "--for: killing the holder ends the policy at once" {
-	gmempolicy attach ratelimit --all --for 1h
-	# It takes its name after the tool has ended.
-	wait_for 60 pkill -KILL -x gmempolicy-for
-	wait_for 60 eval '[ "$(policy ratelimit-all state)" = "stale: time is up" ]'
-	# What it leaves is in nobody's way.
-	gmempolicy attach ratelimit --all
+@test "--for: the end is a text and seconds, in list, status and attach" {
+	before=$(date +%s)
+	json=$(gmempolicy attach ratelimit --all --for 1h --json | jq '.attached[0]')
+	after=$(date +%s)
+	end=$(date -d "$(jq -r .ends <<<"$json")" +%s)
+	[ "$end" -ge $((before + 3599)) ]
+	[ "$end" -le $((after + 3601)) ]
+	[ "$(jq .left_s <<<"$json")" -le 3600 ]
+	for json in "$(attached)" "$(gmempolicy status --json | jq '.policies[0]')"; do
+		other=$(date -d "$(jq -r .ends <<<"$json")" +%s)
+		[ $((other - end)) -le 1 ]
+		[ $((end - other)) -le 1 ]
+		[ "$(jq .left_s <<<"$json")" -gt 3000 ]
+	done
+	gmempolicy attach deny --audit --all
+	[ "$(policy deny-all ends)" = null ]
+	[ "$(policy deny-all left_s)" = null ]
+}
+
+@test "--for: it outlives whoever asked for it" {
+	mountpoint -q /sys/fs/cgroup || mount -t cgroup2 none /sys/fs/cgroup
+	mkdir -p /sys/fs/cgroup/job
+	# A job that is killed with all that it started.
+	(
+		echo $BASHPID >/sys/fs/cgroup/job/cgroup.procs
+		gmempolicy attach ratelimit --all --for 1h
+	)
+	echo 1 >/sys/fs/cgroup/job/cgroup.kill
+	[ -z "$(cat /sys/fs/cgroup/job/cgroup.procs)" ]
+	rmdir /sys/fs/cgroup/job
+	# A session whose leader and terminal go.
+	script -qc 'gmempolicy attach deny --audit --all --for 1h; kill -KILL $$' \
+		/dev/null </dev/null || true
+	! pgrep gmempolicy
 	[ "$(policy ratelimit-all state)" = active ]
-}
-
-@test "--for: detach ends the holder, too" {
-	gmempolicy attach ratelimit --all --for 1d
-	wait_for 60 pgrep -x gmempolicy-for
-	gmempolicy detach ratelimit-all
-	nothing_left
-	wait_for 60 eval '! pgrep -x gmempolicy-for'
+	[ "$(policy deny-all state)" = active ]
 }
 
 @test "--for: kill -9 of the tool at any moment leaves no policy for good" {
@@ -277,9 +413,79 @@ teardown()
 		timeout -s KILL 0.$ms gmempolicy attach ratelimit --all \
 			--for 2s || true
 	done
-	wait_for 60 eval '! pgrep -x gmempolicy-for'
 	wait_for 60 eval \
 		'[ -z "$(attached | jq -c '"'select(.state == \"active\")'"')" ]'
+}
+
+@test "--for: set, audit and enforce keep the end" {
+	gmempolicy attach ratelimit --all --for 1h
+	ends=$(policy ratelimit-all ends)
+	gmempolicy set ratelimit-all rate=5
+	gmempolicy audit ratelimit-all
+	[ "$(policy ratelimit-all mode)" = audit ]
+	gmempolicy enforce ratelimit-all
+	[ "$(param ratelimit-all rate)" = 5 ]
+	jq -ne "$(date -d "$ends" +%s) - $(date -d "$(policy ratelimit-all ends)" +%s) |
+		. >= -1 and . <= 1"
+	refuses 1 "attached already" attach ratelimit --all
+}
+
+@test "--for: what has ended cannot be changed, and is told" {
+	timed_out
+	for verb in "set ratelimit-all rate=7" "audit ratelimit-all" \
+		"enforce $(policy ratelimit-all link_id)"; do
+		refuses 1 "has ended: its time is up" $verb
+	done
+	[[ $(gmempolicy list) == *"ratelimit-all"*"ended: time is up"* ]]
+	[[ $(gmempolicy status) == *"1 policy, 1 of them not in force any more"* ]]
+	[ "$(gmempolicy status --json | jq '.limits | length')" -eq 0 ]
+	gmempolicy detach ratelimit-all
+	nothing_left
+}
+
+@test "--for: what has ended is in nobody's way, and the next change removes it" {
+	timed_out
+	gmempolicy attach ratelimit --all
+	[ "$(policy ratelimit-all state)" = active ]
+	gmempolicy detach ratelimit-all
+	for verb in "attach deny --audit --all" "set deny-all error=EACCES" \
+		"audit deny-all" "enforce --all" "audit deny-all" "detach deny-all"; do
+		timed_out
+		gmempolicy $verb
+		[ ! -e $PINS/ratelimit-all ]
+		[ -z "$(attached | jq 'select(.policy == "ratelimit")')" ]
+	done
+	nothing_left
+}
+
+@test "--for: apply removes what has ended, and diff says so" {
+	dir=$BATS_TEST_TMPDIR/policy.d
+	mkdir "$dir"
+	timed_out
+	[[ $(gmempolicy diff "$dir") == *"detach"*"ratelimit-all"*"its time is up"* ]]
+	ended ratelimit-all
+	gmempolicy attach deny --audit --all --for 1h
+	timed_out
+	[ "$(gmempolicy apply "$dir" --json | jq -r '.changes[] | "\(.action) \(.pin)"')" = \
+		"detach ratelimit-all" ]
+	# One whose time is not up was attached by hand, and stays.
+	[ "$(attached | jq -r .pin)" = deny-all ]
+}
+
+@test "--for: the daemon removes what has ended" {
+	mkdir "$BATS_TEST_TMPDIR/policy.d"
+	gmempolicy apply "$BATS_TEST_TMPDIR/policy.d" --watch 3>&- &
+	pid=$!
+	gmempolicy attach ratelimit --all --for 1s
+	wait_for 60 nothing_left
+	kill $pid
+	wait $pid
+}
+
+@test "--for: a time that is over before it begins" {
+	refuses 1 "the time at which it ends has passed already" \
+		attach ratelimit --all --for 0.000000001
+	nothing_left
 }
 
 @test "--for: durations" {
@@ -314,7 +520,11 @@ teardown()
 	start_vm late late 0
 	run gmempolicy status
 	[ "$status" -eq 0 ]
+	[[ $output == *ratelimit-all*enforce* && $output != *burst* ]]
+	run gmempolicy status --state
+	[ "$status" -eq 0 ]
 	[[ $output == *ratelimit-all*enforce* && $output == *burst*10* ]]
+	[[ $output == *"limits.all.credit"* ]]
 	json=$(gmempolicy status ratelimit-all --json)
 	[ "$(jq -r '.policies[0].pin' <<<"$json")" = ratelimit-all ]
 	[ "$(jq '.policies[0].denied' <<<"$json")" = "$(came_of busy busy)" ]
@@ -325,6 +535,90 @@ teardown()
 	# One budget for each VM there is, and the one that has gone has none.
 	[ "$(jq '[.budgets[].vm_id] | unique | length' <<<"$json")" -eq 4 ]
 	jq -e 'all(.budgets[]; .value <= 10 and .unit == "tokens")' <<<"$json"
+}
+
+# held VM KEY: how it is held back.
+held()
+{
+	gmempolicy status --json |
+		jq -r --arg name "$1" ".held[] | select(.name == \$name) | .$2"
+}
+
+@test "status: who is held back by what, and how near each is to a limit" {
+	gmempolicy attach ratelimit --all --set rate=1 --set burst=4
+	gmempolicy attach pingpong --all --audit --set free=0
+	start_vm late late 0
+	start_vm busy busy 50
+	wait_for 60 eval '[ "$(held busy denied)" -gt 10 ]'
+	[ "$(held busy held_by)" = ratelimit-all ]
+	[ "$(held busy nearest_limit)" = conversions ]
+	[ "$(held busy nearest_percent)" -gt 50 ]
+	[ "$(held late denied)" = 0 ]
+	[ "$(held late held_by)" = null ]
+	# Whom a policy would hold back that only audits is not held back by it.
+	[ "$(gmempolicy status pingpong-all --json | jq '[.held[].denied] | add')" = 0 ]
+	run gmempolicy status
+	echo "$output"
+	[[ ${lines[0]} == "5 VMs, 1 held back; 2 policies" ]]
+	[[ ${lines[2]} == *" busy "*" ratelimit-all "*" conversions" ]]
+	[ "${#lines[@]}" -le 24 ]
+	! grep -q '.\{81\}' <<<"$output"
+	[[ $output != *"credit"* ]]
+	# What nobody uses any more is full again.
+	stop_vm busy
+	start_vm busy busy 50 5
+	wait_for 60 eval '[ "$(held busy nearest_percent)" = 0 ]'
+}
+
+@test "status: a ceiling, and a limit that a policy does not have" {
+	gmempolicy attach quota --all --set populated=10 --set stale_percent=100
+	json=$(gmempolicy status --json)
+	[ "$(jq -c '[.limits[] | [.limit, .used, .most, .unit]] | unique' \
+		<<<"$json")" = '[["populated",0,10,"MiB"]]' ]
+	gmempolicy detach --all
+	gmempolicy attach deny --audit --all
+	[ "$(gmempolicy status --json | jq -c '.limits')" = '[]' ]
+	[ "$(held web-1 nearest_limit)" = null ]
+}
+
+@test "status: tens of VMs fit a screen, and the rest is counted" {
+	gmempolicy attach ratelimit --all --set rate=1 --set burst=1
+	for i in $(seq 20); do
+		start_vm "many$i" "a-name-that-is-rather-long-$i" 0
+	done
+	start_vm busy busy 20
+	wait_for 60 eval '[ "$(held busy denied)" -gt 0 ]'
+	run gmempolicy status
+	echo "$output"
+	[ "$(gmempolicy status | wc -l)" -le 23 ]
+	! grep -q '.\{81\}' <<<"$output"
+	[[ ${lines[0]} == "24 VMs, 1 held back; 1 policy" ]]
+	[[ ${lines[2]} == *" busy "* ]]
+	[[ $output == *"and "*" more VMs, 0 of them held back; --wide shows all"* ]]
+	run gmempolicy status --wide
+	[ "$(grep -c 'a-name-that-is-rather-long-' <<<"$output")" -eq 20 ]
+	[[ $output != *"--wide"* ]]
+	[ "$(gmempolicy status --json | jq '.held | length')" -eq 24 ]
+	# Likewise on a terminal of another size.
+	run script -qc "stty cols 70 rows 16; gmempolicy status" /dev/null
+	echo "$output"
+	[ "${#lines[@]}" -le 15 ]
+	! tr -d '\r' <<<"$output" | grep -q '.\{71\}'
+	stop_vm busy $(seq -f 'many%g' 20)
+}
+
+@test "list and show fit the terminal, and are whole elsewhere" {
+	gmempolicy attach ratelimit --all
+	for columns in 120 80 60; do
+		run script -qc "stty cols $columns rows 24; gmempolicy list; gmempolicy show guard" /dev/null
+		echo "$output"
+		! tr -d '\r' <<<"$output" | grep -q ".\{$((columns + 1))\}"
+		[[ $output == *ratelimit-all*enforce*active* ]]
+	done
+	whole=$(gmempolicy list)
+	[[ $whole == *CALLS*ALLOWED*CLAMPED* ]]
+	run script -qc "stty cols 60 rows 24; gmempolicy list --wide" /dev/null
+	[[ $output == *CALLS*ALLOWED*CLAMPED* ]]
 }
 
 @test "status: the budgets of each direction" {
@@ -343,8 +637,8 @@ teardown()
 @test "status: nothing attached, and wrong usage" {
 	run gmempolicy status
 	[ "$output" = "No policy is attached." ]
-	[ "$(gmempolicy status --json | jq -c 'del(.vms)')" = \
-		'{"policies":[],"verdicts":[],"parameters":[],"budgets":[]}' ]
+	[ "$(gmempolicy status --json | jq -c 'del(.vms, .held)')" = \
+		'{"policies":[],"verdicts":[],"parameters":[],"limits":[],"budgets":[]}' ]
 	refuses 1 "no attached policy has the name" status nope
 	refuses 2 "leave 'b' out" status a b
 }

@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 
 #include "gmem_common.h"
+#include "formats/table.h"
 #include "gmem_kernel.h"
 #include "objects/policies.h"
 #include "verbs/verbs.h"
@@ -118,11 +119,16 @@ static void raise_open_files(void)
 static int run_verb(const struct verb *verb, int argc, char **argv)
 {
 	int words = gmem_parse_options(verb->options, argc, argv);
+	struct screen screen;
 
 	if (words < 0)
 		return GMEM_EXIT_USAGE;
 	if (verb_help)
 		return print_verb_help(verb);
+	if (!verb_wide) {
+		screen = screen_of_stdout();
+		tables_fit(&screen);
+	}
 	gmem_libbpf_quiet(verb_debug);
 	raise_open_files();
 	return verb->run(words, argv);

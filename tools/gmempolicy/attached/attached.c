@@ -3,11 +3,14 @@
  * Joins the kernel's policies and the pins by link id.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "attached/attached.h"
 #include "attached/scope.h"
+#include "gmem_clock.h"
 #include "gmem_sample.h"
 
 /* Public part first, so that one pointer serves for both. */
@@ -19,6 +22,9 @@ struct snapshot {
 
 static enum entry_state state_of(const struct gmem_policy_sample *policy)
 {
+	if (policy->expires_ns &&
+	    policy->expires_ns <= gmem_clock_ns(CLOCK_BOOTTIME))
+		return ENTRY_ENDED;
 	return policy->vm_id && !policy->nr_vms ? ENTRY_GONE : ENTRY_ACTIVE;
 }
 
@@ -31,15 +37,13 @@ static void add_entry(struct attached *attached, enum entry_state state,
 	entry->state = state;
 	entry->pin = pin ? pin->name : NULL;
 	entry->link_id = pin ? pin->link_id : policy->link_id;
-	entry->until_ns = pin ? pin->until_ns : 0;
+	entry->until_ns = policy ? policy->expires_ns : 0;
 	entry->policy = policy;
 }
 
 static enum entry_state state_without_policy(const struct pin *pin)
 {
-	if (!pin->is_link || (!pin->is_note && !pin->detached))
-		return ENTRY_FOREIGN;
-	return pin->is_note ? ENTRY_EXPIRED : ENTRY_DETACHED;
+	return pin->is_link && pin->detached ? ENTRY_DETACHED : ENTRY_FOREIGN;
 }
 
 /* A policy may have no pin, as when its loader runs on, or several. */
@@ -84,6 +88,42 @@ bool entry_is(const struct entry *entry, const char *what)
 	if (!what || (entry->pin && !strcmp(entry->pin, what)))
 		return true;
 	return !gmem_parse_uint(what, &id) && id && id == entry->link_id;
+}
+
+const char *entry_says(const struct entry *entry)
+{
+	static const char *const text[] = {
+		[ENTRY_ACTIVE] = "active",
+		[ENTRY_GONE] = "stale: VM gone",
+		[ENTRY_DETACHED] = "stale: detached",
+		[ENTRY_ENDED] = "ended: time is up",
+		[ENTRY_FOREIGN] = "no policy",
+	};
+
+	return text[entry->state];
+}
+
+char *entry_ends(uint64_t until_ns, char *dst)
+{
+	/* To the second: the two clocks are not read at once. */
+	int64_t ns = gmem_clock_ns(CLOCK_REALTIME) -
+		     gmem_clock_ns(CLOCK_BOOTTIME) + until_ns +
+		     NSEC_PER_SEC / 2;
+	time_t seconds = ns / (int64_t)NSEC_PER_SEC;
+	struct tm tm;
+
+	if (!localtime_r(&seconds, &tm) ||
+	    !strftime(dst, ENTRY_TIME_SIZE, "%FT%T%z", &tm))
+		snprintf(dst, ENTRY_TIME_SIZE, "-");
+	return dst;
+}
+
+uint64_t entry_left(uint64_t until_ns)
+{
+	uint64_t now = gmem_clock_ns(CLOCK_BOOTTIME);
+
+	return until_ns <= now ? 0 :
+	       (until_ns - now + NSEC_PER_SEC - 1) / NSEC_PER_SEC;
 }
 
 struct attached *attached_read(struct gmem_sampler *sampler)

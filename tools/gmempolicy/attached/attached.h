@@ -17,14 +17,14 @@ struct vms;
  * @ENTRY_ACTIVE: in force, or waiting for a first VM if it is for all
  * @ENTRY_GONE: its VM has ended; it does nothing and never will
  * @ENTRY_DETACHED: a pin of a link that was detached by other means
- * @ENTRY_EXPIRED: a note of a policy whose time is up, or whose holder died
+ * @ENTRY_ENDED: its time is up: it is attached, and KVM does not ask it any more
  * @ENTRY_FOREIGN: a file among the pins that is no policy
  */
 enum entry_state {
 	ENTRY_ACTIVE,
 	ENTRY_GONE,
 	ENTRY_DETACHED,
-	ENTRY_EXPIRED,
+	ENTRY_ENDED,
 	ENTRY_FOREIGN,
 };
 
@@ -34,7 +34,7 @@ enum entry_state {
  * @pin: its pin, NULL if it has none in our directory
  * @link_id: id of its link, 0 if it has none
  * @until_ns: when it ends by itself, on CLOCK_BOOTTIME; 0: it does not
- * @policy: the kernel's figures, NULL unless @state is active or gone
+ * @policy: the kernel's figures, NULL if it is not attached
  */
 struct entry {
 	enum entry_state state;
@@ -79,6 +79,31 @@ int attached_read_with_vms(struct attached **attached, struct vms *vms,
  * @what: name of a pin or id of a link; NULL means all
  */
 bool entry_is(const struct entry *entry, const char *what);
+
+/**
+ * entry_says() - the state of an entry in words
+ * @entry: the entry
+ */
+const char *entry_says(const struct entry *entry);
+
+#define ENTRY_TIME_SIZE	32
+
+/**
+ * entry_ends() - when a policy ends, as a text
+ * @until_ns: when, on CLOCK_BOOTTIME
+ * @dst: where to, ENTRY_TIME_SIZE bytes
+ *
+ * Return: @dst: the local time, with its distance from UTC.
+ */
+char *entry_ends(uint64_t until_ns, char *dst);
+
+/**
+ * entry_left() - how long until a policy ends
+ * @until_ns: when, on CLOCK_BOOTTIME
+ *
+ * Return: seconds, the last one begun counted in, 0 if its time is up.
+ */
+uint64_t entry_left(uint64_t until_ns);
 
 /**
  * attached_free() - give the memory back

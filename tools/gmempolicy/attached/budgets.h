@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What a policy in force remembers of each VM, of what it marks with
- * GMEM_STATUS().
+ * GMEM_STATUS(), and how full its token buckets are.
  */
 #ifndef GMEMPOLICY_BUDGETS_H
 #define GMEMPOLICY_BUDGETS_H
@@ -14,6 +14,18 @@ struct running;
 struct vms;
 
 /**
+ * enum budget_kind - what a number is
+ * @BUDGET_REAL: a fraction, in value
+ * @BUDGET_UINT: a whole number, in exact
+ * @BUDGET_INT: a whole number with a sign, the int64_t of the same bits
+ */
+enum budget_kind {
+	BUDGET_REAL,
+	BUDGET_UINT,
+	BUDGET_INT,
+};
+
+/**
  * struct budget - one number that a policy remembers of a VM
  * @who: what the policy is called
  * @vm: id of the VM
@@ -21,7 +33,9 @@ struct vms;
  * @what: the member it is in, as in C
  * @label: what it is, in words
  * @unit: of @value, empty if it has none
- * @value: the number
+ * @value: the number, divided by what its tag says
+ * @exact: the number as it is
+ * @kind: which of the two holds, and how
  */
 struct budget {
 	char who[NAME_MAX + 1];
@@ -31,6 +45,8 @@ struct budget {
 	char label[64];
 	char unit[32];
 	double value;
+	uint64_t exact;
+	enum budget_kind kind;
 };
 
 /**
@@ -39,10 +55,12 @@ struct budget {
  * @who: what to call it
  * @vms: of which VMs
  * @budgets: rows of struct budget, added to
+ * @limits: rows of struct limit, added to: one for each bucket and VM; or NULL
  *
  * Return: 0, or -errno, after one line of error if it is -ENOMEM.
  */
 int budgets_read(struct running *running, const char *who,
-		 const struct vms *vms, struct rows *budgets);
+		 const struct vms *vms, struct rows *budgets,
+		 struct rows *limits);
 
 #endif /* GMEMPOLICY_BUDGETS_H */

@@ -14,8 +14,12 @@
 #include <unistd.h>
 
 #include "attached/ops.h"
+#include "gmem_clock.h"
 #include "objects/object.h"
 
+/* BPF_STRUCT_OPS of enum bpf_attach_type, which the system's headers may lack. */
+#define ATTACH_STRUCT_OPS	44
+#define EXPIRES		"expires_ns"
 #define VALUE_TYPE	"bpf_struct_ops_kvm_gmem_ops"
 
 #ifndef BPF_F_VTYPE_BTF_OBJ_FD
@@ -82,6 +86,36 @@ static int read_layout(void)
 	return err;
 }
 
+/* ----------------------------------------------------------------- link */
+
+/* The system's headers may lack what the kernel tells of a struct_ops link. */
+union link_info {
+	struct bpf_link_info any;
+	struct {
+		uint32_t type;
+		uint32_t id;
+		uint32_t prog_id;
+		uint32_t pad;
+		uint32_t map_id;
+	} struct_ops;
+};
+
+int ops_link(int link, uint32_t *link_id, uint32_t *map_id)
+{
+	union link_info info = {};
+	uint32_t len = sizeof(info);
+	int err;
+
+	err = bpf_link_get_info_by_fd(link, &info.any, &len);
+	if (err)
+		return err;
+	if (info.any.type != BPF_LINK_TYPE_STRUCT_OPS)
+		return -EINVAL;
+	*link_id = info.any.id;
+	*map_id = info.struct_ops.map_id;
+	return 0;
+}
+
 /* ------------------------------------------------------------- members */
 
 struct member {
@@ -116,15 +150,19 @@ static int write_map(int map, const void *value)
 	return bpf_map_update_elem(map, &zero, value, 0);
 }
 
+/* An end of 0 is none: then the object's own holds, if it has one. */
 static void fill_number(char *value, const struct member *member,
-			const struct object *object)
+			const struct object *object, uint64_t expires_ns)
 {
 	uint64_t number = object_member(object, member->name);
 
+	if (expires_ns && !strcmp(member->name, EXPIRES))
+		number = expires_ns;
 	memcpy(value + member->offset, &number, member->size);
 }
 
-static int fill_from_object(int map, const struct object *object)
+static int fill_from_object(int map, const struct object *object,
+			    uint64_t expires_ns)
 {
 	const struct bpf_program *prog;
 	struct member member;
@@ -147,7 +185,8 @@ static int fill_from_object(int map, const struct object *object)
 				member.size - 1);
 		} else if (!member.is_hook) {
 			if (member.size <= sizeof(uint64_t))
-				fill_number(value, &member, object);
+				fill_number(value, &member, object,
+					    expires_ns);
 		} else {
 			prog = object_hook(object, member.name);
 			if (!prog)
@@ -162,12 +201,59 @@ static int fill_from_object(int map, const struct object *object)
 	return err;
 }
 
+/* When the policy of a link ends, 0 if it does not by itself. */
+static uint64_t expires_of(int link)
+{
+	uint64_t expires_ns = 0;
+	uint32_t link_id, id;
+	int map;
+
+	if (ops_link(link, &link_id, &id))
+		return 0;
+	map = bpf_map_get_fd_by_id(id);
+	if (map < 0)
+		return 0;
+	if (ops_number(map, EXPIRES, &expires_ns))
+		expires_ns = 0;
+	close(map);
+	return expires_ns;
+}
+
 int ops_replace(const struct object *object, int link)
+{
+	uint64_t own = object_member(object, EXPIRES);
+	int map = object_map(object), err;
+
+	err = fill_from_object(map, object, own ? own : expires_of(link));
+	return err ? err : bpf_link_update(link, map, NULL);
+}
+
+/* An older kernel would attach it for good. */
+static bool knows_expiry(void)
+{
+	struct member member;
+	int i;
+
+	for (i = 0; i < btf_vlen(layout.ops); i++) {
+		if (!member_at(i, &member) && !strcmp(member.name, EXPIRES))
+			return true;
+	}
+	return false;
+}
+
+int ops_attach(const struct object *object, uint64_t expires_ns, int *link)
 {
 	int map = object_map(object), err;
 
-	err = fill_from_object(map, object);
-	return err ? err : bpf_link_update(link, map, NULL);
+	err = read_layout();
+	if (!err && !knows_expiry())
+		err = -EOPNOTSUPP;
+	if (!err)
+		err = fill_from_object(map, object, expires_ns);
+	if (err)
+		return err;
+	*link = bpf_link_create(map, 0, ATTACH_STRUCT_OPS, NULL);
+	return *link < 0 ? *link : 0;
 }
 
 /* ---------------------------------------------------------------- copies */
@@ -228,6 +314,14 @@ int ops_number(int map, const char *name, uint64_t *number)
 	}
 	free(value);
 	return err;
+}
+
+bool ops_has_ended(int map)
+{
+	uint64_t expires_ns;
+
+	return !ops_check(map) && !ops_number(map, EXPIRES, &expires_ns) &&
+	       expires_ns && expires_ns <= gmem_clock_ns(CLOCK_BOOTTIME);
 }
 
 int ops_progs(int map, uint32_t *ids)

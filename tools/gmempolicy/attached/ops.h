@@ -19,11 +19,26 @@ struct object;
  * @object: loaded, with the vm_id of the other
  * @link: descriptor of the other's link
  *
- * A request is decided by the one or by the other.
+ * A request is decided by the one or by the other.  If the other ends by itself,
+ * this one ends then, too, unless it says itself when it ends.
  *
- * Return: 0, or -errno without a message.
+ * Return: 0, -ETIME if that time has passed, or another -errno; without a
+ * message.
  */
 int ops_replace(const struct object *object, int link);
+
+/**
+ * ops_attach() - put an object into force until a time
+ * @object: loaded
+ * @expires_ns: CLOCK_BOOTTIME at which KVM stops to ask it
+ * @link: set to the link, which is the caller's to close
+ *
+ * KVM looks at the time itself, so nothing has to live until then.
+ *
+ * Return: 0, -EOPNOTSUPP if this kernel knows no policy that ends, -ETIME if
+ * the time has passed, or another -errno; without a message.
+ */
+int ops_attach(const struct object *object, uint64_t expires_ns, int *link);
 
 /**
  * struct ops_change - what a copy of a policy has that the original has not
@@ -60,6 +75,18 @@ int ops_copy(int map, const struct ops_change *change);
  */
 int ops_add_prog(int prog, uint64_t *tags, struct bpf_prog_info *info);
 
+/**
+ * ops_link() - look at a link
+ * @link: descriptor of a link
+ * @link_id: set to its id
+ * @map_id: set to the id of its struct_ops map, 0 if it is attached to nothing
+ *	any more
+ *
+ * Return: 0, -EINVAL if it is no link of a struct_ops, or another -errno;
+ * without a message.
+ */
+int ops_link(int link, uint32_t *link_id, uint32_t *map_id);
+
 /* Map ids of a program at most. */
 #define OPS_MAX_MAPS	64
 
@@ -87,12 +114,20 @@ int ops_check(int map);
 /**
  * ops_number() - read a number of a policy
  * @map: descriptor of its struct_ops map
- * @name: vm_id, priority or flags
+ * @name: vm_id, priority, flags or expires_ns
  * @number: where to
  *
  * Return: 0, or -errno without a message.
  */
 int ops_number(int map, const char *name, uint64_t *number);
+
+/**
+ * ops_has_ended() - is its time up?
+ * @map: descriptor of a struct_ops map
+ *
+ * Return: true if KVM asks this policy no more since its time is up.
+ */
+bool ops_has_ended(int map);
 
 /**
  * ops_object_tags() - what the programs of an object are

@@ -17,28 +17,13 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "attached/ops.h"
 #include "attached/pins.h"
 #include "gmem_common.h"
 #include "gmem_kernel.h"
 
 #define DIR_NAME	"gmem"
 #define DIR_MODE	0700
-#define NOTE_NAME	"gmem_note"
-
-/*
- * What the kernel tells of a link.  The system's headers may be older than the
- * kernel that gmem runs on and lack what it tells of a struct_ops.
- */
-union link_info {
-	struct bpf_link_info any;
-	struct {
-		__u32 type;
-		__u32 id;
-		__u32 prog_id;
-		__u32 pad;
-		__u32 map_id;
-	} struct_ops;
-};
 
 /* The path of a pin that stays the same when the directory is renamed. */
 struct pin_path {
@@ -160,23 +145,6 @@ int pins_add(const char *name, int fd)
 	return err;
 }
 
-int pins_note(const char *name, const struct note *note)
-{
-	uint32_t zero = 0;
-	int map, err;
-
-	map = bpf_map_create(BPF_MAP_TYPE_ARRAY, NOTE_NAME, sizeof(zero),
-			     sizeof(*note), 1, NULL);
-	err = map < 0 ? map : bpf_map_update_elem(map, &zero, note, 0);
-	if (err)
-		gmem_err_bpf(err, "cannot make a note of the policy");
-	else
-		err = pins_add(name, map);
-	if (map >= 0)
-		close(map);
-	return err;
-}
-
 int pins_remove(const char *name)
 {
 	int dir = open_dir(false), err = 0;
@@ -196,15 +164,13 @@ int pins_remove(const char *name)
 
 bool pins_link_is_gone(uint32_t id)
 {
-	union link_info info = {};
-	uint32_t len = sizeof(info);
 	int fd = bpf_link_get_fd_by_id(id);
+	uint32_t map_id;
 	bool gone;
 
 	if (fd < 0)
 		return fd == -ENOENT;
-	gone = !bpf_link_get_info_by_fd(fd, &info.any, &len) &&
-	       !info.struct_ops.map_id;
+	gone = !ops_link(fd, &id, &map_id) && !map_id;
 	close(fd);
 	return gone;
 }
@@ -223,43 +189,26 @@ static bool is_link(int fd)
 	return strstr(kind, "bpf_link") || strstr(kind, "bpf-link");
 }
 
-static void examine_note(int fd, struct pin *pin)
+static void examine_link(int fd, struct pin *pin)
 {
-	struct bpf_map_info info = {};
-	uint32_t len = sizeof(info), zero = 0;
-	struct note note;
+	uint32_t map_id;
 
-	if (bpf_map_get_info_by_fd(fd, &info, &len) ||
-	    info.type != BPF_MAP_TYPE_ARRAY || info.key_size != sizeof(zero) ||
-	    info.value_size != sizeof(note) || strcmp(info.name, NOTE_NAME) ||
-	    bpf_map_lookup_elem(fd, &zero, &note) ||
-	    note.version != NOTE_VERSION)
+	if (ops_link(fd, &pin->link_id, &map_id))
 		return;
 	pin->is_link = true;
-	pin->is_note = true;
-	pin->link_id = note.link_id;
-	pin->until_ns = note.until_ns;
-	pin->detached = pins_link_is_gone(note.link_id);
+	pin->detached = !map_id;
 }
 
 static void examine(int dir, struct pin *pin)
 {
-	union link_info info = {};
-	uint32_t len = sizeof(info);
 	struct pin_path path;
 	int fd;
 
 	fd = bpf_obj_get(pin_path(&path, dir, pin->name));
 	if (fd < 0)
 		return;
-	if (!is_link(fd)) {
-		examine_note(fd, pin);
-	} else if (!bpf_link_get_info_by_fd(fd, &info.any, &len) &&
-		   info.any.type == BPF_LINK_TYPE_STRUCT_OPS) {
-		pin->is_link = true;
-		pin->link_id = info.any.id;
-		pin->detached = !info.struct_ops.map_id;
-	}
+	if (is_link(fd))
+		examine_link(fd, pin);
 	close(fd);
 }
 
@@ -292,9 +241,53 @@ int pins_check_free(const char *name)
 	err = pins_find(name, &pin);
 	if (err)
 		return err == -ENOENT ? 0 : err;
-	if (pin.is_note && pin.detached)
-		return pins_remove(name);
 	return in_use(name);
+}
+
+static bool has_ended(int link)
+{
+	uint32_t link_id, map_id;
+	bool ended;
+	int map;
+
+	if (ops_link(link, &link_id, &map_id) || !map_id)
+		return false;
+	map = bpf_map_get_fd_by_id(map_id);
+	if (map < 0)
+		return false;
+	ended = ops_has_ended(map);
+	close(map);
+	return ended;
+}
+
+static int remove_if_ended(const struct pin *pin)
+{
+	int link = bpf_link_get_fd_by_id(pin->link_id), err = 0;
+
+	if (link < 0)
+		return 0;
+	if (has_ended(link)) {
+		/* In this order: then the link goes with this process at last. */
+		err = pins_remove(pin->name);
+		if (!err)
+			bpf_link_detach(link);
+	}
+	close(link);
+	return err;
+}
+
+int pins_remove_ended(void)
+{
+	struct pins pins = {};
+	int err = pins_read(&pins);
+	size_t i;
+
+	for (i = 0; i < pins.nr && !err; i++) {
+		if (pins.pins[i].is_link)
+			err = remove_if_ended(&pins.pins[i]);
+	}
+	pins_free(&pins);
+	return err;
 }
 
 int pins_lock(void)

@@ -15,40 +15,17 @@
 #define PINS_DIR	PINS_ROOT "/gmem"
 
 /**
- * struct note - what stands for a link that nothing pins
- * @version: NOTE_VERSION
- * @link_id: id of the link
- * @until_ns: when the policy ends, on CLOCK_BOOTTIME
- *
- * A policy that is to end by itself must not be held by a pin.  A process holds
- * it, and in the directory is a map with this value, so that it has a name.
- */
-struct note {
-	uint32_t version;
-	uint32_t link_id;
-	uint64_t until_ns;
-};
-
-#define NOTE_VERSION	1
-
-/**
  * struct pin - a file of the directory
  * @name: its name
- * @is_link: it pins a link of a struct_ops, or is a note of one; the members
- *	below are valid
- * @is_note: it is a note
- * @detached: the link has been detached from what it was attached to, or is
- *	gone
+ * @is_link: it pins a link of a struct_ops; the members below are valid
+ * @detached: the link has been detached from what it was attached to
  * @link_id: id of the link
- * @until_ns: of a note, when the policy ends, on CLOCK_BOOTTIME
  */
 struct pin {
 	char name[NAME_MAX + 1];
 	bool is_link;
-	bool is_note;
 	bool detached;
 	uint32_t link_id;
-	uint64_t until_ns;
 };
 
 /**
@@ -67,8 +44,6 @@ struct pins {
  * pins_check_free() - can a link be pinned under a name?
  * @name: name of the pin
  *
- * What is left of a policy that has ended by itself is removed.
- *
  * Return: 0, or -errno after one line of error.
  */
 int pins_check_free(const char *name);
@@ -83,15 +58,6 @@ int pins_check_free(const char *name);
  * Return: 0, or -errno after one line of error.
  */
 int pins_add(const char *name, int fd);
-
-/**
- * pins_note() - leave a note of a link
- * @name: name of the pin
- * @note: the note
- *
- * Return: 0, or -errno after one line of error.
- */
-int pins_note(const char *name, const struct note *note);
 
 /**
  * pins_lock() - keep other instances of the tool from changing anything
@@ -126,6 +92,17 @@ bool pins_link_is_gone(uint32_t id);
  * Return: 0, or -errno after one line of error.
  */
 int pins_remove(const char *name);
+
+/**
+ * pins_remove_ended() - remove what is left of policies whose time is up
+ *
+ * KVM does not ask them any more, but until they are detached they are told of
+ * what becomes of memory, and count among those that a VM can have.  Call it
+ * with the lock of pins_lock().
+ *
+ * Return: 0, or -errno after one line of error.
+ */
+int pins_remove_ended(void);
 
 /**
  * pins_read() - list the directory

@@ -27,6 +27,14 @@ void refusal_explain(int err, const char *name, uint64_t vm)
 		gmem_err("too many policies on %s; detach one, see gmempolicy list",
 			 vm ? "this VM" : "a VM");
 		break;
+	case ETIME:
+		gmem_err("cannot attach the policy %s: the time at which it ends has passed already; give it a later one, with a longer --for or as .expires_ns of its struct",
+			 name);
+		break;
+	case EOPNOTSUPP:
+		gmem_err("cannot attach the policy %s: this kernel knows no policies that end by themselves; leave --for out, or boot one whose struct kvm_gmem_ops has expires_ns",
+			 name);
+		break;
 	default:
 		gmem_err_bpf(err, "cannot attach the policy %s", name);
 	}

@@ -34,6 +34,12 @@ struct running {
 	int data;
 };
 
+static void time_is_up(const char *who)
+{
+	gmem_err("the policy %s has ended: its time is up; attach it anew to have it again",
+		 who);
+}
+
 static int failed(const struct running *running, int err, const char *what)
 {
 	gmem_err_bpf(err, "cannot %s of the policy %s", what, running->who);
@@ -243,32 +249,13 @@ int running_commit(struct running *running)
 
 /* -------------------------------------------------------------------- link */
 
-/* The system's headers may lack what the kernel tells of a struct_ops link. */
-struct struct_ops_link_info {
-	uint32_t type;
-	uint32_t id;
-	uint32_t prog_id;
-	uint32_t pad;
-	uint32_t map_id;
-};
-
 /* -ENOLINK if it is attached to nothing any more. */
 static int read_link(int link, uint32_t *map_id)
 {
-	union {
-		struct bpf_link_info any;
-		struct struct_ops_link_info struct_ops;
-	} info = {};
-	uint32_t len = sizeof(info);
-	int err;
+	uint32_t link_id;
+	int err = ops_link(link, &link_id, map_id);
 
-	err = bpf_link_get_info_by_fd(link, &info.any, &len);
-	if (err)
-		return err;
-	if (info.any.type != BPF_LINK_TYPE_STRUCT_OPS)
-		return -EINVAL;
-	*map_id = info.struct_ops.map_id;
-	return *map_id ? 0 : -ENOLINK;
+	return err ? err : *map_id ? 0 : -ENOLINK;
 }
 
 /* ------------------------------------------------------------------- flags */
@@ -312,6 +299,10 @@ int running_change(struct running *running, const struct ops_change *change)
 	err = bpf_link_update(running->link, map, NULL);
 	if (err) {
 		close(map);
+		if (err == -ETIME) {
+			time_is_up(running->who);
+			return err;
+		}
 		return failed(running, err, "change the mode");
 	}
 	close(running->ops);
@@ -401,6 +392,10 @@ int running_renew(struct running **running)
 	}
 	if (err)
 		return failed(old, err, "look at the link");
+	if (ops_id == old->ops_id && running_has_ended(old)) {
+		time_is_up(old->who);
+		return -ETIME;
+	}
 	if (ops_id == old->ops_id)
 		return running_refresh(old);
 	new = running_open(old->link_id, old->who);
@@ -409,6 +404,23 @@ int running_renew(struct running **running)
 	running_close(old);
 	*running = new;
 	return 0;
+}
+
+bool running_has_ended(const struct running *running)
+{
+	return ops_has_ended(running->ops);
+}
+
+/* To change one that KVM does not ask any more is a mistake. */
+static struct running *open_unended(uint32_t link_id, const char *who)
+{
+	struct running *running = running_open(link_id, who);
+
+	if (!running || !running_has_ended(running))
+		return running;
+	time_is_up(who);
+	running_close(running);
+	return NULL;
 }
 
 struct running *running_find(const char *what)
@@ -421,12 +433,12 @@ struct running *running_find(const char *what)
 		return NULL;
 	err = pins_find(what, &pin);
 	if (!err && pin.is_link)
-		return running_open(pin.link_id, what);
+		return open_unended(pin.link_id, what);
 	if (err && err != -ENOENT)
 		return NULL;
 	if (err && !gmem_parse_uint(what, &id) && id && id <= UINT32_MAX &&
 	    !pins_link_is_gone(id))
-		return running_open(id, what);
+		return open_unended(id, what);
 	gmem_err("no attached policy has the name or link id '%s'; see gmempolicy list",
 		 what);
 	return NULL;

@@ -28,9 +28,17 @@ struct running *running_open(uint32_t link_id, const char *who);
  * running_find() - look at the policy that a user names
  * @what: name of its pin, or id of its link
  *
- * Return: the policy, or NULL after one line of error.
+ * Return: the policy, or NULL after one line of error, also if its time is up.
  */
 struct running *running_find(const char *what);
+
+/**
+ * running_has_ended() - is its time up?
+ * @running: the policy
+ *
+ * Return: true if it is attached, and KVM does not ask it any more.
+ */
+bool running_has_ended(const struct running *running);
 
 /**
  * running_renew() - look again at a policy that others may have changed

@@ -46,6 +46,7 @@ int vms_read(struct vms *vms, struct gmem_sampler *sampler)
 		const struct gmem_vm_sample *from = &sample.vms[i];
 		struct vm *vm = &vms->vms[i];
 
+		vm->sample = *from;
 		vm->id = from->vm_id;
 		vm->pid = from->pid;
 		vm->denied = from->faults_denied + from->conversions_denied;

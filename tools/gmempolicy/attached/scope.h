@@ -43,6 +43,7 @@ struct scope {
  * @denied: requests of it that policies denied
  * @delayed: requests of it that policies delayed
  * @delayed_ns: for how long
+ * @sample: all its counters
  */
 struct vm {
 	uint64_t id;
@@ -52,6 +53,7 @@ struct vm {
 	uint64_t delayed_ns;
 	char name[64];
 	char cgroup[4096];
+	struct gmem_vm_sample sample;
 };
 
 /**

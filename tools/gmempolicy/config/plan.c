@@ -157,7 +157,7 @@ static int plan_one(struct plan *plan, const struct wish *wish, uint64_t vm,
 		return -ENOMEM;
 	step->wish = wish;
 	step->vm = vm;
-	if (entry && entry->policy) {
+	if (entry && entry->policy && entry->state != ENTRY_ENDED) {
 		step->link_id = entry->link_id;
 		return compare(step);
 	}
@@ -192,6 +192,26 @@ static bool is_planned(const struct plan *plan, const char *name)
 	return false;
 }
 
+/* Whoever attached them: nobody asks them any more.  First, to make room. */
+static int plan_ended(struct plan *plan, const struct attached *attached)
+{
+	struct step *step;
+	size_t i;
+
+	for (i = 0; i < attached->nr; i++) {
+		const struct entry *entry = &attached->entries[i];
+
+		if (!entry->pin || entry->state != ENTRY_ENDED)
+			continue;
+		step = add_step(plan, STEP_DETACH, entry->pin);
+		if (!step)
+			return -ENOMEM;
+		step->link_id = entry->link_id;
+		snprintf(step->why, sizeof(step->why), "its time is up");
+	}
+	return 0;
+}
+
 static int plan_rest(struct plan *plan, const struct attached *attached)
 {
 	struct step *step;
@@ -202,6 +222,7 @@ static int plan_rest(struct plan *plan, const struct attached *attached)
 
 		if (!entry->pin || !strchr(entry->pin, OWN_MARK) ||
 		    entry->state == ENTRY_FOREIGN ||
+		    entry->state == ENTRY_ENDED ||
 		    is_planned(plan, entry->pin))
 			continue;
 		step = add_step(plan, STEP_DETACH, entry->pin);
@@ -213,6 +234,14 @@ static int plan_rest(struct plan *plan, const struct attached *attached)
 							"its VM is gone");
 	}
 	return 0;
+}
+
+/* What has ended and has a pin goes before anything is attached. */
+static bool makes_room(const struct attached *attached, size_t i)
+{
+	const struct entry *entry = &attached->entries[i];
+
+	return entry->pin && entry->state == ENTRY_ENDED;
 }
 
 /*
@@ -230,7 +259,7 @@ static size_t count_on(const struct plan *plan, uint64_t vm,
 			attached->entries[i].policy;
 
 		/* One with several pins has several entries in a row. */
-		if (policy && policy != last &&
+		if (policy && policy != last && !makes_room(attached, i) &&
 		    (!policy->vm_id || policy->vm_id == vm))
 			nr++;
 		last = policy;
@@ -292,6 +321,7 @@ int plan_make(struct plan *plan, const struct config *config,
 	err = attached_read_with_vms(&attached, &vms, sampler);
 	if (err)
 		return err;
+	err = plan_ended(plan, attached);
 	for (i = 0; i < config->nr && !err; i++)
 		err = plan_wish(plan, &config->wishes[i], &vms, attached);
 	if (!err)
@@ -394,7 +424,10 @@ static int do_step(struct step *step)
 	return 0;
 }
 
-/* Detaching comes last in the plan already. */
+/*
+ * Of what is in force, what is detached comes last in the plan already; what
+ * has ended comes first, and is detached even if a step after it fails.
+ */
 int plan_carry_out(struct plan *plan)
 {
 	size_t i;

@@ -3,13 +3,14 @@
  * What it takes to make the host match what is asked for.
  *
  * What apply attaches has a '@' in its pin's name, LABEL@vmID or LABEL@all, and
- * of what is attached it touches nothing else.
+ * of what is in force it touches nothing else.
  *
  * Each step is one system call that the kernel does wholly or not at all:
  * attaching is making the pin, changing is an update of the link or of one
  * pointer to parameters, detaching is removing the pin.  Before the first one
- * every object that is needed has been loaded, and detaching comes last.  So
- * whenever apply is killed, each policy is as it was or as it is to be.
+ * every object that is needed has been loaded, and detaching comes last, but for
+ * policies whose time is up: those have their room made free first, whoever
+ * attached them.  So whenever apply is killed, each policy is as it was or as it is to be.
  */
 #ifndef GMEMPOLICY_PLAN_H
 #define GMEMPOLICY_PLAN_H
@@ -69,7 +70,7 @@ struct step {
 };
 
 /**
- * struct plan - all steps, those that detach last
+ * struct plan - all steps, those that detach what is in force last
  * @nr: how many
  * @steps: the steps
  *

@@ -1,18 +1,44 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Prints tables.  Numbers are set flush right, texts flush left, and columns
- * are as wide as their widest value.
+ * are as wide as their widest value.  On a screen that is too narrow for that,
+ * columns are left out, then the widest text is made narrower, and so on: prose goes on in the next line, other texts are cut.
  */
 #include <inttypes.h>
 #include <json-c/json.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "formats/table.h"
 #include "gmem_common.h"
 
 #define CELL_SIZE	280
 #define MAX_COLUMNS	24
+#define GAP		2
+/* No text is made narrower than that, and no prose. */
+#define LEAST_TEXT	8
+#define LEAST_PROSE	20
+/* Every whole number up to it is a double; jq 1.6 and JavaScript have no other. */
+#define EXACT_MAX	(1ULL << 53)
+
+static struct screen fit;
+
+/**
+ * struct layout - how a table is set
+ * @nr: number of columns
+ * @shown: the column is shown
+ * @is_number: it is set flush right
+ * @width: how wide it is
+ */
+struct layout {
+	int nr;
+	bool shown[MAX_COLUMNS];
+	bool is_number[MAX_COLUMNS];
+	unsigned int width[MAX_COLUMNS];
+};
 
 static struct value fact_key(const void *row)
 {
@@ -56,26 +82,270 @@ static const char *format(char *dst, const struct value *value)
 	return "-";
 }
 
-static int width_of(const struct table *table, const struct column *column,
-		    bool *number)
+struct screen screen_of_stdout(void)
 {
-	int width = column->title ? strlen(column->title) : 0;
-	char cell[CELL_SIZE];
-	size_t row;
+	struct winsize size = {};
 
-	*number = false;
-	for (row = 0; row < table->nr_rows; row++) {
-		struct value value = value_at(table, row, column);
-		int len = strlen(format(cell, &value));
-
-		if (value.type != VALUE_TEXT && value.type != VALUE_NONE)
-			*number = true;
-		if (len > width)
-			width = len;
-	}
-	return width;
+	if (!isatty(STDOUT_FILENO) ||
+	    ioctl(STDOUT_FILENO, TIOCGWINSZ, &size))
+		return (struct screen) {};
+	return (struct screen) { size.ws_col, size.ws_row };
 }
 
+void tables_fit(const struct screen *screen)
+{
+	fit = *screen;
+}
+
+/* Bytes of the first @width characters of UTF-8. */
+static size_t bytes_of(const char *text, unsigned int width)
+{
+	size_t len = 0;
+
+	while (text[len] && width--) {
+		do
+			len++;
+		while ((text[len] & 0xC0) == 0x80);
+	}
+	return len;
+}
+
+static unsigned int chars_of(const char *text)
+{
+	unsigned int nr = 0;
+
+	for (; *text; text++)
+		nr += (*text & 0xC0) != 0x80;
+	return nr;
+}
+
+char *table_cut(char *dst, const char *text, unsigned int width)
+{
+	unsigned int all = chars_of(text), head, tail;
+	size_t len;
+
+	if (all <= width)
+		return strcpy(dst, text);
+	if (width < 3) {
+		len = bytes_of(text, width);
+		memcpy(dst, text, len);
+		dst[len] = '\0';
+		return dst;
+	}
+	tail = (width - 2) / 2;
+	head = width - 2 - tail;
+	len = bytes_of(text, head);
+	memcpy(dst, text, len);
+	strcpy(dst + len, "..");
+	return strcat(dst, text + bytes_of(text, all - tail));
+}
+
+/* ------------------------------------------------------------------ layout */
+
+static void measure(const struct table *table, struct layout *layout)
+{
+	const struct column *columns = table->columns;
+	char cell[CELL_SIZE];
+	unsigned int width;
+	size_t row;
+	int c;
+
+	for (c = 0; columns[c].key && c < MAX_COLUMNS; c++) {
+		layout->shown[c] = columns[c].title;
+		layout->width[c] = columns[c].title ?
+				   chars_of(columns[c].title) : 0;
+		layout->is_number[c] = false;
+		for (row = 0; row < table->nr_rows; row++) {
+			struct value value = value_at(table, row, &columns[c]);
+
+			width = chars_of(format(cell, &value));
+			if (width > layout->width[c])
+				layout->width[c] = width;
+			if (value.type != VALUE_TEXT &&
+			    value.type != VALUE_NONE && !table->is_object)
+				layout->is_number[c] = true;
+		}
+	}
+	layout->nr = c;
+}
+
+static unsigned int total_of(const struct layout *layout)
+{
+	unsigned int total = 0;
+	int c;
+
+	for (c = 0; c < layout->nr; c++) {
+		if (layout->shown[c])
+			total += layout->width[c] + (total ? GAP : 0);
+	}
+	return total;
+}
+
+static int column_of(const struct table *table, const char *key, size_t len)
+{
+	int c;
+
+	for (c = 0; table->columns[c].key; c++) {
+		if (strlen(table->columns[c].key) == len &&
+		    !strncmp(table->columns[c].key, key, len))
+			return c;
+	}
+	return -1;
+}
+
+/* The next spare column from @key on, which is moved behind it. */
+static bool hide_one(const struct table *table, struct layout *layout,
+		     const char **key)
+{
+	size_t len;
+	int c;
+
+	if (!*key || !**key)
+		return false;
+	len = strcspn(*key, " ");
+	c = column_of(table, *key, len);
+	if (c >= 0 && c < layout->nr)
+		layout->shown[c] = false;
+	*key += len + strspn(*key + len, " ");
+	return true;
+}
+
+static bool is_prose(const struct table *table, int c)
+{
+	const char *key = table->prose;
+	size_t len;
+
+	for (; key && *key; key += len + strspn(key + len, " ")) {
+		len = strcspn(key, " ");
+		if (column_of(table, key, len) == c)
+			return true;
+	}
+	return table->is_object && c;
+}
+
+static unsigned int least_of(const struct table *table, int c)
+{
+	const char *title = table->columns[c].title;
+	unsigned int least = is_prose(table, c) ? LEAST_PROSE : LEAST_TEXT;
+
+	return least > strlen(title) ? least : strlen(title);
+}
+
+static bool narrow_one(const struct table *table, struct layout *layout)
+{
+	int c, widest = -1;
+
+	for (c = 0; c < layout->nr; c++) {
+		if (layout->shown[c] && !layout->is_number[c] &&
+		    layout->width[c] > least_of(table, c) &&
+		    (widest < 0 || layout->width[c] > layout->width[widest]))
+			widest = c;
+	}
+	if (widest >= 0)
+		layout->width[widest]--;
+	return widest >= 0;
+}
+
+static bool narrow(const struct table *table, struct layout *layout)
+{
+	while (total_of(layout) > fit.columns) {
+		if (!narrow_one(table, layout))
+			return false;
+	}
+	return true;
+}
+
+static void lay_out(const struct table *table, struct layout *layout)
+{
+	const char *spare = table->spare;
+	struct layout whole;
+
+	measure(table, layout);
+	if (!fit.columns)
+		return;
+	if (table->texts_first) {
+		whole = *layout;
+		while (!narrow(table, layout) &&
+		       hide_one(table, &whole, &spare))
+			*layout = whole;
+		return;
+	}
+	while (total_of(layout) > fit.columns &&
+	       hide_one(table, layout, &spare))
+		;
+	narrow(table, layout);
+}
+
+/* -------------------------------------------------------------------- lines */
+
+/* Blanks come before a text and never at the end of a line. */
+static void put(unsigned int *at, unsigned int column, const char *text,
+		size_t len)
+{
+	printf("%*s%.*s", (int)(column - *at), "", (int)len, text);
+	*at = column + chars_of(text) - chars_of(text + len);
+}
+
+/* Bytes of @text that go into one line of @width: whole words if they fit. */
+static size_t line_of(const char *text, unsigned int width)
+{
+	size_t most = bytes_of(text, width), len = most;
+
+	if (!text[most])
+		return most;
+	while (len && text[len] != ' ')
+		len--;
+	return len ? len : most;
+}
+
+static const char *after(const char *text, size_t len)
+{
+	text += len;
+	return text + strspn(text, " ");
+}
+
+/* A line, and those that its prose goes on in. */
+static void print_line(const struct table *table, const struct layout *layout,
+		       const char *const *cells)
+{
+	const char *rest[MAX_COLUMNS] = {};
+	char cut[CELL_SIZE];
+	unsigned int at, column;
+	bool more = true;
+	size_t len;
+	int c;
+
+	for (c = 0; c < layout->nr; c++)
+		rest[c] = layout->shown[c] ? cells[c] : NULL;
+	while (more) {
+		more = false;
+		at = column = 0;
+		for (c = 0; c < layout->nr; c++) {
+			const char *text = rest[c];
+
+			if (!layout->shown[c])
+				continue;
+			if (text && *text) {
+				if (!is_prose(table, c))
+					text = table_cut(cut, text,
+							 layout->width[c]);
+				len = is_prose(table, c) ?
+				      line_of(text, layout->width[c]) :
+				      strlen(text);
+				put(&at, layout->is_number[c] ?
+				    column + layout->width[c] - chars_of(text) :
+				    column, text, len);
+				rest[c] = is_prose(table, c) ?
+					  after(text, len) : NULL;
+				more |= rest[c] && *rest[c];
+			}
+			column += layout->width[c] + GAP;
+		}
+		putchar('\n');
+	}
+}
+
+/* For rows that come one by one, in columns as wide as their titles. */
 static void print_cell(const char *text, int width, bool number, bool last)
 {
 	if (number)
@@ -111,12 +381,22 @@ static void print_bare(const struct table *table)
 	}
 }
 
+static void print_titles(const struct table *table,
+			 const struct layout *layout)
+{
+	const char *cells[MAX_COLUMNS];
+	int c;
+
+	for (c = 0; c < layout->nr; c++)
+		cells[c] = table->columns[c].title;
+	print_line(table, layout, cells);
+}
+
 static void print_plain(const struct table *table)
 {
-	const struct column *columns = table->columns;
-	int width[MAX_COLUMNS];
-	bool number[MAX_COLUMNS];
-	char cell[CELL_SIZE];
+	static char text[MAX_COLUMNS][CELL_SIZE];
+	const char *cells[MAX_COLUMNS];
+	struct layout layout;
 	size_t row;
 	int c;
 
@@ -128,25 +408,20 @@ static void print_plain(const struct table *table)
 		printf("%s\n", table->none);
 		return;
 	}
-	for (c = 0; columns[c].key && c < MAX_COLUMNS; c++)
-		width[c] = width_of(table, &columns[c], &number[c]);
-	if (table->is_object)
-		memset(number, 0, sizeof(number));
-	for (c = 0; columns[c].key && c < MAX_COLUMNS && !table->is_object; c++) {
-		if (columns[c].title)
-			print_cell(columns[c].title, width[c], number[c],
-				   !columns[c + 1].key);
-	}
+	lay_out(table, &layout);
+	if (!table->is_object)
+		print_titles(table, &layout);
 	for (row = 0; row < table->nr_rows; row++) {
-		for (c = 0; columns[c].key && c < MAX_COLUMNS; c++) {
-			struct value value = value_at(table, row, &columns[c]);
+		for (c = 0; c < layout.nr; c++) {
+			struct value value = value_at(table, row,
+						      &table->columns[c]);
 
-			if (!columns[c].title)
-				continue;
-			print_cell(format(cell, &value), width[c], number[c],
-				   !columns[c + 1].key);
+			cells[c] = format(text[c], &value);
 		}
+		print_line(table, &layout, cells);
 	}
+	if (table->rest)
+		printf("%s\n", table->rest);
 }
 
 static struct json_object *value_to_json(const struct value *value)
@@ -166,6 +441,24 @@ static struct json_object *value_to_json(const struct value *value)
 	return NULL;
 }
 
+static void add_value(struct json_object *object, const char *key,
+		      const struct value *value)
+{
+	char name[CELL_SIZE], text[32];
+
+	json_object_object_add(object, key, value_to_json(value));
+	if (value->type == VALUE_UINT && value->uint > EXACT_MAX)
+		snprintf(text, sizeof(text), "%" PRIu64, value->uint);
+	else if (value->type == VALUE_INT &&
+		 (value->sint > (int64_t)EXACT_MAX ||
+		  value->sint < -(int64_t)EXACT_MAX))
+		snprintf(text, sizeof(text), "%" PRId64, value->sint);
+	else
+		return;
+	snprintf(name, sizeof(name), "%s_text", key);
+	json_object_object_add(object, name, json_object_new_string(text));
+}
+
 /* The keys are texts for people, with blanks. */
 static struct json_object *object_to_json(const struct table *table)
 {
@@ -180,7 +473,7 @@ static struct json_object *object_to_json(const struct table *table)
 		format(key, &name);
 		for (c = key; *c; c++)
 			*c = *c == ' ' ? '_' : *c;
-		json_object_object_add(object, key, value_to_json(&value));
+		add_value(object, key, &value);
 	}
 	return object;
 }
@@ -201,8 +494,7 @@ static struct json_object *table_to_json(const struct table *table)
 		for (column = table->columns; column->key; column++) {
 			struct value value = value_at(table, row, column);
 
-			json_object_object_add(object, column->key,
-					       value_to_json(&value));
+			add_value(object, column->key, &value);
 		}
 		json_object_array_add(array, object);
 	}
@@ -212,11 +504,13 @@ static struct json_object *table_to_json(const struct table *table)
 int tables_print(const struct table *tables, size_t nr, bool json)
 {
 	struct json_object *root;
-	size_t i;
+	size_t i, shown = 0;
 
 	if (!json) {
 		for (i = 0; i < nr; i++) {
-			if (i)
+			if (tables[i].is_json_only)
+				continue;
+			if (shown++)
 				putchar('\n');
 			print_plain(&tables[i]);
 		}
@@ -249,8 +543,7 @@ static void row_print_json(const struct column *columns, const void *row)
 	for (; columns->key; columns++) {
 		struct value value = columns->get(row);
 
-		json_object_object_add(object, columns->key,
-				       value_to_json(&value));
+		add_value(object, columns->key, &value);
 	}
 	puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN));
 	json_object_put(object);

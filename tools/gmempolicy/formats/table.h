@@ -49,6 +49,9 @@ struct value {
  * @title: its heading, NULL if it is in JSON only
  * @key: its key in JSON
  * @get: takes a row to the column's value
+ *
+ * A whole number that is too large for a double has a text beside it in JSON,
+ * under its key and "_text".
  */
 struct column {
 	const char *title;
@@ -67,6 +70,13 @@ struct column {
  * @is_object: two columns, a key and a value: one object in JSON instead of an
  *	array of them; no headings
  * @is_bare: plain output has no headings and is not set in columns
+ * @spare: keys of columns that are left out where it is too wide for its screen,
+ *	the first of them first, blanks between; or NULL
+ * @prose: keys of columns whose texts go on in the next line rather than being
+ *	cut, likewise
+ * @texts_first: texts are made narrower before columns are left out
+ * @rest: plain output, what to say below of rows that are not shown, or NULL
+ * @is_json_only: plain output has none of it
  */
 struct table {
 	const char *key;
@@ -77,6 +87,11 @@ struct table {
 	size_t nr_rows;
 	bool is_object;
 	bool is_bare;
+	const char *spare;
+	const char *prose;
+	bool texts_first;
+	const char *rest;
+	bool is_json_only;
 };
 
 /**
@@ -105,6 +120,41 @@ extern const struct column fact_columns[];
 		.nr_rows = sizeof(facts) / sizeof(*(facts)),		\
 		.is_object = true,					\
 	})
+
+/**
+ * struct screen - how much can be seen at once
+ * @columns: characters in a line, 0: as many as it takes
+ * @rows: lines, 0: likewise
+ */
+struct screen {
+	unsigned int columns;
+	unsigned int rows;
+};
+
+/**
+ * screen_of_stdout() - the terminal that stdout is
+ *
+ * Return: its size, zeroes if it is no terminal.
+ */
+struct screen screen_of_stdout(void);
+
+/**
+ * tables_fit() - set the screen that plain output is made to fit
+ * @screen: its size, zeroes for none, which it is at first
+ */
+void tables_fit(const struct screen *screen);
+
+/**
+ * table_cut() - make a text fit
+ * @dst: where to, at least as much room as the text takes
+ * @text: the text
+ * @width: characters that it may have
+ *
+ * What is left out is in the middle, for names often differ at the end: "..".
+ *
+ * Return: @dst.
+ */
+char *table_cut(char *dst, const char *text, unsigned int width);
 
 /**
  * tables_print() - print tables to stdout

@@ -145,6 +145,10 @@ static int read_param_tag(struct param *param, const char *tag)
 		else if (is_key(tag, equals, "max"))
 			err = parse_number(param, equals + 1, end - equals - 1,
 					   &param->max);
+		else if (is_key(tag, equals, "bounds"))
+			err = set_text(&param->bounds, equals + 1, end);
+		else if (is_key(tag, equals, "unless"))
+			err = set_text(&param->unless, equals + 1, end);
 		else if (is_key(tag, equals, "values"))
 			err = read_choices(param, equals + 1, end);
 		if (err)
@@ -361,6 +365,8 @@ void params_free(struct params *params)
 		free(param->name);
 		free(param->unit);
 		free(param->help);
+		free(param->bounds);
+		free(param->unless);
 	}
 	free(params->params);
 	free(params->about);

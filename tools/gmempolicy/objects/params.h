@@ -31,6 +31,8 @@ struct choice {
  * @name: its name
  * @unit: what it counts, "" if the object does not tell
  * @help: what it does, "" likewise
+ * @bounds: the figure of a VM that it is a ceiling of, NULL if it is none
+ * @unless: name of the parameter that takes its place if it is not 0, or NULL
  * @offset: where it is in the struct of parameters
  * @size: its bytes: 1, 2, 4 or 8
  * @is_signed: it can be negative
@@ -43,6 +45,8 @@ struct param {
 	char *name;
 	char *unit;
 	char *help;
+	char *bounds;
+	char *unless;
 	uint32_t offset;
 	uint32_t size;
 	bool is_signed;

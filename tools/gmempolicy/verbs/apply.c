@@ -98,6 +98,7 @@ static int print_plan(const struct plan *plan, bool only_done)
 {
 	struct table table = {
 		.key = "changes",
+		.prose = "why",
 		.none = "Nothing to change.",
 		.columns = step_columns,
 		.row_size = sizeof(*plan->steps),

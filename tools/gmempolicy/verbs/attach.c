@@ -15,17 +15,36 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "attached/hold.h"
+#include "attached/attached.h"
+#include "attached/depends.h"
+#include "attached/ops.h"
 #include "attached/pins.h"
 #include "attached/refusal.h"
 #include "attached/scope.h"
+#include "config/config.h"
 #include "formats/table.h"
+#include "gmem_clock.h"
 #include "gmem_common.h"
 #include "gmem_kernel.h"
 #include "objects/object.h"
 #include "verbs/verbs.h"
 
 #define MAX_SETS	64
+
+/**
+ * struct held - a policy that has been attached, or is to be
+ * @name: name of its pin
+ * @link: descriptor of its link, -1 before
+ * @link_id: its id
+ * @until_ns: when it ends by itself, on CLOCK_BOOTTIME; 0: it does not
+ */
+struct held {
+	char name[96];
+	int link;
+	uint32_t link_id;
+	uint64_t until_ns;
+};
+
 #define FOR_MAX_NS	(366 * 24 * 3600 * 1000000000ULL)
 
 static struct {
@@ -133,7 +152,7 @@ static const struct gmem_option attach_options[] = {
 	  .help = "count what it would do, but do not enforce it",
 	  .target = &args.audit },
 	{ .name = "for", .type = GMEM_OPT_CUSTOM, .arg = "DURATION",
-	  .help = "detach by itself after 90s, 10m, 2h, 1d",
+	  .help = "end by itself after 90s, 10m, 2h, 1d",
 	  .target = &args.for_ns, .parse = parse_duration },
 	{ .name = "json", .short_name = 'j', .type = GMEM_OPT_FLAG,
 	  .help = "print JSON", .target = &args.json },
@@ -206,7 +225,13 @@ static int attach_one(const char *what, uint64_t vm, struct held *held)
 	if (!err)
 		err = object_load(object);
 	if (!err) {
-		err = object_attach(object, &held->link);
+		/* From now on, not from when it was begun to be loaded. */
+		if (args.for_ns)
+			held->until_ns = gmem_clock_ns(CLOCK_BOOTTIME) +
+					 args.for_ns;
+		err = held->until_ns ?
+		      ops_attach(object, held->until_ns, &held->link) :
+		      object_attach(object, &held->link);
 		if (err)
 			refusal_explain(err, object_name(object), vm);
 		else
@@ -257,30 +282,6 @@ static int pin_all(const struct held *held, size_t nr)
 	return err;
 }
 
-static int note_all(const struct held *held, size_t nr)
-{
-	struct note note = {
-		.version = NOTE_VERSION,
-		.until_ns = hold_deadline(args.for_ns),
-	};
-	size_t i;
-	int err;
-
-	err = hold_until(held, nr, note.until_ns);
-	for (i = 0; i < nr && !err; i++) {
-		note.link_id = held[i].link_id;
-		err = pins_note(held[i].name, &note);
-	}
-	if (!err)
-		return 0;
-	/* The holder goes when it sees that nothing is left to hold. */
-	while (i--)
-		pins_remove(held[i].name);
-	for (i = 0; i < nr; i++)
-		bpf_link_detach(held[i].link);
-	return err;
-}
-
 static struct value held_did(const void *row)
 {
 	return TEXT_VALUE("attached");
@@ -296,10 +297,27 @@ static struct value held_id(const void *row)
 	return UINT_VALUE(((const struct held *)row)->link_id);
 }
 
+static struct value held_left(const void *row)
+{
+	uint64_t until_ns = ((const struct held *)row)->until_ns;
+
+	return until_ns ? UINT_VALUE(entry_left(until_ns)) : NO_VALUE;
+}
+
+static struct value held_ends(const void *row)
+{
+	uint64_t until_ns = ((const struct held *)row)->until_ns;
+	static char text[ENTRY_TIME_SIZE];
+
+	return until_ns ? TEXT_VALUE(entry_ends(until_ns, text)) : NO_VALUE;
+}
+
 static const struct column held_columns[] = {
 	{ "", "did", held_did },
 	{ "", "pin", held_name },
 	{ NULL, "link_id", held_id },
+	{ NULL, "left_s", held_left },
+	{ NULL, "ends", held_ends },
 	{}
 };
 
@@ -309,6 +327,9 @@ static int attach_all(const char *what, const uint64_t *vms, size_t nr,
 	size_t i;
 	int err;
 
+	err = pins_remove_ended();
+	if (err)
+		return err;
 	for (i = 0; i < nr; i++) {
 		err = pins_check_free(held[i].name);
 		if (err)
@@ -319,7 +340,7 @@ static int attach_all(const char *what, const uint64_t *vms, size_t nr,
 		if (err)
 			return err;
 	}
-	return args.for_ns ? note_all(held, nr) : pin_all(held, nr);
+	return pin_all(held, nr);
 }
 
 static int attach(const char *what, const char *name, const uint64_t *vms,
@@ -420,6 +441,14 @@ static int resolve(uint64_t **ids, size_t *nr)
 	return err;
 }
 
+/* What is not obvious: who attaches a policy may take it for more than it is. */
+static void tell_what_it_depends_on(void)
+{
+	depends_tell();
+	if (args.has_pid || args.has_name || args.has_cgroup)
+		gmem_err("only VMs that run now are meant; have VMs that start later in " CONFIG_DIR ", see gmem-policy.d(5)");
+}
+
 static int run_attach(int argc, char **argv)
 {
 	struct object *object;
@@ -437,6 +466,7 @@ static int run_attach(int argc, char **argv)
 	if (resolve(&vms, &nr) || attach(argv[0], object_name(object), vms, nr))
 		goto out;
 	code = GMEM_EXIT_OK;
+	tell_what_it_depends_on();
 	if (!gmem_policies_enabled())
 		gmem_err("policies are switched off, so it is not asked yet; switch them on: gmempolicy on");
 out:

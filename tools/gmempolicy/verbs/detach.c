@@ -53,7 +53,10 @@ static int detach_entry(const struct entry *entry)
 	if (!err && fd >= 0) {
 		/* Closing it would do, too, but at a time of its own. */
 		err = bpf_link_detach(fd);
-		if (err)
+		if (err == -EOPNOTSUPP)
+			gmem_err("the kernel cannot detach link %u; end the program that holds it, see bpftool-link(8)",
+				 entry->link_id);
+		else if (err)
 			gmem_err_bpf(err, "cannot detach link %u",
 				     entry->link_id);
 	}
@@ -174,8 +177,12 @@ static int run_detach(int argc, char **argv)
 		return GMEM_EXIT_FAIL;
 	lock = pins_lock();
 	attached = lock < 0 ? NULL : attached_read(sampler);
-	if (attached)
+	if (attached) {
 		code = detach_wanted(attached, argv[0]);
+		/* Those that were not named. */
+		if (code == GMEM_EXIT_OK && pins_remove_ended())
+			code = GMEM_EXIT_FAIL;
+	}
 	attached_free(attached);
 	if (lock >= 0)
 		close(lock);

@@ -8,7 +8,6 @@
 
 #include "attached/attached.h"
 #include "formats/table.h"
-#include "gmem_clock.h"
 #include "gmem_sample.h"
 #include "objects/object.h"
 #include "objects/policies.h"
@@ -55,15 +54,7 @@ static struct value entry_pin(const void *row)
 
 static struct value entry_state(const void *row)
 {
-	static const char *const text[] = {
-		[ENTRY_ACTIVE] = "active",
-		[ENTRY_GONE] = "stale: VM gone",
-		[ENTRY_DETACHED] = "stale: detached",
-		[ENTRY_EXPIRED] = "stale: time is up",
-		[ENTRY_FOREIGN] = "no policy",
-	};
-
-	return TEXT_VALUE(text[((const struct entry *)row)->state]);
+	return TEXT_VALUE(entry_says(row));
 }
 
 static struct value entry_link(const void *row)
@@ -73,16 +64,21 @@ static struct value entry_link(const void *row)
 	return entry->link_id ? UINT_VALUE(entry->link_id) : NO_VALUE;
 }
 
-static struct value entry_left(const void *row)
+static struct value entry_left_s(const void *row)
 {
 	const struct entry *entry = row;
-	uint64_t ns;
 
-	if (!entry->until_ns)
-		return NO_VALUE;
-	ns = gmem_clock_ns(CLOCK_BOOTTIME);
-	return UINT_VALUE(entry->until_ns > ns ?
-			  (entry->until_ns - ns) / NSEC_PER_SEC : 0);
+	return entry->until_ns ? UINT_VALUE(entry_left(entry->until_ns)) :
+				 NO_VALUE;
+}
+
+static struct value entry_end(const void *row)
+{
+	static char text[ENTRY_TIME_SIZE];
+	const struct entry *entry = row;
+
+	return entry->until_ns ?
+	       TEXT_VALUE(entry_ends(entry->until_ns, text)) : NO_VALUE;
 }
 
 /* The columns that only a policy has a value for. */
@@ -124,7 +120,8 @@ static const struct column attached_columns[] = {
 	{ "DELAYED", "delayed", entry_delayed },
 	{ "DELAY-MS", "delayed_ms", entry_delayed_ms },
 	{ "CLAMPED", "clamped", entry_clamped },
-	{ "LEFT-S", "left_s", entry_left },
+	{ "LEFT-S", "left_s", entry_left_s },
+	{ NULL, "ends", entry_end },
 	{ "STATE", "state", entry_state },
 	{}
 };
@@ -158,11 +155,13 @@ static int run_list(int argc, char **argv)
 	if (!sampler)
 		return GMEM_EXIT_FAIL;
 	memset(available, 0, sizeof(available));
-	attached = open_available(available) ? NULL : attached_read(sampler);
-	if (attached) {
+	/* What changes first: the objects take their time. */
+	attached = attached_read(sampler);
+	if (attached && !open_available(available)) {
 		const struct table tables[] = {
 			{
 				.key = "available",
+				.prose = "about",
 				.columns = available_columns,
 				.rows = available,
 				.row_size = sizeof(*available),
@@ -170,6 +169,8 @@ static int run_list(int argc, char **argv)
 			},
 			{
 				.key = "attached",
+				/* First what is seldom not 0, or told by others. */
+				.spare = "clamped allowed scope calls policy vm_id priority link_id vms delayed_ms delayed",
 				.none = "No policy is attached.",
 				.columns = attached_columns,
 				.rows = attached->entries,

@@ -96,7 +96,8 @@ static int change_every(const struct attached *attached, bool audit,
 		const struct entry *entry = &attached->entries[i];
 		struct change *row = &changes[*nr];
 
-		if (!entry->policy)
+		/* What has ended by itself is removed meanwhile. */
+		if (!entry->policy || entry->state == ENTRY_ENDED)
 			continue;
 		snprintf(row->id, sizeof(row->id), "%u", entry->link_id);
 		row->what = entry->pin ? entry->pin : row->id;
@@ -170,10 +171,11 @@ static int run_mode(int argc, char **argv, bool audit)
 	if (lock < 0)
 		return GMEM_EXIT_FAIL;
 	if (all) {
-		err = change_all(audit, mode);
+		err = change_all(audit, mode) ?: pins_remove_ended();
 	} else {
 		one.what = argv[0];
-		err = change_one(argv[0], audit) ?: print_changes(&one, 1);
+		err = change_one(argv[0], audit) ?: print_changes(&one, 1) ?:
+		      pins_remove_ended();
 	}
 	close(lock);
 	return err ? GMEM_EXIT_FAIL : GMEM_EXIT_OK;

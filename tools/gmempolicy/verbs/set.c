@@ -118,6 +118,18 @@ static int set_from_input(struct running **running, const char *who)
 	return err;
 }
 
+/* Once a call, not once a line: programs send many. */
+static int remove_ended(void)
+{
+	int lock = pins_lock(), err;
+
+	if (lock < 0)
+		return lock;
+	err = pins_remove_ended();
+	close(lock);
+	return err;
+}
+
 static int run_set(int argc, char **argv)
 {
 	struct running *running;
@@ -139,8 +151,10 @@ static int run_set(int argc, char **argv)
 		return GMEM_EXIT_USAGE;
 	}
 	running = running_find(argv[0]);
-	if (!running)
+	if (!running || remove_ended()) {
+		running_close(running);
 		return GMEM_EXIT_FAIL;
+	}
 	code = input ? set_from_input(&running, argv[0]) :
 		       set_all(&running, argv[0], argc - 1, argv + 1);
 	if (!code && print_values(running))

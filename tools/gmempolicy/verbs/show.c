@@ -98,6 +98,7 @@ static int show(const struct object *object)
 		FACTS_TABLE("policy", facts),
 		{
 			.key = "parameters",
+			.prose = "help range",
 			.none = "It has no parameters.",
 			.columns = row_columns,
 			.rows = rows,

@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * gmempolicy status: what each policy in force has done, to which VM it did it,
- * what came of that for each VM, what the policy is set to, and what it
- * remembers of each VM.  The first three are the kernel's to tell, the others
- * are found in the policy's maps (budgets.h).
+ * gmempolicy status: first, on one screen, which VMs are held back by what, and
+ * how near each is to a limit.  On request what that is made from, too: what each
+ * policy in force has done, to which VM it did it, what came of that for each VM,
+ * what the policy is set to, and what it remembers of each VM.  Verdicts are the
+ * kernel's to tell, the others are found in the policy's maps (budgets.h).
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "attached/attached.h"
 #include "attached/budgets.h"
+#include "attached/held.h"
+#include "attached/limits.h"
 #include "attached/running.h"
 #include "attached/scope.h"
 #include "formats/rows.h"
@@ -19,9 +23,21 @@
 #include "gmem_kernel.h"
 #include "verbs/verbs.h"
 
-static bool json;
+/* What is fitted when the output is no terminal. */
+#define SCREEN_COLUMNS	80
+#define SCREEN_ROWS	24
+/* Lines beside those of VMs and policies: counts, blanks, titles, rests, prompt. */
+#define SCREEN_OTHERS	8
+/* Policies shown however many VMs there are, and the other way round. */
+#define LEAST_POLICIES	5
+#define LEAST_VMS	3
+
+static bool json, state;
 
 static const struct gmem_option status_options[] = {
+	{ .name = "state", .type = GMEM_OPT_FLAG,
+	  .help = "show parameters, and what policies remember of each VM, too",
+	  .target = &state },
 	{ .name = "json", .short_name = 'j', .type = GMEM_OPT_FLAG,
 	  .help = "print JSON", .target = &json },
 	VERB_OPTIONS
@@ -31,13 +47,8 @@ static const struct gmem_option status_options[] = {
 
 struct policy_row {
 	char who[NAME_MAX + 1];
+	const struct entry *entry;
 	const struct gmem_policy_sample *policy;
-};
-
-struct verdict_row {
-	char who[NAME_MAX + 1];
-	const struct vm *vm;
-	struct gmem_vm_verdicts verdicts;
 };
 
 struct setting_row {
@@ -83,6 +94,26 @@ static struct value policy_mode(const void *row)
 			  GMEM_POLICY_AUDIT ? "audit" : "enforce");
 }
 
+static struct value policy_state(const void *row)
+{
+	return TEXT_VALUE(entry_says(((const struct policy_row *)row)->entry));
+}
+
+static struct value policy_left(const void *row)
+{
+	uint64_t until_ns = ((const struct policy_row *)row)->entry->until_ns;
+
+	return until_ns ? UINT_VALUE(entry_left(until_ns)) : NO_VALUE;
+}
+
+static struct value policy_ends(const void *row)
+{
+	uint64_t until_ns = ((const struct policy_row *)row)->entry->until_ns;
+	static char text[ENTRY_TIME_SIZE];
+
+	return until_ns ? TEXT_VALUE(entry_ends(until_ns, text)) : NO_VALUE;
+}
+
 static const struct column policy_columns[] = {
 	{ "ATTACHED", "pin", policy_row_who },
 	{ "POLICY", "policy", policy_name },
@@ -93,18 +124,82 @@ static const struct column policy_columns[] = {
 	{ "DENIED", "denied", policy_denied },
 	{ "DELAYED", "delayed", policy_delayed },
 	{ "DELAY-MS", "delayed_ms", policy_delayed_ms },
+	{ "LEFT-S", "left_s", policy_left },
+	{ NULL, "ends", policy_ends },
+	{ "STATE", "state", policy_state },
+	{}
+};
+
+#define HELD_VALUE(member, expr)					\
+	static struct value held_##member(const void *row)		\
+	{								\
+		const struct held *h = row;				\
+									\
+		return expr;						\
+	}
+
+HELD_VALUE(vm, UINT_VALUE(h->vm->id))
+HELD_VALUE(name, TEXT_VALUE(h->vm->name))
+HELD_VALUE(denied, UINT_VALUE(h->denied))
+HELD_VALUE(delayed, UINT_VALUE(h->delayed))
+HELD_VALUE(delayed_ms, UINT_VALUE(h->delayed_ns / 1000000))
+HELD_VALUE(by, h->by ? TEXT_VALUE(h->by) : NO_VALUE)
+HELD_VALUE(percent, h->nearest ?
+	   UINT_VALUE((uint64_t)limit_percent(h->nearest)) : NO_VALUE)
+HELD_VALUE(limit, h->nearest ? TEXT_VALUE(h->nearest->what) : NO_VALUE)
+HELD_VALUE(limit_pin, h->nearest ? TEXT_VALUE(h->nearest->who) : NO_VALUE)
+
+static const struct column held_columns[] = {
+	{ "VM", "vm_id", held_vm },
+	{ "NAME", "name", held_name },
+	{ "DENIED", "denied", held_denied },
+	{ "DELAYED", "delayed", held_delayed },
+	{ "DELAY-MS", "delayed_ms", held_delayed_ms },
+	{ "HELD BY", "held_by", held_by },
+	{ "USED-%", "nearest_percent", held_percent },
+	{ "OF LIMIT", "nearest_limit", held_limit },
+	{ NULL, "nearest_pin", held_limit_pin },
+	{}
+};
+
+#define LIMIT_VALUE(member, expr)					\
+	static struct value limit_##member(const void *row)		\
+	{								\
+		const struct limit *l = row;				\
+									\
+		return expr;						\
+	}
+
+TEXT_OF(limit, who)
+TEXT_OF(limit, what)
+TEXT_OF(limit, unit)
+LIMIT_VALUE(vm, UINT_VALUE(l->vm))
+LIMIT_VALUE(name, TEXT_VALUE(l->name))
+LIMIT_VALUE(used, REAL_VALUE(l->used))
+LIMIT_VALUE(most, REAL_VALUE(l->most))
+LIMIT_VALUE(of, REAL_VALUE(limit_percent(l)))
+
+static const struct column limit_columns[] = {
+	{ "ATTACHED", "pin", limit_who },
+	{ "VM", "vm_id", limit_vm },
+	{ "NAME", "name", limit_name },
+	{ "LIMIT", "limit", limit_what },
+	{ "USED", "used", limit_used },
+	{ "MOST", "most", limit_most },
+	{ "USED-%", "percent", limit_of },
+	{ "UNIT", "unit", limit_unit },
 	{}
 };
 
 #define VERDICT_VALUE(member, expr)					\
 	static struct value verdict_##member(const void *row)		\
 	{								\
-		const struct verdict_row *r = row;			\
+		const struct verdict *r = row;			\
 									\
 		return expr;						\
 	}
 
-TEXT_OF(verdict_row, who)
+TEXT_OF(verdict, who)
 VERDICT_VALUE(vm, UINT_VALUE(r->vm->id))
 VERDICT_VALUE(text, TEXT_VALUE(r->vm->name))
 VERDICT_VALUE(calls, UINT_VALUE(r->verdicts.calls))
@@ -113,7 +208,7 @@ VERDICT_VALUE(delayed, UINT_VALUE(r->verdicts.delayed))
 VERDICT_VALUE(delayed_ms, UINT_VALUE(r->verdicts.delayed_ns / 1000000))
 
 static const struct column verdict_columns[] = {
-	{ "ATTACHED", "pin", verdict_row_who },
+	{ "ATTACHED", "pin", verdict_who },
 	{ "VM", "vm_id", verdict_vm },
 	{ "NAME", "name", verdict_text },
 	{ "CALLS", "calls", verdict_calls },
@@ -172,7 +267,17 @@ static struct value budget_vm(const void *row)
 
 static struct value budget_value(const void *row)
 {
-	return REAL_VALUE(((const struct budget *)row)->value);
+	const struct budget *b = row;
+
+	switch (b->kind) {
+	case BUDGET_UINT:
+		return UINT_VALUE(b->exact);
+	case BUDGET_INT:
+		return INT_VALUE((int64_t)b->exact);
+	case BUDGET_REAL:
+		break;
+	}
+	return REAL_VALUE(b->value);
 }
 
 static const struct column budget_columns[] = {
@@ -219,25 +324,54 @@ static const char *who_is(const struct entry *entry, char who[NAME_MAX + 1])
 	return who;
 }
 
-static int read_entry(const struct entry *entry, const struct vms *vms,
-		      struct rows *policies, struct rows *settings,
-		      struct rows *budgets)
+/* All that there is to tell. */
+struct findings {
+	struct vms vms;
+	struct rows policies;
+	struct rows verdicts;
+	struct rows settings;
+	struct rows limits;
+	struct rows budgets;
+	struct held *held;
+	size_t nr_held;
+};
+
+static int read_running(struct running *running, const struct entry *entry,
+			const char *who, struct findings *f)
 {
-	struct policy_row *row = rows_add(policies);
+	int err;
+
+	err = read_settings(running, who, &f->settings);
+	/* What is not asked any more limits nothing. */
+	if (!err && entry->state == ENTRY_ACTIVE)
+		err = limits_of_params(running_params(running),
+				       running_values(running), who,
+				       entry->policy->vm_id, &f->vms,
+				       &f->limits);
+	if (!err)
+		err = budgets_read(running, who, &f->vms, &f->budgets,
+				   entry->state == ENTRY_ACTIVE ? &f->limits :
+								  NULL);
+	return err;
+}
+
+static int read_entry(const struct entry *entry, struct findings *f)
+{
+	struct policy_row *row = rows_add(&f->policies);
 	struct running *running;
+	char who[NAME_MAX + 1];
 	int err;
 
 	if (!row)
 		return -ENOMEM;
+	row->entry = entry;
 	row->policy = entry->policy;
-	who_is(entry, row->who);
-	running = running_open(entry->link_id, row->who);
+	snprintf(row->who, sizeof(row->who), "%s", who_is(entry, who));
+	running = running_open(entry->link_id, who);
 	/* What the kernel tells of it is there all the same. */
 	if (!running)
 		return -ENOLINK;
-	err = read_settings(running, row->who, settings);
-	if (!err)
-		err = budgets_read(running, row->who, vms, budgets);
+	err = read_running(running, entry, who, f);
 	running_close(running);
 	return err;
 }
@@ -252,7 +386,7 @@ static int read_verdicts(struct gmem_sampler *sampler, const struct vm *vm,
 	int i;
 
 	for (i = 0; i < nr; i++) {
-		struct verdict_row *row;
+		struct verdict *row;
 		size_t j;
 
 		for (j = 0; j < attached->nr; j++) {
@@ -268,106 +402,240 @@ static int read_verdicts(struct gmem_sampler *sampler, const struct vm *vm,
 			who_is(entry, row->who);
 			row->vm = vm;
 			row->verdicts = verdicts[i];
+			row->counts = entry->state == ENTRY_ACTIVE &&
+				      !(entry->policy->flags &
+					GMEM_POLICY_AUDIT);
 			break;
 		}
 	}
 	return nr < 0 ? nr : 0;
 }
 
-static int print_lists(const struct rows *policies, const struct rows *verdicts,
-		       const struct vms *vms, const struct rows *settings,
-		       const struct rows *budgets)
+static int find(struct gmem_sampler *sampler, const struct attached *attached,
+		const char *only, struct findings *f)
 {
+	int err = 0, missing = 0;
+	size_t i;
+
+	for (i = 0; i < attached->nr; i++) {
+		const struct entry *entry = &attached->entries[i];
+
+		if (!entry->policy || !entry_is(entry, only))
+			continue;
+		err = read_entry(entry, f);
+		if (err == -ENOLINK)
+			missing = err;
+		else if (err)
+			return err;
+	}
+	for (i = 0; i < f->vms.nr; i++) {
+		err = read_verdicts(sampler, &f->vms.vms[i], attached, only,
+				    &f->verdicts);
+		if (err)
+			return err;
+	}
+	if (only && !f->policies.nr) {
+		gmem_err("no attached policy has the name or link id '%s'; see gmempolicy list",
+			 only);
+		return -ENOENT;
+	}
+	f->held = calloc(f->vms.nr + 1, sizeof(*f->held));
+	if (!f->held) {
+		gmem_err("no memory for the status; free some");
+		return -ENOMEM;
+	}
+	f->nr_held = held_find(f->held, &f->vms, &f->verdicts, &f->limits);
+	return missing;
+}
+
+/* ------------------------------------------------------------------- output */
+
+struct summary {
+	char vms[128];
+	char policies[128];
+	size_t nr_vms;
+	size_t nr_policies;
+};
+
+static size_t count_ended(const struct findings *f)
+{
+	const struct policy_row *row =
+		(const struct policy_row *)f->policies.rows;
+	size_t i, nr = 0;
+
+	for (i = 0; i < f->policies.nr; i++)
+		nr += row[i].entry->state != ENTRY_ACTIVE;
+	return nr;
+}
+
+/* How many rows of each fit, and what to say of the others. */
+static void summarize(const struct findings *f, const struct screen *screen,
+		      struct summary *s)
+{
+	size_t room = screen->rows > SCREEN_OTHERS ?
+		      screen->rows - SCREEN_OTHERS : 0, more, held;
+
+	s->nr_vms = f->vms.nr;
+	s->nr_policies = f->policies.nr;
+	if (!screen->rows || s->nr_vms + s->nr_policies <= room)
+		return;
+	if (s->nr_policies > LEAST_POLICIES)
+		s->nr_policies = s->nr_vms + LEAST_POLICIES < room ?
+				 room - s->nr_vms : LEAST_POLICIES;
+	room = room > s->nr_policies ? room - s->nr_policies : 0;
+	if (s->nr_vms > room)
+		s->nr_vms = room > LEAST_VMS ? room :
+			    s->nr_vms < LEAST_VMS ? s->nr_vms : LEAST_VMS;
+	more = f->vms.nr - s->nr_vms;
+	held = f->nr_held > s->nr_vms ? f->nr_held - s->nr_vms : 0;
+	if (more)
+		snprintf(s->vms, sizeof(s->vms),
+			 "and %zu more VMs, %zu of them held back; --wide shows all",
+			 more, held);
+	more = f->policies.nr - s->nr_policies;
+	if (more)
+		snprintf(s->policies, sizeof(s->policies),
+			 "and %zu more policies; --wide shows all", more);
+}
+
+static void print_head(const struct findings *f)
+{
+	size_t ended = count_ended(f);
+
+	printf("%zu VM%s, %zu held back; %zu polic%s", f->vms.nr,
+	       f->vms.nr == 1 ? "" : "s", f->nr_held, f->policies.nr,
+	       f->policies.nr == 1 ? "y" : "ies");
+	if (ended)
+		printf(", %zu of them not in force any more", ended);
+	if (!gmem_policies_enabled())
+		printf("; switched off, see gmempolicy on");
+	printf("\n\n");
+}
+
+static int print_findings(const struct findings *f)
+{
+	struct screen screen = {};
+	struct summary s = {};
+	bool all = json || state;
+
+	if (!verb_wide && !all) {
+		screen = screen_of_stdout();
+		if (!screen.columns)
+			screen.columns = SCREEN_COLUMNS;
+		if (!screen.rows)
+			screen.rows = SCREEN_ROWS;
+		tables_fit(&screen);
+	}
+	summarize(f, &screen, &s);
+
 	const struct table tables[] = {
 		{
+			.key = "held",
+			.spare = "delayed_ms delayed",
+			.texts_first = true,
+			.none = "No VM runs.",
+			.columns = held_columns,
+			.rows = f->held,
+			.row_size = sizeof(*f->held),
+			.nr_rows = s.nr_vms,
+			.rest = *s.vms ? s.vms : NULL,
+		},
+		{
 			.key = "policies",
+			.spare = "allowed calls policy vms delayed_ms",
 			.none = "No policy is attached.",
 			.columns = policy_columns,
-			.rows = policies->rows,
-			.row_size = policies->size,
-			.nr_rows = policies->nr,
+			.rows = f->policies.rows,
+			.row_size = f->policies.size,
+			.nr_rows = s.nr_policies,
+			.rest = *s.policies ? s.policies : NULL,
 		},
 		{
 			.key = "verdicts",
 			.none = "No policy is in force on a VM.",
 			.columns = verdict_columns,
-			.rows = verdicts->rows,
-			.row_size = verdicts->size,
-			.nr_rows = verdicts->nr,
+			.rows = f->verdicts.rows,
+			.row_size = f->verdicts.size,
+			.nr_rows = f->verdicts.nr,
+			.is_json_only = !state,
 		},
 		{
 			.key = "vms",
 			.none = "No VM runs.",
 			.columns = vm_columns,
-			.rows = vms->vms,
-			.row_size = sizeof(*vms->vms),
-			.nr_rows = vms->nr,
+			.rows = f->vms.vms,
+			.row_size = sizeof(*f->vms.vms),
+			.nr_rows = f->vms.nr,
+			.is_json_only = !state,
 		},
 		{
 			.key = "parameters",
 			.none = "No parameters.",
 			.columns = setting_columns,
-			.rows = settings->rows,
-			.row_size = settings->size,
-			.nr_rows = settings->nr,
+			.rows = f->settings.rows,
+			.row_size = f->settings.size,
+			.nr_rows = f->settings.nr,
+			.is_json_only = !state,
+		},
+		{
+			.key = "limits",
+			.none = "No limits.",
+			.columns = limit_columns,
+			.rows = f->limits.rows,
+			.row_size = f->limits.size,
+			.nr_rows = f->limits.nr,
+			.is_json_only = !state,
 		},
 		{
 			.key = "budgets",
+			.prose = "label",
 			.none = "No budgets.",
 			.columns = budget_columns,
-			.rows = budgets->rows,
-			.row_size = budgets->size,
-			.nr_rows = budgets->nr,
+			.rows = f->budgets.rows,
+			.row_size = f->budgets.size,
+			.nr_rows = f->budgets.nr,
+			.is_json_only = !state,
 		},
 	};
 
-	return tables_print(tables, policies->nr || json ?
-			    ARRAY_LEN(tables) : 1, json);
+	if (json)
+		return tables_print(tables, ARRAY_LEN(tables), true);
+	if (!f->policies.nr)
+		return tables_print(&tables[1], 1, false);
+	print_head(f);
+	return tables_print(tables, ARRAY_LEN(tables), false);
 }
 
 static int status(struct gmem_sampler *sampler, const char *only)
 {
-	struct rows policies = { .size = sizeof(struct policy_row) };
-	struct rows verdicts = { .size = sizeof(struct verdict_row) };
-	struct rows settings = { .size = sizeof(struct setting_row) };
-	struct rows budgets = { .size = sizeof(struct budget) };
+	struct findings f = {
+		.policies = { .size = sizeof(struct policy_row) },
+		.verdicts = { .size = sizeof(struct verdict) },
+		.settings = { .size = sizeof(struct setting_row) },
+		.limits = { .size = sizeof(struct limit) },
+		.budgets = { .size = sizeof(struct budget) },
+	};
 	struct attached *attached;
-	struct vms vms = {};
 	int err, missing = 0;
-	size_t i;
 
-	err = attached_read_with_vms(&attached, &vms, sampler);
+	err = attached_read_with_vms(&attached, &f.vms, sampler);
 	if (err)
 		return err;
-	for (i = 0; !err && i < attached->nr; i++) {
-		const struct entry *entry = &attached->entries[i];
-
-		if (!entry->policy || !entry_is(entry, only))
-			continue;
-		err = read_entry(entry, &vms, &policies, &settings,
-				  &budgets);
-		if (err == -ENOLINK) {
-			missing = err;
-			err = 0;
-		}
-	}
-	for (i = 0; !err && i < vms.nr; i++)
-		err = read_verdicts(sampler, &vms.vms[i], attached, only,
-				    &verdicts);
-	if (!err && only && !policies.nr) {
-		gmem_err("no attached policy has the name or link id '%s'; see gmempolicy list",
-			 only);
-		err = -ENOENT;
+	err = find(sampler, attached, only, &f);
+	if (err == -ENOLINK) {
+		missing = err;
+		err = 0;
 	}
 	if (!err)
-		err = print_lists(&policies, &verdicts, &vms, &settings,
-				  &budgets);
-	free(policies.rows);
-	free(verdicts.rows);
-	free(settings.rows);
-	free(budgets.rows);
+		err = print_findings(&f);
+	free(f.policies.rows);
+	free(f.verdicts.rows);
+	free(f.settings.rows);
+	free(f.limits.rows);
+	free(f.budgets.rows);
+	free(f.held);
 	attached_free(attached);
-	vms_free(&vms);
+	vms_free(&f.vms);
 	return err ?: missing;
 }
 
@@ -392,8 +660,8 @@ static int run_status(int argc, char **argv)
 
 const struct verb status_verb = {
 	.name = "status",
-	.synopsis = "status [NAME | ID] [--json]",
-	.about = "show what policies did, are set to and remember",
+	.synopsis = "status [NAME | ID] [--state] [--json]",
+	.about = "show who is held back by what, and how near to a limit",
 	.options = status_options,
 	.run = run_status,
 };

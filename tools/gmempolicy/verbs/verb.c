@@ -4,4 +4,4 @@
  */
 #include "verbs/verb.h"
 
-bool verb_help, verb_debug;
+bool verb_help, verb_debug, verb_wide;

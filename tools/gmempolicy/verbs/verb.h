@@ -27,9 +27,12 @@ struct verb {
 };
 
 /* The rows that every verb's table of options ends with, and their targets. */
-extern bool verb_help, verb_debug;
+extern bool verb_help, verb_debug, verb_wide;
 
 #define VERB_OPTIONS							\
+	{ .name = "wide", .short_name = 'w', .type = GMEM_OPT_FLAG,	\
+	  .help = "show all rows, columns and texts, however wide",	\
+	  .target = &verb_wide },					\
 	{ .name = "debug", .type = GMEM_OPT_FLAG,			\
 	  .help = "show libbpf's messages", .target = &verb_debug },	\
 	GMEM_OPTION_HELP(&verb_help),					\
