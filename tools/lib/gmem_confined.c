@@ -24,7 +24,6 @@
 #define USER_NS		"/proc/self/ns/user"
 /* The inode of the initial user namespace: the kernel's PROC_USER_INIT_INO. */
 #define USER_NS_INITIAL	0xeffffffdU
-#define LOCKDOWN	"/sys/kernel/security/lockdown"
 #define SELINUX		"/sys/fs/selinux/"
 #define SELINUX_CLASS	SELINUX "class/"
 #define SELF_CONTEXT	"/proc/self/attr/current"
@@ -77,25 +76,6 @@ static int read_line(const char *path, char *dst, size_t size)
 	dst[n] = '\0';
 	dst[strcspn(dst, "\n")] = '\0';
 	return 0;
-}
-
-const char *gmem_locked_down(void)
-{
-	static const char *const modes[] = {
-		"none", "integrity", "confidentiality",
-	};
-	char line[128], mark[32];
-	size_t i;
-
-	if (read_line(LOCKDOWN, line, sizeof(line)))
-		return NULL;
-	/* "none [integrity] confidentiality" */
-	for (i = 0; i < ARRAY_LEN(modes); i++) {
-		snprintf(mark, sizeof(mark), "[%s]", modes[i]);
-		if (strstr(line, mark))
-			return modes[i];
-	}
-	return NULL;
 }
 
 /* ----------------------------------------------------------------- SELinux */
@@ -255,6 +235,41 @@ const char *gmem_confined(int err, char *dst, size_t size)
 			 domain);
 		return dst;
 	}
+}
+
+/* The profile of whichever security module labels processes. */
+static bool has_profile(char *dst, size_t size)
+{
+	unsigned long enforcing;
+
+	if (!read_number(SELINUX "enforce", &enforcing) && !enforcing)
+		return false;
+	return !read_line(SELF_CONTEXT, dst, size) && dst[0] &&
+	       strcmp(dst, "unconfined");
+}
+
+const char *gmem_file_remedy(int err, char *dst, size_t size)
+{
+	char profile[128];
+
+	if (err == EROFS)
+		snprintf(dst, size,
+			 "it is mounted read-only; mount it writable, or run it outside of the container");
+	else if (err != EACCES && err != EPERM)
+		snprintf(dst, size, "look at the file system there");
+	else if (geteuid())
+		snprintf(dst, size, "run it as root");
+	else if (!gmem_has_cap(CAP_DAC_OVERRIDE))
+		snprintf(dst, size,
+			 "root has no CAP_DAC_OVERRIDE here; grant it, or give it to root with chown");
+	else if (has_profile(profile, sizeof(profile)))
+		snprintf(dst, size,
+			 "the security module's profile '%s' confines this process; allow it there",
+			 profile);
+	else
+		snprintf(dst, size,
+			 "run it as root of the host, outside of the container");
+	return dst;
 }
 
 /* ------------------------------------------------------------------- /proc */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What keeps this process from what it asks of the kernel: capabilities, user
- * namespaces, seccomp filters, SELinux, lockdown, a /proc that hides.  Found out,
+ * namespaces, seccomp filters, SELinux, a /proc that hides.  Found out,
  * not guessed: a cause is named when it is there, and no other.
  */
 #ifndef GMEM_CONFINED_H
@@ -37,14 +37,6 @@ bool gmem_in_initial_user_ns(void);
 int gmem_bpf_filtered(void);
 
 /**
- * gmem_locked_down() - which lockdown mode is the kernel in?
- *
- * Return: "none", "integrity", "confidentiality", or NULL if it does not tell:
- * it has no lockdown, or securityfs is not mounted.
- */
-const char *gmem_locked_down(void);
-
-/**
  * gmem_selinux_refuses() - what SELinux keeps from this process
  * @dst: where to write the permissions, as "bpf { map_create prog_load }"
  * @size: bytes at @dst
@@ -68,6 +60,16 @@ int gmem_selinux_refuses(char *dst, size_t size, char *domain,
  * Return: @dst, or NULL if nothing that confines this process explains it.
  */
 const char *gmem_confined(int err, char *dst, size_t size);
+
+/**
+ * gmem_file_remedy() - what to do where a file of the kernel's is out of reach
+ * @err: a positive errno
+ * @dst: where to write it
+ * @size: bytes at @dst, at least GMEM_CONFINED_LEN
+ *
+ * Return: @dst.
+ */
+const char *gmem_file_remedy(int err, char *dst, size_t size);
 
 /**
  * gmem_proc_hides() - does /proc hide the processes of others from this one?
