@@ -13,6 +13,7 @@
 #include "attached/pins.h"
 #include "attached/running.h"
 #include "formats/table.h"
+#include "gmem_confined.h"
 #include "gmem_kernel.h"
 #include "gmem_sample.h"
 #include "verbs/verbs.h"
