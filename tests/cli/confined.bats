@@ -64,7 +64,7 @@ told()
 	local pattern=$1
 
 	shift
-	run --separate-stderr timeout 60 "$@"
+	run --separate-stderr "$@"
 	echo "$*: status $status, stdout '$output', stderr '$stderr'"
 	[ "$status" -eq 1 ] && [ -z "$output" ] &&
 		[ "${#stderr_lines[@]}" -eq 1 ] && [[ $stderr == *$pattern* ]]

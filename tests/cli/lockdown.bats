@@ -48,6 +48,8 @@ screen_has()
 		run head -c 1 /proc/kcore
 		[ "$status" -ne 0 ]
 		[[ $output == *"Operation not permitted"* ]]
+		run cat /sys/kernel/tracing/available_events
+		[ "$status" -ne 0 ]
 	else
 		run sh -c 'echo 0 >/sys/kernel/security/lockdown'
 		[ "$status" -ne 0 ]
