@@ -222,7 +222,8 @@ no_gap()
 	# What was written before is there.
 	[ "$(gmemtop replay rec.1 --json 2>/dev/null | wc -l)" -ge 1 ]
 	[ "$(gmemtop replay rec.2 --json 2>/dev/null | wc -l)" -ge 1 ]
-	[ "$(tail -c 4 rec.1)" = junk ]
+	# A frame that was under way may have come behind it.
+	grep -qa junk rec.1
 }
 
 @test "record: SIGHUP that cannot be followed is said, and nothing is lost" {
