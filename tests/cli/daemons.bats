@@ -261,12 +261,12 @@ no_gap()
 
 # In a terminal that goes away.
 @test "record: the end of its terminal ends it, nohup or not as it was told" {
-	tmux -L "$session" -f /dev/null new-session -d "exec gmemtop record rec -d 0.1" 3>&-
-	tmux -L "$session" new-session -d "exec nohup gmemtop record kept -d 0.1 >/dev/null 2>&1" 3>&-
+	tmux -L "$session" -f /dev/null new-session -d 'echo $$ >one; exec gmemtop record rec -d 0.1' 3>&-
+	tmux -L "$session" new-session -d 'echo $$ >two; exec nohup gmemtop record kept -d 0.1 >/dev/null 2>&1' 3>&-
 	wait_for 30 test -s rec
 	wait_for 30 test -s kept
-	daemon=$(pgrep -f 'gmemtop record kept')
-	other=$(pgrep -f 'gmemtop record rec')
+	other=$(cat one)
+	daemon=$(cat two)
 	# With a terminal, it is asked for its file.
 	mv rec moved
 	kill -HUP "$other"
@@ -393,6 +393,7 @@ served()
 # listen ADDRESS
 listen()
 {
+	rm -f told
 	"$TOP/tests/cli/notified.pl" "$1" >told 3>&- &
 	listener=$!
 	wait_for 30 grep -q listening told
