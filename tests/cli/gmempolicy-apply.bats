@@ -430,7 +430,7 @@ limited()
 @test "the unit names what is there" {
 	unit=$TOP/tools/gmempolicy/gmempolicyd.service
 	grep -qx 'ExecStart=/usr/sbin/gmempolicy apply --watch' "$unit"
-	grep -qx 'ExecStartPre=/usr/sbin/gmempolicy apply' "$unit"
+	grep -qx Type=notify "$unit"
 	grep -q '^After=.*systemd-modules-load.service' "$unit"
 	grep -qx 'LimitNOFILE=524288' "$unit"
 	grep -q '^CapabilityBoundingSet=.*CAP_SYS_ADMIN' "$unit"

@@ -281,3 +281,21 @@ wrong()
 	wrong 1:9 "a policy 'web' is asked for already, at $dir/10.toml:2:9" \
 		<<<$'[policy.web]\nuse = "ratelimit"\nall = true'
 }
+
+# Helpers that read or write at will: 4, 45 and 112 to 115 are bpf_probe_read*(),
+# 36 is bpf_probe_write_user().
+@test "no program of ours calls what lockdown forbids" {
+	objdump=$(command -v llvm-objdump-{19..24} llvm-objdump | head -n 1)
+	forbidden='call (0x4|0x2d|0x24|0x7[0-3])$'
+	nr=0
+	for object in "$TOP"/build/bpf/*.bpf.o; do
+		run -0 "$objdump" -d "$object"
+		case $object in
+		# Those are for the test of it.
+		*/peek*.bpf.o) grep -qE "$forbidden" <<<"$output" ;;
+		*) ! grep -E "$forbidden" <<<"$output" || return 1 ;;
+		esac
+		nr=$((nr + 1))
+	done
+	[ "$nr" -gt 20 ]
+}

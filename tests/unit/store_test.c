@@ -281,6 +281,123 @@ TEST_F(store, does_not_overwrite)
 	EXPECT_EQ(NULL, store_create(path));
 }
 
+/* Frames 0 to @nr - 1, from the beginning of a part. */
+static int write_some(struct store_writer *writer, size_t nr)
+{
+	struct facts facts = {};
+	struct frame frame;
+	int err = 0;
+	size_t i;
+
+	for (i = 0; i < nr && !err; i++) {
+		make(i, &frame, &facts);
+		err = store_write(writer, &frame, &facts);
+	}
+	facts_free(&facts);
+	return err;
+}
+
+static bool holds(size_t nr)
+{
+	struct store_reader *reader = store_open(path);
+	bool right = reader && store_nr_frames(reader) == nr &&
+		     !store_damage(reader);
+	size_t i;
+
+	for (i = 0; right && i < nr; i++)
+		right = same(reader, i);
+	store_close(reader);
+	return right;
+}
+
+TEST_F(store, begins_anew_in_a_file_that_was_truncated)
+{
+	struct store_writer *writer;
+
+	unlink(path);
+	writer = store_create(path);
+	ASSERT_NE(writer, NULL);
+	ASSERT_EQ(write_some(writer, 10), 0);
+	ASSERT_EQ(truncate(path, 0), 0);
+	ASSERT_EQ(store_state(writer), STORE_CUT);
+	store_restart(writer);
+	ASSERT_EQ(write_some(writer, NR_FRAMES), 0);
+	ASSERT_EQ(store_state(writer), STORE_HELD);
+	ASSERT_EQ(store_finish(writer), 0);
+	EXPECT_TRUE(holds(NR_FRAMES));
+}
+
+TEST_F(store, notices_a_truncation_after_the_look)
+{
+	struct store_writer *writer;
+	struct stat st;
+
+	unlink(path);
+	writer = store_create(path);
+	ASSERT_NE(writer, NULL);
+	ASSERT_EQ(write_some(writer, 10), 0);
+	ASSERT_EQ(truncate(path, 0), 0);
+	ASSERT_EQ(write_some(writer, 1), -ESTALE);
+	ASSERT_EQ(stat(path, &st), 0);
+	ASSERT_EQ(st.st_size, 0);
+	ASSERT_EQ(write_some(writer, 3), 0);
+	ASSERT_EQ(store_finish(writer), 0);
+	EXPECT_TRUE(holds(3));
+}
+
+TEST_F(store, knows_what_became_of_its_file)
+{
+	struct store_writer *writer;
+	int fd;
+
+	unlink(path);
+	writer = store_create(path);
+	ASSERT_NE(writer, NULL);
+	ASSERT_EQ(write_some(writer, 2), 0);
+	EXPECT_EQ(store_state(writer), STORE_HELD);
+	EXPECT_TRUE(store_in_use(path));
+	/* Another can't have it, and leaves it alone. */
+	EXPECT_EQ(store_create(path), NULL);
+	EXPECT_EQ(store_state(writer), STORE_HELD);
+	ASSERT_EQ(rename(path, copy), 0);
+	EXPECT_EQ(store_state(writer), STORE_MOVED);
+	EXPECT_FALSE(store_in_use(path));
+	fd = open(path, O_CREAT | O_WRONLY, 0600);
+	close(fd);
+	EXPECT_EQ(store_state(writer), STORE_MOVED);
+	ASSERT_EQ(rename(copy, path), 0);
+	EXPECT_EQ(store_state(writer), STORE_HELD);
+	fd = open(path, O_WRONLY | O_APPEND);
+	ASSERT_EQ(write(fd, "x", 1), 1);
+	close(fd);
+	EXPECT_EQ(store_state(writer), STORE_TOUCHED);
+	ASSERT_EQ(truncate(path, 5), 0);
+	EXPECT_EQ(store_state(writer), STORE_TOUCHED);
+	ASSERT_EQ(unlink(path), 0);
+	EXPECT_EQ(store_state(writer), STORE_REMOVED);
+	store_leave(writer);
+	ASSERT_EQ(store_finish(writer), 0);
+	EXPECT_FALSE(store_in_use(path));
+}
+
+TEST_F(store, removes_no_file_but_its_own)
+{
+	struct store_writer *writer;
+	struct stat st;
+	int fd;
+
+	unlink(path);
+	writer = store_create(path);
+	ASSERT_NE(writer, NULL);
+	ASSERT_EQ(unlink(path), 0);
+	fd = open(path, O_CREAT | O_EXCL | O_WRONLY, 0600);
+	ASSERT_GE(fd, 0);
+	close(fd);
+	/* It has no frame, and would be removed if it were there. */
+	ASSERT_EQ(store_finish(writer), 0);
+	EXPECT_EQ(stat(path, &st), 0);
+}
+
 TEST_F(store, knows_a_recording_from_other_files)
 {
 	char text[] = "somebody's archive, which is longer than our magic";

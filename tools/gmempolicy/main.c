@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 
 #include "gmem_common.h"
+#include "gmem_daemon.h"
 #include "formats/table.h"
 #include "gmem_kernel.h"
 #include "objects/policies.h"
@@ -138,6 +139,7 @@ int main(int argc, char **argv)
 {
 	const struct verb *verb;
 
+	gmem_start();
 	/* Options before the verb are the program's own, those after it are
 	 * the verb's.
 	 */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "gmem_common.h"
+#include "gmem_daemon.h"
 #include "gmem_kernel.h"
 #include "print/batch.h"
 #include "sampling/host.h"
@@ -41,6 +42,7 @@ int main(int argc, char **argv)
 	struct view view = {};
 	size_t i;
 
+	gmem_start();
 	for (i = 0; argc > 1 && i < ARRAY_LEN(verbs); i++)
 		if (!strcmp(argv[1], verbs[i].name)) {
 			gmem_options_verb(argv[1]);

@@ -26,7 +26,7 @@ uint64_t gmem_clock_next(uint64_t last, uint64_t interval)
 	return next < now ? now : next;
 }
 
-bool gmem_clock_wait(uint64_t ns, const sigset_t *signals)
+int gmem_clock_wait(uint64_t ns, const sigset_t *signals)
 {
 	int sig;
 
@@ -40,5 +40,5 @@ bool gmem_clock_wait(uint64_t ns, const sigset_t *signals)
 
 		sig = sigtimedwait(signals, NULL, &ts);
 	} while (sig < 0 && errno == EINTR);
-	return sig < 0;
+	return sig < 0 ? 0 : sig;
 }

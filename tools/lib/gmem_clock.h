@@ -6,7 +6,6 @@
 #define GMEM_CLOCK_H
 
 #include <signal.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -43,8 +42,8 @@ uint64_t gmem_clock_next(uint64_t last, uint64_t interval);
  * @ns: until when, on CLOCK_MONOTONIC
  * @signals: those that end the wait; the caller has blocked them
  *
- * Return: false if one of the signals came first.
+ * Return: the signal that came first, 0 if none did.
  */
-bool gmem_clock_wait(uint64_t ns, const sigset_t *signals);
+int gmem_clock_wait(uint64_t ns, const sigset_t *signals);
 
 #endif /* GMEM_CLOCK_H */

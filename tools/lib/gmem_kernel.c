@@ -9,17 +9,13 @@
 #include <linux/capability.h>
 #include <stdarg.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "gmem_common.h"
+#include "gmem_confined.h"
 #include "gmem_kernel.h"
 
 #define BTF_DIR		"/sys/kernel/btf"
-#define USER_NS		"/proc/self/ns/user"
-/* The inode of the initial user namespace: the kernel's PROC_USER_INIT_INO. */
-#define USER_NS_INITIAL	0xeffffffdU
 #define POLICIES_SWITCH	"/sys/module/kvm/parameters/gmem_policies"
 
 #ifndef CAP_PERFMON
@@ -83,61 +79,39 @@ int gmem_check_kernel(void)
 	return -1;
 }
 
-static bool has_cap(const struct __user_cap_data_struct *data, int cap)
+/* Before anything is loaded: what libbpf says of it names no cause. */
+static int check_confined(void)
 {
-	return data[CAP_TO_INDEX(cap)].effective & CAP_TO_MASK(cap);
-}
+	char why[GMEM_CONFINED_LEN];
 
-static int read_caps(struct __user_cap_data_struct *data)
-{
-	struct __user_cap_header_struct hdr = {
-		.version = _LINUX_CAPABILITY_VERSION_3,
-	};
-
-	if (!syscall(SYS_capget, &hdr, data))
+	if (!gmem_confined(0, why, sizeof(why)))
 		return 0;
-	gmem_err("cannot read the capabilities of this process: %s",
-		 strerror(errno));
+	gmem_err("no BPF: %s", why);
 	return -1;
-}
-
-/* Without /proc nobody can tell; the kernel then refuses by itself. */
-static bool in_initial_user_ns(void)
-{
-	struct stat st;
-
-	return stat(USER_NS, &st) || st.st_ino == USER_NS_INITIAL;
 }
 
 int gmem_check_privilege(void)
 {
-	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {};
-
-	if (read_caps(data))
-		return -1;
-	if (!has_cap(data, CAP_SYS_ADMIN)) {
+	if (!gmem_has_cap(CAP_SYS_ADMIN)) {
 		gmem_err("no privilege: CAP_SYS_ADMIN missing, which KVM asks for before it shows the guests of others or lets them be governed; run it as root, or grant CAP_SYS_ADMIN");
 		return -1;
 	}
-	if (!in_initial_user_ns()) {
+	if (!gmem_in_initial_user_ns()) {
 		gmem_err("no privilege: this is a user namespace of its own, and KVM asks for CAP_SYS_ADMIN in the initial one; run it as root of the host, outside of the container");
 		return -1;
 	}
-	return 0;
+	return check_confined();
 }
 
 int gmem_check_load(void)
 {
-	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {};
 	bool bpf, perfmon;
 
-	if (read_caps(data))
-		return -1;
-	if (has_cap(data, CAP_SYS_ADMIN))
-		return 0;
+	if (gmem_has_cap(CAP_SYS_ADMIN))
+		return check_confined();
 
-	bpf = has_cap(data, CAP_BPF);
-	perfmon = has_cap(data, CAP_PERFMON);
+	bpf = gmem_has_cap(CAP_BPF);
+	perfmon = gmem_has_cap(CAP_PERFMON);
 	if (!bpf || !perfmon) {
 		gmem_err("no privilege: %s%s%s missing; run it as root, or grant CAP_BPF and CAP_PERFMON",
 			 bpf ? "" : "CAP_BPF", bpf || perfmon ? "" : " and ",
@@ -148,7 +122,7 @@ int gmem_check_load(void)
 		gmem_err("no privilege: CAP_SYS_ADMIN missing, which BPF asks for when KVM is a module; run it as root");
 		return -1;
 	}
-	return 0;
+	return check_confined();
 }
 
 static int on_libbpf_message(enum libbpf_print_level level, const char *fmt,
@@ -189,7 +163,7 @@ static const char *remedy(int err)
 	switch (err) {
 	case EPERM:
 	case EACCES:
-		return "run it as root of the host, not of a container, and check that lockdown is off";
+		return "nothing that confines this process explains it; look at the end of dmesg, and run it again with --debug for libbpf's messages";
 	case ENOMEM:
 		return "free memory or raise the memory limit of this cgroup";
 	case EMFILE:
@@ -202,7 +176,7 @@ static const char *remedy(int err)
 
 void gmem_err_bpf(int err, const char *fmt, ...)
 {
-	char what[256];
+	char what[256], why[GMEM_CONFINED_LEN];
 	va_list ap;
 
 	if (err < 0)
@@ -210,9 +184,13 @@ void gmem_err_bpf(int err, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(what, sizeof(what), fmt, ap);
 	va_end(ap);
-	gmem_err("%s: %s%s%s%s; %s", what, strerror(err),
-		 libbpf_warning[0] ? " (" : "", libbpf_warning,
-		 libbpf_warning[0] ? ")" : "", remedy(err));
+	/* libbpf knows what failed, but not why it was refused. */
+	if (gmem_confined(err, why, sizeof(why)))
+		gmem_err("%s: %s: %s", what, strerror(err), why);
+	else
+		gmem_err("%s: %s%s%s%s; %s", what, strerror(err),
+			 libbpf_warning[0] ? " (" : "", libbpf_warning,
+			 libbpf_warning[0] ? ")" : "", remedy(err));
 	libbpf_warning[0] = '\0';
 }
 

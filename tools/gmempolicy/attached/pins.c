@@ -20,6 +20,7 @@
 #include "attached/ops.h"
 #include "attached/pins.h"
 #include "gmem_common.h"
+#include "gmem_confined.h"
 #include "gmem_kernel.h"
 
 #define DIR_NAME	"gmem"
@@ -39,20 +40,21 @@ static const char *pin_path(struct pin_path *path, int dir, const char *name)
 
 static int open_root(void)
 {
+	char remedy[GMEM_CONFINED_LEN];
 	struct statfs fs;
 	int fd, err;
 
 	fd = open(PINS_ROOT, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0 && errno != ENOENT) {
 		err = -errno;
-		gmem_err("cannot open " PINS_ROOT ": %s; run it as root",
-			 strerror(-err));
+		gmem_err("cannot open " PINS_ROOT ": %s; %s", strerror(-err),
+			 gmem_file_remedy(-err, remedy, sizeof(remedy)));
 		return err;
 	}
 	if (fd < 0 || fstatfs(fd, &fs) || fs.f_type != BPF_FS_MAGIC) {
 		if (fd >= 0)
 			close(fd);
-		gmem_err("no BPF file system at " PINS_ROOT "; mount one: mount -t bpf bpf " PINS_ROOT);
+		gmem_err("no BPF file system at " PINS_ROOT "; mount one: mount -t bpf bpf " PINS_ROOT ", or give the container the host's");
 		return -ENODEV;
 	}
 	return fd;
@@ -75,6 +77,7 @@ static int check_dir(int fd)
 static int open_dir(bool create)
 {
 	int root = open_root(), fd, err;
+	char remedy[GMEM_CONFINED_LEN];
 
 	if (root < 0)
 		return root;
@@ -83,7 +86,7 @@ static int open_dir(bool create)
 		gmem_err("cannot make " PINS_DIR ": %s; %s", strerror(-err),
 			 err == -EROFS ?
 			 "mount it writable: mount -o remount,rw " PINS_ROOT :
-			 "run it as root");
+			 gmem_file_remedy(-err, remedy, sizeof(remedy)));
 		close(root);
 		return err;
 	}
@@ -128,6 +131,7 @@ static int in_use(const char *name)
 int pins_add(const char *name, int fd)
 {
 	int dir = open_dir(true), err;
+	char remedy[GMEM_CONFINED_LEN];
 	struct pin_path path;
 
 	if (dir < 0)
@@ -141,7 +145,7 @@ int pins_add(const char *name, int fd)
 			 strerror(-err),
 			 err == -EROFS ?
 			 "mount it writable: mount -o remount,rw " PINS_ROOT :
-			 "check the BPF file system there");
+			 gmem_file_remedy(-err, remedy, sizeof(remedy)));
 	return err;
 }
 

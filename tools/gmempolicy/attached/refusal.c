@@ -7,17 +7,23 @@
 #include "attached/refusal.h"
 #include "attached/scope.h"
 #include "gmem_common.h"
+#include "gmem_confined.h"
 #include "gmem_kernel.h"
 
 void refusal_explain(int err, const char *name, uint64_t vm)
 {
+	char why[GMEM_CONFINED_LEN];
+
 	switch (-err) {
 	case ESRCH:
 		scope_no_vm(vm);
 		break;
 	case EPERM:
-		gmem_err("cannot attach the policy %s: KVM asks for CAP_SYS_ADMIN in the initial user namespace, whatever a BPF token allows; run it as root of the host",
-			 name);
+		if (gmem_confined(EPERM, why, sizeof(why)))
+			gmem_err("cannot attach the policy %s: %s", name, why);
+		else
+			gmem_err("cannot attach the policy %s: KVM asks for CAP_SYS_ADMIN in the initial user namespace, whatever a BPF token allows; run it as root of the host",
+				 name);
 		break;
 	case EBUSY:
 		gmem_err("cannot attach the policy %s: these very programs are in force, or a VM has not left them yet; try again, or detach them first, see gmempolicy list",

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "attached/scope.h"
+#include "gmem_confined.h"
 #include "gmem_process.h"
 
 #define CGROUP_ROOT	"/sys/fs/cgroup"
@@ -141,8 +142,15 @@ bool scope_has(const struct scope *scope, const struct vm *vm)
 
 static int nothing_found(const struct scope *scope, const struct vms *vms)
 {
+	char why[GMEM_CONFINED_LEN];
 	uint64_t pid = scope->number;
 
+	if ((scope->type == SCOPE_NAME || scope->type == SCOPE_CGROUP) &&
+	    gmem_proc_hides(why, sizeof(why))) {
+		gmem_err("cannot tell which of the %zu VMs are meant by '%s': %s",
+			 vms->nr, scope->text, why);
+		return -ESRCH;
+	}
 	switch (scope->type) {
 	case SCOPE_VM:
 		return scope_no_vm(scope->number);

@@ -38,7 +38,7 @@ static const struct explanation verifier_says[] = {
 	{ "unbounded min value",
 	  "an index may be negative; make it unsigned, or compare it with 0 first" },
 	{ "invalid mem access 'scalar'",
-	  "a number is used as a pointer; read the kernel's memory through typed pointers that the hook gave, or with bpf_probe_read_kernel()" },
+	  "a number is used as a pointer; read the kernel's memory through typed pointers that the hook gave, or, unless the kernel is locked down, with bpf_probe_read_kernel()" },
 	{ "only read is supported",
 	  "it writes to the kernel's own data; a policy may only read its arguments" },
 	{ "cannot write into",
@@ -131,6 +131,24 @@ static const char *find(const struct explanation *table, size_t nr,
 	return NULL;
 }
 
+/*
+ * The one reason why the kernel has no such helper for who may load policies; the
+ * mode is told by securityfs only where that is mounted.
+ */
+static bool reads_are_locked_down(void)
+{
+	return !libbpf_probe_bpf_helper(BPF_PROG_TYPE_TRACEPOINT,
+					BPF_FUNC_probe_read_kernel, NULL);
+}
+
+static const char *verifier_means(const char *complaint)
+{
+	/* libbpf puts the old helper in the place of the one that is not there. */
+	if (strstr(complaint, "bpf_probe_read") && reads_are_locked_down())
+		return "this kernel is locked down (lockdown=confidentiality), where no program may read what it likes of the kernel, as bpf_probe_read*() and BPF_CORE_READ() do; read through the typed pointers that the hook gave, as in kvm->gmem.id";
+	return find(verifier_says, ARRAY_LEN(verifier_says), complaint);
+}
+
 static void copy_line(char *dst, size_t size, const char *line)
 {
 	size_t len = strcspn(line, "\n");
@@ -179,7 +197,7 @@ const char *explain_complaint(const char *log, char *complaint, char *source,
 		else if (is_complaint(line))
 			copy_line(complaint, size, line);
 	}
-	return find(verifier_says, ARRAY_LEN(verifier_says), complaint);
+	return verifier_means(complaint);
 }
 
 const char *explain_libbpf(void)

@@ -16,6 +16,8 @@
 #include "formats/table.h"
 #include "gmem_clock.h"
 #include "gmem_common.h"
+#include "gmem_confined.h"
+#include "gmem_daemon.h"
 #include "gmem_kernel.h"
 #include "gmem_sample.h"
 #include "verbs/verbs.h"
@@ -146,6 +148,11 @@ static int reconcile(const struct config *config, struct gmem_sampler *sampler,
 	}
 	if (!err && (!quiet || plan_changes(&plan)))
 		err = print_plan(&plan, false);
+	/* Who stays has more to do than to print, and may be heard again. */
+	if (watch && ferror(stdout)) {
+		clearerr(stdout);
+		err = 0;
+	}
 	plan_free(&plan);
 	if (lock >= 0)
 		close(lock);
@@ -170,13 +177,37 @@ static int on_event(void *ctx, void *data, size_t size)
 	return 0;
 }
 
+/*
+ * Guests whose process is hidden have no name, and would lose the policies that
+ * they have.
+ */
+static int check_hidden(const struct config *config)
+{
+	char why[GMEM_CONFINED_LEN];
+	size_t i;
+
+	for (i = 0; i < config->nr; i++) {
+		const struct wish *wish = &config->wishes[i];
+
+		if ((wish->scope.type != SCOPE_NAME &&
+		     wish->scope.type != SCOPE_CGROUP) ||
+		    !gmem_proc_hides(why, sizeof(why)))
+			continue;
+		gmem_err("%s: cannot tell which guests are meant: %s",
+			 wish->where, why);
+		return -EACCES;
+	}
+	return 0;
+}
+
 /* A file with a mistake changes nothing, and neither does reading it again. */
 static void read_again(struct config *config, const char *path)
 {
 	struct config new = {};
 
 	gmem_libbpf_forget();
-	if (config_read(&new, path) || config_load(&new)) {
+	if (config_read(&new, path) || check_hidden(&new) ||
+	    config_load(&new)) {
 		gmem_err("the policies asked for before stay in force; mend the file and reload");
 		config_free(&new);
 		return;
@@ -198,19 +229,24 @@ static int stay(struct config *config, const char *path,
 		bool *changed)
 {
 	uint64_t next = gmem_now_ns() + LOOK_AGAIN_NS;
-	bool event;
+	bool event, asked;
 	int n;
 
 	while (!stop) {
 		if (*changed || reload || gmem_now_ns() >= next) {
+			asked = reload;
 			event = *changed;
 			*changed = false;
-			if (reload) {
+			if (asked) {
+				if (gmem_hangup_ends())
+					return 0;
 				reload = 0;
+				gmem_notify_reloading();
 				read_again(config, path);
 			}
-			if (reconcile(config, sampler, false, true) == -EPIPE)
-				return -EPIPE;
+			reconcile(config, sampler, false, true);
+			if (asked)
+				gmem_notify("READY=1");
 			next = gmem_now_ns() +
 			       (event ? LOOK_SOON_NS : LOOK_AGAIN_NS);
 		}
@@ -235,6 +271,8 @@ static int apply_and_stay(struct config *config, const char *path,
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGHUP, &action, NULL);
+	/* Whoever read of the changes may go; the policies are to stay right. */
+	signal(SIGPIPE, SIG_IGN);
 	skel = watch_bpf__open();
 	err = skel ? bpf_program__set_autoload(skel->progs.on_verdict, false) :
 		     -errno;
@@ -252,8 +290,11 @@ static int apply_and_stay(struct config *config, const char *path,
 	} else {
 		/* From here on no VM is missed. */
 		err = reconcile(config, sampler, false, false);
-		if (!err)
+		if (!err) {
+			gmem_notify("READY=1");
 			err = stay(config, path, sampler, ring, &changed);
+		}
+		gmem_notify("STOPPING=1");
 	}
 	ring_buffer__free(ring);
 	watch_bpf__destroy(skel);
@@ -274,7 +315,8 @@ static int run(int argc, char **argv, bool dry)
 	}
 	/* What is wrong with a file is found without asking the kernel. */
 	err = config_read(&config, path);
-	sampler = err || gmem_check_privilege() ? NULL : gmem_sampler_open();
+	sampler = err || gmem_check_privilege() || check_hidden(&config) ?
+			  NULL : gmem_sampler_open();
 	if (!sampler) {
 		config_free(&config);
 		return GMEM_EXIT_FAIL;

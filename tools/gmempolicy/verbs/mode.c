@@ -13,6 +13,7 @@
 #include "attached/pins.h"
 #include "attached/running.h"
 #include "formats/table.h"
+#include "gmem_confined.h"
 #include "gmem_kernel.h"
 #include "gmem_sample.h"
 #include "verbs/verbs.h"
@@ -197,6 +198,7 @@ static int run_switch(int argc, char **argv, const char *state, char letter)
 {
 	const struct fact facts[] = { { "policies", TEXT_VALUE(state) } };
 	struct table table = FACTS_TABLE("switch", facts);
+	char remedy[GMEM_CONFINED_LEN];
 	int fd, err;
 
 	if (argc) {
@@ -208,8 +210,8 @@ static int run_switch(int argc, char **argv, const char *state, char letter)
 	fd = open(SWITCH, O_WRONLY | O_CLOEXEC);
 	if (fd < 0 || write(fd, &letter, 1) != 1) {
 		err = errno;
-		gmem_err("cannot write " SWITCH ": %s; run it as root",
-			 strerror(err));
+		gmem_err("cannot write " SWITCH ": %s; %s", strerror(err),
+			 gmem_file_remedy(err, remedy, sizeof(remedy)));
 		if (fd >= 0)
 			close(fd);
 		return GMEM_EXIT_FAIL;

@@ -189,6 +189,7 @@ static int stream(struct ring_buffer *ring)
 static int run_watch(int argc, char **argv)
 {
 	const struct sigaction action = { .sa_handler = on_signal };
+	struct sigaction old = {};
 	struct ring_buffer *ring = NULL;
 	struct watch_bpf *skel;
 	int err;
@@ -202,6 +203,10 @@ static int run_watch(int argc, char **argv)
 		return GMEM_EXIT_FAIL;
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
+	/* There is no file to open again.  nohup(1) is for staying. */
+	sigaction(SIGHUP, NULL, &old);
+	if (old.sa_handler != SIG_IGN)
+		sigaction(SIGHUP, &action, NULL);
 	signal(SIGPIPE, SIG_IGN);
 
 	skel = watch_bpf__open();

@@ -26,6 +26,7 @@
 #include "export/http.h"
 #include "gmem_clock.h"
 #include "gmem_common.h"
+#include "gmem_daemon.h"
 
 /* Beyond these, each that comes is a reason to end one that dawdles. */
 #define VISITORS_MAX		32
@@ -479,13 +480,25 @@ static void end_dawdlers(struct server *server)
 static void wait_for_end(struct server *server)
 {
 	const struct timespec tick = { .tv_nsec = TICK_MS * 1000000 };
-	sigset_t ends;
+	sigset_t signals;
+	int sig;
 
-	sigemptyset(&ends);
-	sigaddset(&ends, SIGINT);
-	sigaddset(&ends, SIGTERM);
-	while (sigtimedwait(&ends, NULL, &tick) < 0)
-		end_dawdlers(server);
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGHUP);
+	for (;;) {
+		sig = sigtimedwait(&signals, NULL, &tick);
+		if (sig < 0) {
+			end_dawdlers(server);
+		} else if (sig != SIGHUP || gmem_hangup_ends()) {
+			break;
+		} else {
+			/* There is no file to read again. */
+			gmem_notify_reloading();
+			gmem_notify("READY=1");
+		}
+	}
 }
 
 /* "127.0.0.1:9753" or "[::1]:9753", as it is after the socket is bound. */
@@ -526,7 +539,6 @@ int export_serve(struct exporter *exporter, int socket,
 	};
 	struct MHD_Daemon *daemon;
 	char address[96];
-	int status = GMEM_EXIT_OK;
 	size_t i;
 
 	/* An exposition that is given back is given back to the system. */
@@ -554,11 +566,13 @@ int export_serve(struct exporter *exporter, int socket,
 	bound_address(socket, address, sizeof(address));
 	printf("Serving http://%s/metrics as user %s, without capabilities.\n",
 	       address, user->name);
-	if (gmem_flush(stdout))
-		status = GMEM_EXIT_FAIL;
-	else
-		wait_for_end(&server);
+	/* Scrapes are answered whether or not somebody reads that line. */
+	if (fflush(stdout))
+		clearerr(stdout);
+	gmem_notify("READY=1");
+	wait_for_end(&server);
+	gmem_notify("STOPPING=1");
 	MHD_stop_daemon(daemon);
 	forget_expositions(&server);
-	return status;
+	return GMEM_EXIT_OK;
 }

@@ -14,7 +14,7 @@
  * @socket: from export_listen(), closed at the end
  * @user: whom this is run as, for the line that says so
  *
- * Both signals are blocked before this is called.
+ * These and SIGHUP, which changes nothing, are blocked before this is called.
  *
  * Return: an exit code.
  */

@@ -30,9 +30,27 @@ int export_dir_open(struct export_dir *dir, const char *path, uid_t *owner)
 	if (flock(dir->fd, LOCK_EX | LOCK_NB)) {
 		gmem_err("another gmemtop writes to '%s'; stop it, or name another directory",
 			 path);
+		close(dir->fd);
 		return -1;
 	}
 	*owner = st.st_uid;
+	return 0;
+}
+
+int export_dir_reopen(struct export_dir *dir)
+{
+	struct export_dir new;
+	struct stat old, there;
+	uid_t owner;
+
+	/* Its lock is ours, and asking for it again would be refused. */
+	if (!fstat(dir->fd, &old) && !stat(dir->path, &there) &&
+	    old.st_dev == there.st_dev && old.st_ino == there.st_ino)
+		return 0;
+	if (export_dir_open(&new, dir->path, &owner))
+		return -1;
+	close(dir->fd);
+	*dir = new;
 	return 0;
 }
 

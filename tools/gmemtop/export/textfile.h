@@ -30,6 +30,14 @@ struct export_dir {
 int export_dir_open(struct export_dir *dir, const char *path, uid_t *owner);
 
 /**
+ * export_dir_reopen() - go on in what is at the directory's path now
+ * @dir: from export_dir_open(), unchanged on error
+ *
+ * Return: 0, or -1 after one line of error.
+ */
+int export_dir_reopen(struct export_dir *dir);
+
+/**
  * export_dir_write() - replace the directory's gmem.prom
  * @dir: from export_dir_open()
  * @text: what to write

@@ -7,6 +7,8 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
 #include <zstd.h>
@@ -33,6 +35,7 @@ struct store_writer {
 	uint64_t size;
 	int frames;
 	bool in_part;
+	bool left;
 };
 
 static bool append(struct buffer *b, const void *data, size_t len)
@@ -166,6 +169,30 @@ static bool begin_record(struct store_writer *writer)
 	return append(&writer->record, head, sizeof(head));
 }
 
+/*
+ * Truncated between the look at it and the write: what was written stands at its
+ * beginning and is no beginning.
+ */
+static bool was_cut(const struct store_writer *writer)
+{
+	struct stat st;
+
+	return writer->size && !fstat(writer->fd, &st) &&
+	       (uint64_t)st.st_size == writer->packed.len;
+}
+
+/* What is there beyond the last whole frame is of no use. */
+static void cut_back(const struct store_writer *writer)
+{
+	struct stat st;
+
+	/* Not made longer: somebody else may have truncated it. */
+	if (!fstat(writer->fd, &st) && (uint64_t)st.st_size > writer->size &&
+	    ftruncate(writer->fd, writer->size))
+		gmem_err("cannot cut %s back: %s", writer->path,
+			 strerror(errno));
+}
+
 /* All of it or nothing. */
 static int flush(struct store_writer *writer)
 {
@@ -185,14 +212,15 @@ static int flush(struct store_writer *writer)
 		err = -errno;
 	if (err) {
 		writer->in_part = false;
-		/* What is there beyond the last whole frame is of no use. */
-		if (ftruncate(writer->fd, writer->size))
-			gmem_err("cannot cut %s back: %s", writer->path,
-				 strerror(errno));
+		cut_back(writer);
 		gmem_err("cannot write %s: %s; %s", writer->path,
 			 strerror(-err), writer->size ?
 			 "the frames before are kept" : "it is removed");
 		return err;
+	}
+	if (was_cut(writer) && !ftruncate(writer->fd, 0)) {
+		store_restart(writer);
+		return -ESTALE;
 	}
 	writer->size += writer->packed.len;
 	writer->packed.len = 0;
@@ -231,6 +259,78 @@ uint64_t store_size(const struct store_writer *writer)
 	return writer->size;
 }
 
+enum store_state store_state(const struct store_writer *writer)
+{
+	struct stat st, there;
+
+	if (fstat(writer->fd, &st))
+		return STORE_TOUCHED;
+	if (!st.st_nlink)
+		return STORE_REMOVED;
+	if ((uint64_t)st.st_size != writer->size)
+		return st.st_size ? STORE_TOUCHED : STORE_CUT;
+	if (lstat(writer->path, &there) || there.st_ino != st.st_ino ||
+	    there.st_dev != st.st_dev)
+		return STORE_MOVED;
+	return STORE_HELD;
+}
+
+void store_restart(struct store_writer *writer)
+{
+	/* The next frame begins a part, with all that it takes to read it. */
+	ZSTD_CCtx_reset(writer->zstd, ZSTD_reset_session_only);
+	writer->in_part = false;
+	writer->packed.len = 0;
+	writer->size = 0;
+}
+
+void store_leave(struct store_writer *writer)
+{
+	writer->in_part = false;
+	writer->left = true;
+}
+
+/* Only the file itself, whatever its name leads to by now. */
+static void remove_empty(const struct store_writer *writer)
+{
+	if (!writer->size && !writer->left &&
+	    store_state(writer) == STORE_HELD)
+		unlink(writer->path);
+}
+
+static int open_new(const char *path)
+{
+	struct stat st;
+	int fd, err = 0;
+
+	/* What is appended can't leave a hole in a file that was truncated. */
+	fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK |
+			O_CLOEXEC, 0644);
+	if (fd < 0)
+		return -errno;
+	if (flock(fd, LOCK_EX | LOCK_NB))
+		err = -errno;
+	else if (fstat(fd, &st))
+		err = -errno;
+	else if (!S_ISREG(st.st_mode) || st.st_size)
+		err = -EEXIST;
+	if (!err)
+		return fd;
+	close(fd);
+	return err;
+}
+
+bool store_in_use(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	bool locked = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) &&
+		      errno == EWOULDBLOCK;
+
+	if (fd >= 0)
+		close(fd);
+	return locked;
+}
+
 struct store_writer *store_create(const char *path)
 {
 	struct store_writer *writer = calloc(1, sizeof(*writer));
@@ -245,11 +345,15 @@ struct store_writer *store_create(const char *path)
 		goto fail;
 	}
 	ZSTD_CCtx_setParameter(writer->zstd, ZSTD_c_compressionLevel, LEVEL);
-	writer->fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	writer->fd = open_new(path);
 	if (writer->fd >= 0)
 		return writer;
-	gmem_err("cannot create %s: %s; name a place that can be written to",
-		 path, strerror(errno));
+	if (writer->fd == -EWOULDBLOCK)
+		gmem_err("another gmemtop records into %s; name another file",
+			 path);
+	else
+		gmem_err("cannot create %s: %s; name a place that can be written to",
+			 path, strerror(-writer->fd));
 fail:
 	store_finish(writer);
 	return NULL;
@@ -265,11 +369,13 @@ int store_finish(struct store_writer *writer)
 		writer->record.len = 0;
 		writer->packed.len = 0;
 		err = pack(writer, ZSTD_e_end) ? no_memory() : flush(writer);
+		/* It was truncated, and what it has is what it should have. */
+		if (err == -ESTALE)
+			err = 0;
 	}
 	if (writer->fd >= 0) {
 		/* The next recorder would not know it for a recording. */
-		if (!writer->size)
-			unlink(writer->path);
+		remove_empty(writer);
 		close(writer->fd);
 	}
 	ZSTD_freeCCtx(writer->zstd);

@@ -14,6 +14,8 @@
 #include "export/user.h"
 #include "gmem_clock.h"
 #include "gmem_common.h"
+#include "gmem_confined.h"
+#include "gmem_daemon.h"
 #include "gmem_kernel.h"
 #include "sampling/host.h"
 #include "verbs/verbs.h"
@@ -34,7 +36,7 @@ struct arguments {
 	bool interval_seen;
 	bool debug;
 	bool help;
-	sigset_t ends;
+	sigset_t signals;
 };
 
 static int parse(struct arguments *args, int argc, char **argv)
@@ -90,21 +92,40 @@ static int parse(struct arguments *args, int argc, char **argv)
 }
 
 /* Blocked, they wait until somebody asks for them, and interrupt nothing. */
-static void block_signals(sigset_t *ends)
+static void block_signals(sigset_t *signals)
 {
-	sigemptyset(ends);
-	sigaddset(ends, SIGINT);
-	sigaddset(ends, SIGTERM);
-	sigprocmask(SIG_BLOCK, ends, NULL);
+	sigemptyset(signals);
+	sigaddset(signals, SIGINT);
+	sigaddset(signals, SIGTERM);
+	sigaddset(signals, SIGHUP);
+	sigprocmask(SIG_BLOCK, signals, NULL);
 	signal(SIGPIPE, SIG_IGN);
 }
 
+/* Until it is time, or there is a reason to end. */
+static bool wait_until(struct export_dir *dir, uint64_t next,
+		       const sigset_t *signals)
+{
+	int sig;
+
+	while ((sig = gmem_clock_wait(next, signals))) {
+		if (sig != SIGHUP || gmem_hangup_ends())
+			return false;
+		gmem_notify_reloading();
+		if (export_dir_reopen(dir))
+			gmem_err("SIGHUP cannot be followed; the directory that is open stays in use");
+		gmem_notify("READY=1");
+	}
+	return true;
+}
+
 /* Once, or until a signal; a write that fails is tried again the next time. */
-static int write_files(struct exporter *exporter, const struct export_dir *dir,
+static int write_files(struct exporter *exporter, struct export_dir *dir,
 		       const struct export_user *user,
 		       const struct arguments *args)
 {
 	uint64_t next = gmem_now_ns();
+	bool told = false;
 	int err;
 
 	if (!args->interval_seen)
@@ -116,9 +137,23 @@ static int write_files(struct exporter *exporter, const struct export_dir *dir,
 					       exporter->text.len, user);
 		if (!args->interval_seen)
 			return err ? GMEM_EXIT_FAIL : GMEM_EXIT_OK;
+		if (!err && !told)
+			gmem_notify("READY=1");
+		told |= !err;
 		next = gmem_clock_next(next, args->interval_ns);
-	} while (gmem_clock_wait(next, &args->ends));
+	} while (wait_until(dir, next, &args->signals));
+	gmem_notify("STOPPING=1");
 	return GMEM_EXIT_OK;
+}
+
+/* Metrics without names look like guests that have none. */
+static void say_what_is_hidden(void)
+{
+	char why[GMEM_CONFINED_LEN];
+
+	if (gmem_proc_hides(why, sizeof(why)))
+		gmem_err("names of other users' guests are not exported: %s, see --user",
+			 why);
 }
 
 static int run(struct exporter *exporter, const struct arguments *args)
@@ -145,6 +180,7 @@ static int run(struct exporter *exporter, const struct arguments *args)
 	if (host_fix(exporter->source, args->vms, POLICIES_ROOM(args->vms)) ||
 	    export_user_become(&user))
 		return GMEM_EXIT_FAIL;
+	say_what_is_hidden();
 	if (args->textfile)
 		return write_files(exporter, &dir, &user, args);
 	return export_serve(exporter, fd, &user);
@@ -161,7 +197,7 @@ int export_main(int argc, char **argv)
 	if (args.help)
 		return gmem_flush(stdout) ? GMEM_EXIT_FAIL : GMEM_EXIT_OK;
 	gmem_libbpf_quiet(args.debug);
-	block_signals(&args.ends);
+	block_signals(&args.signals);
 	status = run(&exporter, &args);
 	exporter_free(&exporter);
 	host_close(exporter.source);

@@ -13,6 +13,7 @@
 
 #include "gmem_clock.h"
 #include "gmem_common.h"
+#include "gmem_daemon.h"
 #include "gmem_kernel.h"
 #include "recording/store_read.h"
 #include "recording/store_write.h"
@@ -34,7 +35,7 @@ struct recorder {
 	bool help;
 	struct store_writer *writer;
 	uint64_t began_ns;
-	sigset_t ends;
+	sigset_t signals;
 };
 
 /* A number with K, M or G behind it. */
@@ -97,7 +98,7 @@ static int parse(struct recorder *recorder, int argc, char **argv)
 		return -1;
 	if (recorder->help) {
 		gmem_usage(stdout, "record FILE [OPTIONS]",
-			   "Records all VMs into FILE until a signal comes.",
+			   "Records all VMs into FILE until SIGINT or SIGTERM comes.",
 			   options);
 		return 0;
 	}
@@ -128,6 +129,11 @@ static int check_files(const struct recorder *recorder)
 	char path[PATH_MAX];
 	uint64_t i;
 
+	if (store_in_use(recorder->path)) {
+		gmem_err("another gmemtop records into %s; name another file",
+			 recorder->path);
+		return -EBUSY;
+	}
 	for (i = 0; i <= recorder->keep; i++) {
 		name_file(recorder, i, path);
 		if (store_look(path) != STORE_FOREIGN)
@@ -163,9 +169,8 @@ static int begin_file(struct recorder *recorder)
 	if (check_files(recorder))
 		return -EEXIST;
 	switch (store_look(recorder->path)) {
+	/* Of logrotate's making, perhaps, whose owner and mode it has. */
 	case STORE_EMPTY:
-		unlink(recorder->path);
-		break;
 	case STORE_MISSING:
 		break;
 	default:
@@ -185,18 +190,78 @@ static int end_file(struct recorder *recorder)
 	return err;
 }
 
+/* Asked to by SIGHUP: as logrotate has it, the file was moved before. */
+static void open_again(struct recorder *recorder)
+{
+	struct store_writer *old = recorder->writer;
+
+	if (!old || store_state(old) == STORE_HELD)
+		return;
+	recorder->writer = NULL;
+	if (begin_file(recorder)) {
+		gmem_err("SIGHUP cannot be followed; the recording goes on in the file that is open");
+		recorder->writer = old;
+		return;
+	}
+	store_finish(old);
+}
+
+/* What others do to the file must not cost more than they take from it. */
+static int look_after_file(struct recorder *recorder)
+{
+	switch (store_state(recorder->writer)) {
+	case STORE_HELD:
+	/* Until SIGHUP comes it goes on there, as loggers do. */
+	case STORE_MOVED:
+		return 0;
+	case STORE_CUT:
+		store_restart(recorder->writer);
+		return 0;
+	case STORE_REMOVED:
+		gmem_err("%s was removed; it is begun anew", recorder->path);
+		break;
+	case STORE_TOUCHED:
+		gmem_err("%s was changed by somebody else; it is left as it is, and another is begun",
+			 recorder->path);
+		break;
+	}
+	store_leave(recorder->writer);
+	return end_file(recorder);
+}
+
 static int write_frame(struct recorder *recorder, struct source *source,
 		       struct frame *frame, struct facts *facts)
 {
 	int err = source->read(source, frame, facts);
 
+	if (!err && recorder->writer)
+		err = look_after_file(recorder);
 	if (!err && recorder->writer &&
 	    (store_size(recorder->writer) >= recorder->max_size ||
 	     gmem_now_ns() - recorder->began_ns >= recorder->max_age_ns))
 		err = end_file(recorder);
 	if (!err && !recorder->writer)
 		err = begin_file(recorder);
-	return err ? err : store_write(recorder->writer, frame, facts);
+	if (!err)
+		err = store_write(recorder->writer, frame, facts);
+	/* Once more, into the file that is empty now. */
+	return err == -ESTALE ? store_write(recorder->writer, frame, facts) :
+				err;
+}
+
+/* Until it is time, or there is a reason to end. */
+static bool wait_until(struct recorder *recorder, uint64_t next)
+{
+	int sig;
+
+	while ((sig = gmem_clock_wait(next, &recorder->signals))) {
+		if (sig != SIGHUP || gmem_hangup_ends())
+			return false;
+		gmem_notify_reloading();
+		open_again(recorder);
+		gmem_notify("READY=1");
+	}
+	return true;
 }
 
 static int record(struct recorder *recorder, struct source *source)
@@ -210,12 +275,15 @@ static int record(struct recorder *recorder, struct source *source)
 	source->twice_of = GMEM_TWICE_OF_ALL;
 	for (;;) {
 		err = write_frame(recorder, source, &frame, &facts);
+		if (!err && !written)
+			gmem_notify("READY=1");
 		if (err || ++written == recorder->frames)
 			break;
 		next = gmem_clock_next(next, recorder->interval_ns);
-		if (!gmem_clock_wait(next, &recorder->ends))
+		if (!wait_until(recorder, next))
 			break;
 	}
+	gmem_notify("STOPPING=1");
 	/* A disk that is full has been told of already. */
 	if (err)
 		end_file(recorder);
@@ -227,13 +295,13 @@ static int record(struct recorder *recorder, struct source *source)
 }
 
 /* Blocked, they wait until somebody asks for them, and interrupt nothing. */
-static void block_signals(sigset_t *ends)
+static void block_signals(sigset_t *signals)
 {
-	sigemptyset(ends);
-	sigaddset(ends, SIGINT);
-	sigaddset(ends, SIGTERM);
-	sigaddset(ends, SIGHUP);
-	sigprocmask(SIG_BLOCK, ends, NULL);
+	sigemptyset(signals);
+	sigaddset(signals, SIGINT);
+	sigaddset(signals, SIGTERM);
+	sigaddset(signals, SIGHUP);
+	sigprocmask(SIG_BLOCK, signals, NULL);
 	/* A limit of the file's size is a full disk. */
 	signal(SIGXFSZ, SIG_IGN);
 }
@@ -254,10 +322,10 @@ int record_main(int argc, char **argv)
 	if (recorder.help)
 		return gmem_flush(stdout) ? GMEM_EXIT_FAIL : GMEM_EXIT_OK;
 	gmem_libbpf_quiet(recorder.debug);
+	block_signals(&recorder.signals);
 	source = host_open();
 	if (!source)
 		return GMEM_EXIT_FAIL;
-	block_signals(&recorder.ends);
 	/* The file is its user's own, so it is made without any capability. */
 	if (!privilege_drop() && !begin_file(&recorder))
 		status = record(&recorder, source);
