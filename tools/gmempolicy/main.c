@@ -10,8 +10,8 @@
 
 #include "gmem_common.h"
 #include "gmem_daemon.h"
-#include "formats/table.h"
 #include "gmem_kernel.h"
+#include "formats/table.h"
 #include "objects/policies.h"
 #include "verbs/verbs.h"
 
