@@ -11,6 +11,8 @@
 #include "terminal/screen.h"
 
 #define LINE_STATUS	2
+/* Columns of what is filtered for. */
+#define FILTER_SHOWN	40
 
 /* What the tagged VMs have together, instead of what all have. */
 static bool tagged_line(const struct tui *tui, char *dst, size_t size)
@@ -60,11 +62,21 @@ static size_t replay_line(const struct view *view, char *dst, size_t size)
 			source->position + 1, source->count);
 }
 
+/* What was typed, or a path: both may be longer than the line. */
+static const char *shorten(const char *text, char *dst, size_t size)
+{
+	char shown[GMEM_CGROUP_LEN];
+
+	gmem_printable(shown, sizeof(shown), text);
+	return gmem_text_fit(dst, size, shown, FILTER_SHOWN);
+}
+
 static void status_line(const struct tui *tui, char *dst, size_t size)
 {
 	const struct view *view = tui->view;
 	const struct column *col = &columns[view->sort];
 	const struct filter *filter = &view->filter;
+	char text[FILTER_SHOWN * 16];
 	size_t len;
 
 	len = replay_line(view, dst, size);
@@ -77,10 +89,10 @@ static void status_line(const struct tui *tui, char *dst, size_t size)
 			(double)tui->interval_ns / NSEC_PER_SEC);
 	if (len < size && filter->text[0])
 		len += snprintf(dst + len, size - len, "; filter '%s'",
-				filter->text);
+				shorten(filter->text, text, sizeof(text)));
 	if (len < size && filter->cgroup[0])
 		len += snprintf(dst + len, size - len, "; in %s",
-				filter->cgroup);
+				shorten(filter->cgroup, text, sizeof(text)));
 }
 
 int head_draw(const struct tui *tui)

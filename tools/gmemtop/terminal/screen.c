@@ -14,21 +14,16 @@ attr_t screen_style(const struct tui *tui, enum pair pair, attr_t plain)
 
 void screen_put(int y, int x, const char *text, attr_t attr)
 {
-	int len = strlen(text);
+	int from = x < 0 ? -x : 0;
+	size_t len;
 
-	if (y < 0 || y >= LINES)
+	if (y < 0 || y >= LINES || x >= COLS)
 		return;
-	if (x < 0) {
-		if (len <= -x)
-			return;
-		text -= x;
-		len += x;
-		x = 0;
-	}
-	if (x >= COLS)
-		return;
+	x += from;
+	/* A character that the edge is in the middle of is left out. */
+	len = gmem_text_part(text, from, COLS - x, &text);
 	attrset(attr);
-	mvaddnstr(y, x, text, COLS - x < len ? COLS - x : len);
+	mvaddnstr(y, x, text, len);
 	attrset(A_NORMAL);
 }
 
