@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "gmem_confined.h"
 #include "gmem_process.h"
 #include "gmem_whose.h"
 
@@ -80,12 +81,16 @@ bool whose_is_hidden(enum whose_why why)
 
 const char *whose_explain(enum whose_why why)
 {
+	static char hidden[GMEM_CONFINED_LEN];
+
 	switch (why) {
 	case WHOSE_PID_NS:
 		return "its process is in another PID namespace; run it in the host's PID namespace, as with nsenter -t 1 -p -m";
 	case WHOSE_CGROUP_NS:
 		return "in this cgroup namespace paths of cgroup v1 are not whole; run it in the host's cgroup namespace, as with nsenter -t 1 -C";
 	default:
+		if (gmem_proc_hides(hidden, sizeof(hidden)))
+			return hidden;
 		return "/proc does not show its process; run it where /proc is that of its own PID namespace and shows all processes";
 	}
 }

@@ -63,7 +63,7 @@ bool whose_is_hidden(enum whose_why why);
  * whose_explain() - say why something is hidden, and what to do
  * @why: whose_is_hidden()
  *
- * Return: cause and remedy, the end of a line.
+ * Return: cause and remedy, the end of a line; lives until the next call.
  */
 const char *whose_explain(enum whose_why why);
 
