@@ -35,7 +35,7 @@ static bool copy_text(char **dst, const char *src)
 	return *dst || !src;
 }
 
-static int no_memory(size_t nr)
+static int no_room(size_t nr)
 {
 	gmem_err("no memory for %zu VMs; free some", nr);
 	return -ENOMEM;
@@ -50,7 +50,7 @@ int facts_set(struct facts *facts, struct vm_facts *vm, const char *name,
 		return 0;
 	if (!copy_text(&new.name, name) || !copy_text(&new.cgroup, cgroup)) {
 		facts_forget(&new);
-		return no_memory(facts->nr);
+		return no_room(facts->nr);
 	}
 	free(vm->name);
 	free(vm->cgroup);
@@ -68,7 +68,7 @@ int facts_copy(struct vm_facts *dst, const struct vm_facts *src)
 	if (!copy_text(&new.name, src->name) ||
 	    !copy_text(&new.cgroup, src->cgroup)) {
 		facts_forget(&new);
-		return no_memory(1);
+		return no_room(1);
 	}
 	facts_forget(dst);
 	*dst = new;
@@ -89,7 +89,7 @@ int facts_keep(struct facts *facts, const void *ids, size_t stride, size_t nr)
 
 	vms = calloc(nr ? nr : 1, sizeof(*vms));
 	if (!vms)
-		return no_memory(nr);
+		return no_room(nr);
 	for (i = 0; i < nr; i++) {
 		uint64_t id = id_at(ids, stride, i);
 
