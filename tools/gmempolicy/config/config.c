@@ -21,6 +21,7 @@
 #include "gmem_cgroup.h"
 #include "gmem_common.h"
 #include "gmem_kernel.h"
+#include "gmem_process.h"
 #include "objects/object.h"
 
 #define FILE_MAX	(1 << 20)
@@ -97,6 +98,10 @@ static int set_scope(const struct reader *r, struct wish *wish,
 	if (type == SCOPE_NAME && !*text)
 		return mistake(r, node->value_at,
 			       "an empty name matches no VM; give a pattern");
+	if (type == SCOPE_NAME && strlen(text) > PROCESS_NAME_MAX)
+		return mistake(r, node->value_at,
+			       "a name has up to %u bytes; shorten the pattern",
+			       PROCESS_NAME_MAX);
 	/* It may not be there yet: guests that start later are meant, too. */
 	if (type == SCOPE_CGROUP) {
 		if (*text != '/')
