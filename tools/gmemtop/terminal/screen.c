@@ -33,7 +33,7 @@ void screen_items(int y, int x, const char *text, attr_t attr)
 	int room = COLS - x, end = 0, i;
 	char cut[512];
 
-	if ((int)strlen(text) > room && room < (int)sizeof(cut)) {
+	if (gmem_text_width(text) > room && room < (int)sizeof(cut)) {
 		for (i = 0; text[i] && i + 2 + (int)strlen(more) <= room; i++)
 			if ((text[i] == ',' || text[i] == ';') &&
 			    text[i + 1] == ' ')
