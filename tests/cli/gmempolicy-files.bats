@@ -265,7 +265,12 @@ wrong()
 	wrong 2:7 "'all' can only be true" <<<$'[policy.x]\nall = false'
 	wrong 2:7 "'all' takes a true or false, not a number" <<<$'[policy.x]\nall = 1'
 	wrong 2:10 "a cgroup is a path" <<<$'[policy.x]\ncgroup = "a"'
+	wrong 2:10 "no cgroup is called '.' or '..'" <<<$'[policy.x]\ncgroup = "/a/../b"'
+	wrong 2:10 "it is longer than any path can be" \
+		<<<$'[policy.x]\ncgroup = "/'"$(printf 'x%.0s' {1..4096})\""
 	wrong 2:8 "an empty name" <<<$'[policy.x]\nname = ""'
+	wrong 2:8 "a name has up to 4095 bytes" \
+		<<<$'[policy.x]\nname = "'"$(printf 'x%.0s' {1..4096})\""
 	wrong 2:8 "'mode' takes" <<<$'[policy.x]\nmode = "off"'
 	wrong 2:12 "'priority' takes a number" <<<$'[policy.x]\npriority = 2147483648'
 	wrong 1:9 "unknown policy 'quta'" <<<$'[policy.x]\nuse = "quta"\nall = true'

@@ -4,7 +4,9 @@
  * that is safe on a terminal.  Not here: the tools as a whole, which tests/cli
  * covers.
  */
+#define _GNU_SOURCE
 #include "../../tools/lib/gmem_common.c"
+#include "../../tools/lib/gmem_text.c"
 
 #include "kselftest_harness.h"
 

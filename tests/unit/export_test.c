@@ -5,6 +5,7 @@
  */
 #include "../../tools/gmemtop/export/listen.c"
 #include "../../tools/lib/gmem_common.c"
+#include "../../tools/lib/gmem_text.c"
 
 #include <arpa/inet.h>
 

@@ -10,6 +10,7 @@
 #include "../../tools/gmemtop/sampling/host.c"
 #include "../../tools/lib/gmem_clock.c"
 #include "../../tools/lib/gmem_common.c"
+#include "../../tools/lib/gmem_text.c"
 
 #define NR_VMS	40
 
@@ -18,6 +19,7 @@ static size_t nr_vms;
 static uint64_t now_ns = 1;
 static unsigned int described[1000];
 static uint64_t asked_twice_of;
+static enum whose_why why;
 
 struct gmem_sampler *gmem_sampler_open(void)
 {
@@ -62,12 +64,23 @@ int gmem_policies_enabled(void)
 	return 1;
 }
 
-void process_describe(uint32_t pid, char *name, size_t name_size, char *cgroup,
-		      size_t cgroup_size)
+void whose_read(struct whose *whose, struct gmem_sampler *sampler,
+		const struct gmem_vm_sample *vm)
 {
-	described[pid]++;
-	snprintf(name, name_size, "vm");
-	snprintf(cgroup, cgroup_size, "/");
+	described[vm->owner_pid]++;
+	*whose = (struct whose) { .no_name = why, .cgroup = "/" };
+	if (why == WHOSE_KNOWN)
+		whose->name = "vm";
+}
+
+bool whose_is_hidden(enum whose_why why)
+{
+	return why >= WHOSE_PID_NS;
+}
+
+const char *whose_explain(enum whose_why why)
+{
+	return "so it is";
 }
 
 static unsigned int least(void)
@@ -76,8 +89,8 @@ static unsigned int least(void)
 	size_t i;
 
 	for (i = 0; i < nr_vms; i++)
-		if (described[vms[i].pid] < n)
-			n = described[vms[i].pid];
+		if (described[vms[i].owner_pid] < n)
+			n = described[vms[i].owner_pid];
 	return n;
 }
 
@@ -95,8 +108,8 @@ FIXTURE_SETUP(host)
 	nr_vms = NR_VMS - 1;
 	for (i = 0; i < NR_VMS; i++) {
 		vms[i].vm_id = i + 1;
-		vms[i].pid = i;
-		vms[i].rss_pages = 1;
+		vms[i].owner_pid = i;
+		vms[i].owner_start_ns = 1;
 	}
 }
 
@@ -150,11 +163,38 @@ TEST_F(host, others_while_vms_come_and_go)
 		memmove(vms + NR_VMS / 2, vms + NR_VMS / 2 + 1,
 			(nr_vms - NR_VMS / 2 - 1) * sizeof(*vms));
 		vms[nr_vms - 1].vm_id = NR_VMS + round;
-		vms[nr_vms - 1].pid = 100 + round;
+		vms[nr_vms - 1].owner_pid = 100 + round;
 		refresh(self, 1);
 	}
 	for (i = 0; i < NR_VMS / 2; i++)
 		EXPECT_GE(described[i], 3);
+}
+
+/* At once, and not when it is looked at again. */
+TEST_F(host, what_was_known_of_a_process_goes_with_it)
+{
+	refresh(self, 1);
+	EXPECT_STREQ("vm", facts_name(&self->facts.vm[3]));
+	vms[3].owner_start_ns = 0;
+	refresh(self, 1);
+	EXPECT_STREQ("-", facts_name(&self->facts.vm[3]));
+	EXPECT_STREQ("-", facts_cgroup(&self->facts.vm[3]));
+	EXPECT_STREQ("vm", facts_name(&self->facts.vm[4]));
+}
+
+TEST_F(host, what_is_hidden_is_told_once)
+{
+	why = WHOSE_GONE;
+	refresh(self, 1);
+	EXPECT_STREQ("", self->source->notice);
+	why = WHOSE_PID_NS;
+	refresh(self, 11);
+	EXPECT_STREQ("of VM 1, and maybe of others, the name is not known: so it is",
+		     self->source->notice);
+	self->source->notice[0] = '\0';
+	refresh(self, 11);
+	EXPECT_STREQ("", self->source->notice);
+	EXPECT_STREQ("/", facts_cgroup(&self->facts.vm[0]));
 }
 
 TEST_HARNESS_MAIN

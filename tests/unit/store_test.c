@@ -18,6 +18,7 @@
 #include "../../tools/gmemtop/recording/store_read.c"
 #include "../../tools/gmemtop/recording/store_write.c"
 #include "../../tools/lib/gmem_common.c"
+#include "../../tools/lib/gmem_text.c"
 
 /* More than two parts. */
 #define NR_FRAMES	150
@@ -43,12 +44,15 @@ static void make(size_t nr, struct frame *frame, struct facts *facts)
 {
 	static struct gmem_vm_sample vms[VMS_MAX];
 	static struct gmem_policy_sample policy = { .name = "limit" };
-	size_t i, n = nr % VMS_MAX;
+	size_t i, n = nr % VMS_MAX, len;
+	char name[STORE_TEXT_LEN];
 
 	memset(vms, 0, sizeof(vms));
 	for (i = 0; i < n; i++) {
 		vms[i].vm_id = nr / VMS_MAX + i + 1;
 		vms[i].pid = 100 + i;
+		/* One that is not known to whoever recorded. */
+		vms[i].owner_pid = i & 1 ? 0 : 7 + i;
 		vms[i].nr_vcpus = 2;
 		vms[i].conversions = nr * 1000 + i;
 		vms[i].private_pages = ~0ULL - nr;
@@ -73,9 +77,12 @@ static void make(size_t nr, struct frame *frame, struct facts *facts)
 	};
 	facts_keep(facts, &vms->vm_id, sizeof(*vms), n);
 	for (i = 0; i < n; i++) {
-		snprintf(facts->vm[i].name, VM_NAME_LEN, "vm-%ju",
-			 (uintmax_t)vms[i].vm_id);
-		strcpy(facts->vm[i].cgroup, "/machine.slice");
+		/* Some as long as they can be, some not known. */
+		len = nr % 3 ? 0 : sizeof(name) - 24;
+		memset(name, 'n', len);
+		snprintf(name + len, 24, "vm-%ju", (uintmax_t)vms[i].vm_id);
+		facts_set(facts, &facts->vm[i], nr % 7 ? name : NULL,
+			  nr % 5 ? "/machine.slice/\xc3\xa4" : NULL);
 	}
 }
 
@@ -99,8 +106,11 @@ static bool same(struct store_reader *reader, size_t nr)
 	for (i = 0; i < want.vms.nr_vms; i++)
 		if (memcmp(&got.vms.vms[i], &want.vms.vms[i],
 			   sizeof(want.vms.vms[i])) ||
-		    strcmp(got_facts.vm[i].name, want_facts.vm[i].name) ||
-		    strcmp(got_facts.vm[i].cgroup, want_facts.vm[i].cgroup))
+		    strcmp(facts_name(&got_facts.vm[i]),
+			   facts_name(&want_facts.vm[i])) ||
+		    !got_facts.vm[i].name != !want_facts.vm[i].name ||
+		    strcmp(facts_cgroup(&got_facts.vm[i]),
+			   facts_cgroup(&want_facts.vm[i])))
 			return false;
 	return !want.policies.nr ||
 	       !memcmp(got.policies.policies, want.policies.policies,

@@ -140,6 +140,7 @@ int main(int argc, char **argv)
 	const struct verb *verb;
 
 	gmem_start();
+	gmem_text_start();
 	/* Options before the verb are the program's own, those after it are
 	 * the verb's.
 	 */

@@ -43,6 +43,7 @@ int main(int argc, char **argv)
 	size_t i;
 
 	gmem_start();
+	gmem_text_start();
 	for (i = 0; argc > 1 && i < ARRAY_LEN(verbs); i++)
 		if (!strcmp(argv[1], verbs[i].name)) {
 			gmem_options_verb(argv[1]);

@@ -6,22 +6,13 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "gmem_clock.h"
 #include "gmem_common.h"
 
 #define HELP_COLUMN	28
-
-char *gmem_printable(char *dst, size_t size, const char *src)
-{
-	size_t i;
-
-	for (i = 0; i + 1 < size && src[i]; i++)
-		dst[i] = src[i] >= ' ' && src[i] <= '~' ? src[i] : '?';
-	dst[i] = '\0';
-	return dst;
-}
 
 static void (*err_hook)(void);
 
@@ -37,21 +28,36 @@ void gmem_err_context(const char *context)
 	err_context = context;
 }
 
+/* Without memory for all of it, a part is better than nothing. */
+static void print_safely(const char *text)
+{
+	size_t size = strlen(text) + 1;
+	char part[256], *line = malloc(size);
+
+	fputs(gmem_printable(line ? line : part, line ? size : sizeof(part),
+			     text), stderr);
+	free(line);
+}
+
 void gmem_err(const char *fmt, ...)
 {
-	char raw[1024], line[1024];
+	char *text = NULL;
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(raw, sizeof(raw), fmt, ap);
+	if (vasprintf(&text, fmt, ap) < 0)
+		text = NULL;
 	va_end(ap);
 	if (err_hook)
 		err_hook();
 	fprintf(stderr, "%s: ", program_invocation_short_name);
-	if (err_context)
-		fprintf(stderr, "%s: ",
-			gmem_printable(line, sizeof(line), err_context));
-	fprintf(stderr, "%s\n", gmem_printable(line, sizeof(line), raw));
+	if (err_context) {
+		print_safely(err_context);
+		fputs(": ", stderr);
+	}
+	print_safely(text ? text : fmt);
+	fputc('\n', stderr);
+	free(text);
 }
 
 void gmem_print_version(void)

@@ -12,6 +12,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "gmem_text.h"
+
 #define GMEM_VERSION	"0.1.0"
 
 /* Exit codes of all tools. */
@@ -27,8 +29,8 @@
  * gmem_err() - print one line of error to stderr
  * @fmt: printf format, without program name and without newline
  *
- * The line is "progname: message".  Bytes that are not printable ASCII come
- * out as '?', so that no argument can break the line or drive the terminal.
+ * The line is "progname: message", as gmem_printable() has it, so that no
+ * argument can break the line or drive the terminal.
  */
 void gmem_err(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
@@ -43,19 +45,6 @@ void gmem_err_before(void (*hook)(void));
  * @context: printed before each, e.g. "file.toml:3:7"; NULL for nothing
  */
 void gmem_err_context(const char *context);
-
-/**
- * gmem_printable() - copy a string that a terminal can show safely
- * @dst: where to
- * @size: bytes at @dst, at least 1
- * @src: where from
- *
- * Every byte that is not printable ASCII becomes '?'.  A string that is too
- * long is cut.
- *
- * Return: @dst, always terminated.
- */
-char *gmem_printable(char *dst, size_t size, const char *src);
 
 /**
  * enum gmem_option_type - what an option takes and what its target points to

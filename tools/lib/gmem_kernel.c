@@ -103,6 +103,14 @@ int gmem_check_privilege(void)
 	return check_confined();
 }
 
+bool gmem_may_list(void)
+{
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {};
+
+	return !read_caps(data) && has_cap(data, CAP_SYS_ADMIN) &&
+	       in_initial_user_ns();
+}
+
 int gmem_check_load(void)
 {
 	bool bpf, perfmon;

@@ -30,6 +30,11 @@ int gmem_check_kernel(void);
 int gmem_check_privilege(void);
 
 /**
+ * gmem_may_list() - gmem_check_privilege() without a line of error
+ */
+bool gmem_may_list(void);
+
+/**
  * gmem_check_load() - may the process load policies and programs that trace?
  *
  * CAP_BPF and CAP_PERFMON suffice if KVM is part of vmlinux.  If it is a module,

@@ -1,66 +1,76 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What /proc tells of a virtual machine monitor: the name of its VM, and its
- * control group.
+ * control group where the kernel has none of version 2.  Not here: which process
+ * is a VM's (gmem_whose.h).
  */
 #ifndef GMEM_PROCESS_H
 #define GMEM_PROCESS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+/* Bytes that a name may have, and room for one. */
+#define PROCESS_NAME_MAX	4095
+#define PROCESS_NAME_LEN	(PROCESS_NAME_MAX + 1)
 
 /**
  * process_vm_name() - find the name of a VM in a monitor's command line
  * @args: the words, each with a NUL at its end
  * @len: bytes at @args
- * @dst: where to, printable
+ * @comm: name of the process, which tells the monitor too; may be NULL
+ * @dst: where to, as gmem_clean() has it; empty if there is no name
  * @size: bytes at @dst
  *
- * Knows QEMU (-name), which libvirt uses as well, crosvm (--name, --socket)
- * and cloud-hypervisor (--api-socket, --event-monitor).
+ * Knows QEMU and StratoVirt (-name), crosvm, Firecracker, cloud-hypervisor,
+ * Kata's shim with Dragonball in it, krunvm, krunkit and kvmtool.  A socket
+ * that is called as the program is, or as what it is for, leaves the name to
+ * its directory.
  *
- * Return: @dst, an empty string if there is no name.
+ * Return: 0, or -ENAMETOOLONG if the name does not fit.
  */
-char *process_vm_name(const char *args, size_t len, char *dst, size_t size);
+int process_vm_name(const char *args, size_t len, const char *comm, char *dst,
+		    size_t size);
 
 /**
- * process_name() - find out what a VM is called
- * @pid: the process that created the VM
- * @dst: where to write the VM's name: process_vm_name(), else the name of the
- *	process, else "-"; printable
+ * process_open() - find a process in /proc
+ * @pid: its pid in the PID namespace of this process
+ * @start_ns: when it began, in the time namespace of this process
+ *
+ * What is then read below the descriptor is of this process or fails.
+ *
+ * Return: a descriptor of its directory; -EXDEV if /proc is none of this PID
+ * namespace; -ESRCH if the process is gone, or its number is another's; another
+ * -errno if it cannot be read.
+ */
+int process_open(uint32_t pid, uint64_t start_ns);
+
+/**
+ * process_name() - find out what a process's VM is called
+ * @dir: from process_open()
+ * @dst: where to write process_vm_name(), else the name of the process
  * @size: bytes at @dst
  *
- * Leaves @dst alone if the process is gone and it is not empty.
- *
- * Return: @dst.
+ * Return: 0 or -errno, also if there is no name at all.
  */
-char *process_name(uint32_t pid, char *dst, size_t size);
+int process_name(int dir, char *dst, size_t size);
 
 /**
- * process_cgroup() - find out which control group a process is in
- * @pid: the process
- * @dst: where to write its path from the root of the hierarchy, as it is; empty
- *	if it is not known
+ * process_cgroup() - the control group of version 1 that a process's memory is in
+ * @dir: from process_open()
+ * @dst: where to write its path, as it is: from the root of this process's
+ *	cgroup namespace
  * @size: bytes at @dst
  *
- * The hierarchy is the unified one, or that of the memory controller if there
- * is none.
- *
- * Return: @dst.
+ * Return: 0; -ENOENT if the memory controller is not of version 1; another
+ * -errno.
  */
-char *process_cgroup(uint32_t pid, char *dst, size_t size);
+int process_cgroup(int dir, char *dst, size_t size);
 
 /**
- * process_describe() - find out whose VM it is
- * @pid: the process that created the VM
- * @name: where to write process_name()
- * @name_size: bytes at @name
- * @cgroup: where to write its control group, "-" if it is not known; printable
- * @cgroup_size: bytes at @cgroup
- *
- * Leaves both alone if the process is gone and they are not empty.
+ * process_in_initial_cgroup_ns() - does this process see whole paths in /proc?
  */
-void process_describe(uint32_t pid, char *name, size_t name_size, char *cgroup,
-		      size_t cgroup_size);
+bool process_in_initial_cgroup_ns(void);
 
 #endif /* GMEM_PROCESS_H */

@@ -360,6 +360,21 @@ int gmem_sampler_read_verdicts(struct gmem_sampler *sampler, uint64_t vm_id,
 	return nr;
 }
 
+int gmem_sampler_cgroup(struct gmem_sampler *sampler, uint64_t vm_id,
+			char path[GMEM_CGROUP_LEN])
+{
+	struct usage_bpf__bss *bss = sampler->skel->bss;
+
+	bss->cgroup_vm_id = vm_id;
+	if (run(sampler->skel->progs.read_cgroup))
+		return -EIO;
+	if (bss->cgroup_len < 0)
+		return bss->cgroup_len;
+	memcpy(path, bss->cgroup_path, GMEM_CGROUP_LEN);
+	path[GMEM_CGROUP_LEN - 1] = '\0';
+	return 0;
+}
+
 int gmem_sampler_fix(struct gmem_sampler *sampler, size_t vms, size_t policies)
 {
 	int err;

@@ -118,6 +118,20 @@ int gmem_sampler_read_verdicts(struct gmem_sampler *sampler, uint64_t vm_id,
 			       struct gmem_vm_verdicts verdicts[GMEM_VM_POLICIES_MAX]);
 
 /**
+ * gmem_sampler_cgroup() - which control group of version 2 a VM's process is in
+ * @sampler: from gmem_sampler_open()
+ * @vm_id: the VM
+ * @path: set to its path from the root of the hierarchy, whatever cgroup
+ *	namespace this process is in, as it is
+ *
+ * Return: 0; -ESRCH if the VM or its process is gone, or the process runs
+ * another program; -ENAMETOOLONG; -EOPNOTSUPP if the kernel has no cgroups; or
+ * -EIO after one line of error.
+ */
+int gmem_sampler_cgroup(struct gmem_sampler *sampler, uint64_t vm_id,
+			char path[GMEM_CGROUP_LEN]);
+
+/**
  * gmem_sampler_fix() - make room once, and never load a program again
  * @sampler: from gmem_sampler_open()
  * @vms: VMs to have room for, at most GMEM_VMS_MAX

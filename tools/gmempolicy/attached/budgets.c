@@ -135,7 +135,7 @@ static int add_budget(struct reader *r, const char *path, const char *text,
 		return -ENOMEM;
 	snprintf(row->who, sizeof(row->who), "%s", r->who);
 	snprintf(row->what, sizeof(row->what), "%.127s", path);
-	snprintf(row->name, sizeof(row->name), "%s", r->vm->name);
+	row->name = vm_name(r->vm);
 	row->vm = r->vm->id;
 	scale = split_tag(text, row);
 	memcpy(&raw, at, number->size);

@@ -29,7 +29,7 @@ enum budget_kind {
  * struct budget - one number that a policy remembers of a VM
  * @who: what the policy is called
  * @vm: id of the VM
- * @name: name of the VM
+ * @name: name of the VM, of the list that was given
  * @what: the member it is in, as in C
  * @label: what it is, in words
  * @unit: of @value, empty if it has none
@@ -40,7 +40,7 @@ enum budget_kind {
 struct budget {
 	char who[NAME_MAX + 1];
 	uint64_t vm;
-	char name[64];
+	const char *name;
 	char what[128];
 	char label[64];
 	char unit[32];

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * A VM goes by the name that gmemtop shows, and is in the cgroup of the process
- * that made it.
+ * that it belongs to.
  */
+#define _GNU_SOURCE
 #include <errno.h>
 #include <fnmatch.h>
 #include <inttypes.h>
+#include <locale.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,10 +15,7 @@
 #include <unistd.h>
 
 #include "attached/scope.h"
-#include "gmem_confined.h"
-#include "gmem_process.h"
-
-#define CGROUP_ROOT	"/sys/fs/cgroup"
+#include "gmem_cgroup.h"
 
 /* ---------------------------------------------------------------- VMs */
 
@@ -25,6 +24,26 @@ static int by_id(const void *a, const void *b)
 	const struct vm *one = a, *other = b;
 
 	return one->id < other->id ? -1 : one->id > other->id;
+}
+
+static int no_memory(void)
+{
+	gmem_err("no memory for the list of VMs; free some");
+	return -ENOMEM;
+}
+
+static int find_owner(struct vm *vm, struct gmem_sampler *sampler,
+		      const struct gmem_vm_sample *sample)
+{
+	struct whose whose;
+
+	whose_read(&whose, sampler, sample);
+	vm->no_name = whose.no_name;
+	vm->no_cgroup = whose.no_cgroup;
+	vm->name = whose.name ? strdup(whose.name) : NULL;
+	vm->cgroup = whose.cgroup ? strdup(whose.cgroup) : NULL;
+	return (whose.name && !vm->name) || (whose.cgroup && !vm->cgroup) ?
+	       -ENOMEM : 0;
 }
 
 int vms_read(struct vms *vms, struct gmem_sampler *sampler)
@@ -38,9 +57,8 @@ int vms_read(struct vms *vms, struct gmem_sampler *sampler)
 		return err;
 	vms->vms = calloc(sample.nr_vms + 1, sizeof(*vms->vms));
 	if (!vms->vms) {
-		gmem_err("no memory for the list of VMs; free some");
 		gmem_sample_free(&sample);
-		return -ENOMEM;
+		return no_memory();
 	}
 	vms->nr = sample.nr_vms;
 	for (i = 0; i < vms->nr; i++) {
@@ -49,20 +67,31 @@ int vms_read(struct vms *vms, struct gmem_sampler *sampler)
 
 		vm->sample = *from;
 		vm->id = from->vm_id;
-		vm->pid = from->pid;
+		vm->pid = from->owner_pid;
 		vm->denied = from->faults_denied + from->conversions_denied;
 		vm->delayed = from->faults_delayed + from->conversions_delayed;
 		vm->delayed_ns = from->delayed_ns;
-		process_name(vm->pid, vm->name, sizeof(vm->name));
-		process_cgroup(vm->pid, vm->cgroup, sizeof(vm->cgroup));
+		err = find_owner(vm, sampler, from);
+		if (err)
+			break;
 	}
 	gmem_sample_free(&sample);
+	if (err) {
+		vms_free(vms);
+		return no_memory();
+	}
 	qsort(vms->vms, vms->nr, sizeof(*vms->vms), by_id);
 	return 0;
 }
 
 void vms_free(struct vms *vms)
 {
+	size_t i;
+
+	for (i = 0; i < vms->nr; i++) {
+		free(vms->vms[i].name);
+		free(vms->vms[i].cgroup);
+	}
 	free(vms->vms);
 	*vms = (struct vms) {};
 }
@@ -85,40 +114,33 @@ int scope_no_vm(uint64_t id)
 	return -ESRCH;
 }
 
-const char *scope_cgroup_path(const char *path)
-{
-	size_t len = strlen(CGROUP_ROOT);
-
-	if (!strncmp(path, CGROUP_ROOT, len) &&
-	    (path[len] == '/' || !path[len]))
-		path += len;
-	return *path ? path : "/";
-}
-
-const char *scope_cgroup(const char *path)
-{
-	char full[1024];
-
-	if (*path)
-		path = scope_cgroup_path(path);
-	snprintf(full, sizeof(full), "%s%s", CGROUP_ROOT, path);
-	if (*path == '/' && !access(full, F_OK))
-		return path;
-	gmem_err("there is no cgroup '%s'; give a path below " CGROUP_ROOT,
-		 path);
-	return NULL;
-}
-
 static bool in_cgroup(const char *cgroup, const char *path)
 {
 	size_t len = strlen(path);
 
-	while (len > 1 && path[len - 1] == '/')
-		len--;
-	if (len == 1)
-		return *cgroup;
-	return !strncmp(cgroup, path, len) &&
-	       (cgroup[len] == '/' || !cgroup[len]);
+	return len == 1 || (!strncmp(cgroup, path, len) &&
+			    (cgroup[len] == '/' || !cgroup[len]));
+}
+
+/*
+ * A '?' is a character, not a byte, whatever the locale; and a name that has
+ * brackets in it is found by itself, too.
+ */
+static bool matches(const char *pattern, const char *name)
+{
+	static locale_t locale;
+	locale_t before;
+	bool found;
+
+	if (!strcmp(pattern, name))
+		return true;
+	if (!locale)
+		locale = newlocale(LC_CTYPE_MASK, "C.UTF-8", NULL);
+	before = locale ? uselocale(locale) : NULL;
+	found = !fnmatch(pattern, name, 0);
+	if (before)
+		uselocale(before);
+	return found;
 }
 
 bool scope_has(const struct scope *scope, const struct vm *vm)
@@ -129,28 +151,51 @@ bool scope_has(const struct scope *scope, const struct vm *vm)
 	case SCOPE_VM:
 		return vm->id == scope->number;
 	case SCOPE_PID:
-		return vm->pid == scope->number;
+		return vm->pid && vm->pid == scope->number;
 	case SCOPE_NAME:
-		return !fnmatch(scope->text, vm->name, 0);
+		return vm->name && matches(scope->text, vm->name);
 	case SCOPE_CGROUP:
-		return in_cgroup(vm->cgroup, scope->text);
+		return vm->cgroup && in_cgroup(vm->cgroup, scope->text);
 	case SCOPE_NONE:
 		break;
 	}
 	return false;
 }
 
+/* Why it is not known of the VM what the scope asks for. */
+static enum whose_why why_unknown(const struct scope *scope,
+				  const struct vm *vm)
+{
+	if (scope->type == SCOPE_NAME)
+		return vm->no_name;
+	return scope->type == SCOPE_CGROUP ? vm->no_cgroup : WHOSE_KNOWN;
+}
+
+bool scope_is_undecided(const struct scope *scope, const struct vm *vm)
+{
+	return why_unknown(scope, vm) != WHOSE_KNOWN;
+}
+
+int scope_check(const struct scope *scope, const struct vms *vms)
+{
+	size_t i;
+
+	for (i = 0; i < vms->nr; i++) {
+		enum whose_why why = why_unknown(scope, &vms->vms[i]);
+
+		if (!whose_is_hidden(why))
+			continue;
+		gmem_err("cannot tell which of the %zu VMs are meant by '%s': %s",
+			 vms->nr, scope->text, whose_explain(why));
+		return -EXDEV;
+	}
+	return 0;
+}
+
 static int nothing_found(const struct scope *scope, const struct vms *vms)
 {
-	char why[GMEM_CONFINED_LEN];
 	uint64_t pid = scope->number;
 
-	if ((scope->type == SCOPE_NAME || scope->type == SCOPE_CGROUP) &&
-	    gmem_proc_hides(why, sizeof(why))) {
-		gmem_err("cannot tell which of the %zu VMs are meant by '%s': %s",
-			 vms->nr, scope->text, why);
-		return -ESRCH;
-	}
 	switch (scope->type) {
 	case SCOPE_VM:
 		return scope_no_vm(scope->number);
@@ -167,8 +212,12 @@ static int nothing_found(const struct scope *scope, const struct vms *vms)
 			 scope->text, vms->nr);
 		break;
 	default:
-		gmem_err("no VM is in the cgroup '%s'; /proc/PID/cgroup of a VM's process says where it is",
-			 scope->text);
+		if (gmem_cgroup_is_missing(scope->text))
+			gmem_err("there is no cgroup '%s'; give a path below " GMEM_CGROUP_ROOT,
+				 scope->text);
+		else
+			gmem_err("no VM is in the cgroup '%s'; gmemtop --once --fields id,name,cgroup says where each is",
+				 scope->text);
 		break;
 	}
 	return -ESRCH;
@@ -196,19 +245,18 @@ int scope_resolve(const struct scope *scope, const struct vms *vms,
 
 	*nr = 0;
 	*ids = calloc(vms->nr + 1, sizeof(**ids));
-	if (!*ids) {
-		gmem_err("no memory for the list of VMs; free some");
-		return -ENOMEM;
-	}
+	if (!*ids)
+		return no_memory();
 	if (scope->type == SCOPE_ALL) {
 		*nr = 1;
 		return 0;
 	}
-	for (i = 0; i < vms->nr; i++) {
+	err = scope_check(scope, vms);
+	for (i = 0; i < vms->nr && !err; i++) {
 		if (scope_has(scope, &vms->vms[i]))
 			(*ids)[(*nr)++] = vms->vms[i].id;
 	}
-	if (!*nr)
+	if (!err && !*nr)
 		err = nothing_found(scope, vms);
 	else if (*nr > 1 && scope->type == SCOPE_PID)
 		err = several(scope, *ids, *nr);

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "gmem_sample.h"
+#include "gmem_whose.h"
 
 enum scope_type {
 	SCOPE_NONE,
@@ -25,8 +26,7 @@ enum scope_type {
  * struct scope - which VMs
  * @type: what the other member means
  * @number: id of the VM or of its process
- * @text: pattern of the VM's name, or path of its cgroup from the root of
- *	the hierarchy, beginning with a slash
+ * @text: pattern of the VM's name, or path of its cgroup from gmem_cgroup_path()
  */
 struct scope {
 	enum scope_type type;
@@ -37,9 +37,13 @@ struct scope {
 /**
  * struct vm - a VM on this host
  * @id: its id
- * @pid: the process that made it
- * @name: its name, as process_name() finds it
- * @cgroup: its cgroup, empty if not known
+ * @pid: the process that made it, as this PID namespace has it; 0 if it has none
+ *	here or the process is gone
+ * @name: its name, NULL if it is not known
+ * @cgroup: path of its cgroup from the root of the hierarchy, as it is; NULL if it
+ *	is not known
+ * @no_name: why there is no @name
+ * @no_cgroup: why there is no @cgroup
  * @denied: requests of it that policies denied
  * @delayed: requests of it that policies delayed
  * @delayed_ns: for how long
@@ -51,10 +55,18 @@ struct vm {
 	uint64_t denied;
 	uint64_t delayed;
 	uint64_t delayed_ns;
-	char name[64];
-	char cgroup[4096];
+	char *name;
+	char *cgroup;
+	enum whose_why no_name;
+	enum whose_why no_cgroup;
 	struct gmem_vm_sample sample;
 };
+
+/* What a VM is called whose name is not known. */
+static inline const char *vm_name(const struct vm *vm)
+{
+	return vm->name ? vm->name : "-";
+}
 
 /**
  * struct vms - VMs
@@ -93,28 +105,31 @@ void vms_free(struct vms *vms);
 const struct vm *vms_find(const struct vms *vms, uint64_t id);
 
 /**
- * scope_cgroup_path() - the path of a cgroup as processes have it
- * @path: a path in the hierarchy or in /sys/fs/cgroup, not empty
- *
- * Return: the part of @path behind /sys/fs/cgroup.
- */
-const char *scope_cgroup_path(const char *path);
-
-/**
- * scope_cgroup() - scope_cgroup_path() of a cgroup that is there
- * @path: a path in the hierarchy or in /sys/fs/cgroup
- *
- * Return: the part of @path behind /sys/fs/cgroup, or NULL after one line of
- * error if there is no such cgroup.
- */
-const char *scope_cgroup(const char *path);
-
-/**
  * scope_has() - is a policy of this scope for this VM?
  * @scope: any but SCOPE_NONE
  * @vm: the VM
  */
 bool scope_has(const struct scope *scope, const struct vm *vm);
+
+/**
+ * scope_is_undecided() - can't it be said whether a policy is for a VM?
+ * @scope: any but SCOPE_NONE
+ * @vm: the VM
+ *
+ * Return: true if the scope asks for what is not known of the VM, as its process
+ * is gone.  Whoever had a policy then is to keep it.
+ */
+bool scope_is_undecided(const struct scope *scope, const struct vm *vm);
+
+/**
+ * scope_check() - can it be said of all VMs whether a policy is for them?
+ * @scope: any but SCOPE_NONE
+ * @vms: those there are
+ *
+ * Return: 0, or -EXDEV after one line of error if this process does not see what
+ * others see.
+ */
+int scope_check(const struct scope *scope, const struct vms *vms);
 
 /**
  * scope_resolve() - find the VMs of a scope

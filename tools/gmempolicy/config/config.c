@@ -18,8 +18,10 @@
 #include "attached/ops.h"
 #include "config/config.h"
 #include "formats/toml.h"
+#include "gmem_cgroup.h"
 #include "gmem_common.h"
 #include "gmem_kernel.h"
+#include "gmem_process.h"
 #include "objects/object.h"
 
 #define FILE_MAX	(1 << 20)
@@ -74,7 +76,8 @@ static int want_type(const struct reader *r, const struct toml *node,
 static int set_scope(const struct reader *r, struct wish *wish,
 		     const struct toml *node, enum scope_type type)
 {
-	const char *text;
+	char path[GMEM_CGROUP_LEN];
+	const char *text, *why;
 	int err;
 
 	if (wish->scope.type != SCOPE_NONE)
@@ -92,13 +95,23 @@ static int set_scope(const struct reader *r, struct wish *wish,
 	if (err)
 		return err;
 	text = node->text;
-	if (!*text || (type == SCOPE_CGROUP && *text != '/'))
-		return mistake(r, node->value_at, type == SCOPE_CGROUP ?
-			       "a cgroup is a path that begins with '/'" :
+	if (type == SCOPE_NAME && !*text)
+		return mistake(r, node->value_at,
 			       "an empty name matches no VM; give a pattern");
+	if (type == SCOPE_NAME && strlen(text) > PROCESS_NAME_MAX)
+		return mistake(r, node->value_at,
+			       "a name has up to %u bytes; shorten the pattern",
+			       PROCESS_NAME_MAX);
 	/* It may not be there yet: guests that start later are meant, too. */
-	if (type == SCOPE_CGROUP)
-		text = scope_cgroup_path(text);
+	if (type == SCOPE_CGROUP) {
+		if (*text != '/')
+			return mistake(r, node->value_at,
+				       "a cgroup is a path that begins with '/'");
+		why = gmem_cgroup_path(path, sizeof(path), text);
+		if (why)
+			return mistake(r, node->value_at, "%s", why);
+		text = path;
+	}
 	wish->scope_text = strdup(text);
 	wish->scope.text = wish->scope_text;
 	return wish->scope_text ? 0 : no_memory();

@@ -134,6 +134,16 @@ static const struct entry *find_entry(const struct attached *attached,
 	return NULL;
 }
 
+static void name_pin(char name[PLAN_NAME_SIZE], const struct wish *wish,
+		     uint64_t vm)
+{
+	if (vm)
+		snprintf(name, PLAN_NAME_SIZE, "%s%cvm%" PRIu64, wish->label,
+			 OWN_MARK, vm);
+	else
+		snprintf(name, PLAN_NAME_SIZE, "%s%call", wish->label, OWN_MARK);
+}
+
 static int plan_one(struct plan *plan, const struct wish *wish, uint64_t vm,
 		    const struct attached *attached)
 {
@@ -141,11 +151,7 @@ static int plan_one(struct plan *plan, const struct wish *wish, uint64_t vm,
 	char name[PLAN_NAME_SIZE];
 	struct step *step;
 
-	if (vm)
-		snprintf(name, sizeof(name), "%s%cvm%" PRIu64, wish->label,
-			 OWN_MARK, vm);
-	else
-		snprintf(name, sizeof(name), "%s%call", wish->label, OWN_MARK);
+	name_pin(name, wish, vm);
 	entry = find_entry(attached, name);
 	if (entry && entry->state == ENTRY_FOREIGN) {
 		gmem_err("the name %s is taken by a file that is no policy; remove " PINS_DIR "/%s",
@@ -166,17 +172,39 @@ static int plan_one(struct plan *plan, const struct wish *wish, uint64_t vm,
 	return 0;
 }
 
+/*
+ * Whose a VM is can be known no more when its process is gone and somebody else
+ * keeps it.  What it has it keeps: nobody is to shed a policy that way.
+ */
+static bool keeps(const struct wish *wish, const struct vm *vm,
+		  const struct attached *attached)
+{
+	const struct entry *entry;
+	char name[PLAN_NAME_SIZE];
+
+	if (!scope_is_undecided(&wish->scope, vm))
+		return false;
+	name_pin(name, wish, vm->id);
+	entry = find_entry(attached, name);
+	return entry && entry->policy;
+}
+
 static int plan_wish(struct plan *plan, const struct wish *wish,
 		     const struct vms *vms, const struct attached *attached)
 {
 	size_t i;
-	int err = 0;
+	int err;
 
 	if (wish->scope.type == SCOPE_ALL)
 		return plan_one(plan, wish, 0, attached);
+	gmem_err_context(wish->where);
+	err = scope_check(&wish->scope, vms);
+	gmem_err_context(NULL);
 	for (i = 0; i < vms->nr && !err; i++) {
-		if (scope_has(&wish->scope, &vms->vms[i]))
-			err = plan_one(plan, wish, vms->vms[i].id, attached);
+		const struct vm *vm = &vms->vms[i];
+
+		if (scope_has(&wish->scope, vm) || keeps(wish, vm, attached))
+			err = plan_one(plan, wish, vm->id, attached);
 	}
 	return err;
 }

@@ -14,8 +14,10 @@
 
 #include "formats/table.h"
 #include "gmem_common.h"
+#include "gmem_process.h"
 
-#define CELL_SIZE	280
+/* The longest text there is, a name, is whole unless a terminal is too narrow. */
+#define CELL_SIZE	(PROCESS_NAME_LEN + 64)
 #define MAX_COLUMNS	24
 #define GAP		2
 /* No text is made narrower than that, and no prose. */
@@ -62,6 +64,27 @@ static struct value value_at(const struct table *table, size_t row,
 	return column->get((const char *)table->rows + row * table->row_size);
 }
 
+/* JSON is UTF-8, and names of threads and policies are any bytes. */
+static struct json_object *text_to_json(const char *text)
+{
+	struct json_object *string;
+	char *valid = strdup(text), *at;
+	size_t len;
+
+	if (!valid)
+		return NULL;
+	for (at = valid; *at; at += len) {
+		len = gmem_utf8_len(at, NULL);
+		if (!len) {
+			*at = '?';
+			len = 1;
+		}
+	}
+	string = json_object_new_string(valid);
+	free(valid);
+	return string;
+}
+
 static const char *format(char *dst, const struct value *value)
 {
 	switch (value->type) {
@@ -97,31 +120,17 @@ void tables_fit(const struct screen *screen)
 	fit = *screen;
 }
 
-/* Bytes of the first @width characters of UTF-8. */
+/* Bytes of what stands in the first @width columns of the screen. */
 static size_t bytes_of(const char *text, unsigned int width)
 {
-	size_t len = 0;
+	const char *start;
 
-	while (text[len] && width--) {
-		do
-			len++;
-		while ((text[len] & 0xC0) == 0x80);
-	}
-	return len;
-}
-
-static unsigned int chars_of(const char *text)
-{
-	unsigned int nr = 0;
-
-	for (; *text; text++)
-		nr += (*text & 0xC0) != 0x80;
-	return nr;
+	return gmem_text_part(text, 0, width, &start);
 }
 
 char *table_cut(char *dst, const char *text, unsigned int width)
 {
-	unsigned int all = chars_of(text), head, tail;
+	unsigned int all = gmem_text_width(text), head, tail;
 	size_t len;
 
 	if (all <= width)
@@ -153,12 +162,12 @@ static void measure(const struct table *table, struct layout *layout)
 	for (c = 0; columns[c].key && c < MAX_COLUMNS; c++) {
 		layout->shown[c] = columns[c].title;
 		layout->width[c] = columns[c].title ?
-				   chars_of(columns[c].title) : 0;
+				   gmem_text_width(columns[c].title) : 0;
 		layout->is_number[c] = false;
 		for (row = 0; row < table->nr_rows; row++) {
 			struct value value = value_at(table, row, &columns[c]);
 
-			width = chars_of(format(cell, &value));
+			width = gmem_text_width(format(cell, &value));
 			if (width > layout->width[c])
 				layout->width[c] = width;
 			if (value.type != VALUE_TEXT &&
@@ -283,7 +292,7 @@ static void put(unsigned int *at, unsigned int column, const char *text,
 		size_t len)
 {
 	printf("%*s%.*s", (int)(column - *at), "", (int)len, text);
-	*at = column + chars_of(text) - chars_of(text + len);
+	*at = column + gmem_text_width(text) - gmem_text_width(text + len);
 }
 
 /* Bytes of @text that go into one line of @width: whole words if they fit. */
@@ -333,7 +342,7 @@ static void print_line(const struct table *table, const struct layout *layout,
 				      line_of(text, layout->width[c]) :
 				      strlen(text);
 				put(&at, layout->is_number[c] ?
-				    column + layout->width[c] - chars_of(text) :
+				    column + layout->width[c] - gmem_text_width(text) :
 				    column, text, len);
 				rest[c] = is_prose(table, c) ?
 					  after(text, len) : NULL;
@@ -348,12 +357,15 @@ static void print_line(const struct table *table, const struct layout *layout,
 /* For rows that come one by one, in columns as wide as their titles. */
 static void print_cell(const char *text, int width, bool number, bool last)
 {
+	/* Columns of the screen are not bytes. */
+	int pad = width - gmem_text_width(text);
+
 	if (number)
 		printf("%*s", width, text);
 	else if (last)
 		printf("%s", text);
 	else
-		printf("%-*s", width, text);
+		printf("%s%*s", text, pad > 0 ? pad : 0, "");
 	printf("%s", last ? "\n" : "  ");
 }
 
@@ -428,7 +440,7 @@ static struct json_object *value_to_json(const struct value *value)
 {
 	switch (value->type) {
 	case VALUE_TEXT:
-		return json_object_new_string(value->text);
+		return text_to_json(value->text);
 	case VALUE_UINT:
 		return json_object_new_uint64(value->uint);
 	case VALUE_INT:

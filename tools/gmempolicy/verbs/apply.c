@@ -189,8 +189,7 @@ static int check_hidden(const struct config *config)
 	for (i = 0; i < config->nr; i++) {
 		const struct wish *wish = &config->wishes[i];
 
-		if ((wish->scope.type != SCOPE_NAME &&
-		     wish->scope.type != SCOPE_CGROUP) ||
+		if (wish->scope.type != SCOPE_NAME ||
 		    !gmem_proc_hides(why, sizeof(why)))
 			continue;
 		gmem_err("%s: cannot tell which guests are meant: %s",

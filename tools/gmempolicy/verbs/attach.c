@@ -23,6 +23,7 @@
 #include "attached/scope.h"
 #include "config/config.h"
 #include "formats/table.h"
+#include "gmem_cgroup.h"
 #include "gmem_clock.h"
 #include "gmem_common.h"
 #include "gmem_kernel.h"
@@ -414,7 +415,9 @@ static int check_words(int argc, char **argv)
 static int resolve(uint64_t **ids, size_t *nr)
 {
 	struct scope scope = { .type = SCOPE_ALL };
+	char path[GMEM_CGROUP_LEN];
 	struct gmem_sampler *sampler;
+	const char *why;
 	struct vms vms = {};
 	int err;
 
@@ -425,10 +428,14 @@ static int resolve(uint64_t **ids, size_t *nr)
 	else if (args.has_name)
 		scope = (struct scope){ SCOPE_NAME, 0, args.name };
 	else if (args.has_cgroup)
-		scope = (struct scope){ SCOPE_CGROUP, 0,
-					scope_cgroup(args.cgroup) };
-	if (scope.type == SCOPE_CGROUP && !scope.text)
-		return -ENOENT;
+		scope = (struct scope){ SCOPE_CGROUP, 0, path };
+	why = args.has_cgroup ?
+	      gmem_cgroup_path(path, sizeof(path), args.cgroup) : NULL;
+	if (why) {
+		gmem_err("--cgroup takes a path such as /machine.slice, not '%s': %s",
+			 args.cgroup, why);
+		return -EINVAL;
+	}
 
 	sampler = gmem_sampler_open();
 	if (!sampler)

@@ -201,7 +201,7 @@ static const struct column limit_columns[] = {
 
 TEXT_OF(verdict, who)
 VERDICT_VALUE(vm, UINT_VALUE(r->vm->id))
-VERDICT_VALUE(text, TEXT_VALUE(r->vm->name))
+VERDICT_VALUE(text, TEXT_VALUE(vm_name(r->vm)))
 VERDICT_VALUE(calls, UINT_VALUE(r->verdicts.calls))
 VERDICT_VALUE(denied, UINT_VALUE(r->verdicts.denied))
 VERDICT_VALUE(delayed, UINT_VALUE(r->verdicts.delayed))
@@ -227,7 +227,7 @@ static const struct column verdict_columns[] = {
 	}
 
 VM_VALUE(id, UINT_VALUE(vm->id))
-VM_VALUE(text, TEXT_VALUE(vm->name))
+VM_VALUE(text, TEXT_VALUE(vm_name(vm)))
 VM_VALUE(denied, UINT_VALUE(vm->denied))
 VM_VALUE(delayed, UINT_VALUE(vm->delayed))
 VM_VALUE(delayed_ms, UINT_VALUE(vm->delayed_ns / 1000000))

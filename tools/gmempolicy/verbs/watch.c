@@ -10,12 +10,13 @@
 #include <string.h>
 #include <time.h>
 
+#include "attached/scope.h"
 #include "formats/table.h"
 #include "gmem_clock.h"
 #include "gmem_common.h"
 #include "gmem_denial.h"
 #include "gmem_kernel.h"
-#include "gmem_process.h"
+#include "gmem_sample.h"
 #include "gmem_watch.h"
 #include "verbs/verbs.h"
 
@@ -55,7 +56,7 @@ static void on_signal(int sig)
 struct row {
 	const struct gmem_watch_event *event;
 	char time[32];
-	char name[64];
+	const char *name;
 	char verdict[32];
 };
 
@@ -146,6 +147,37 @@ static void fill_time(struct row *row, uint64_t boot_ns)
 		 (int)(ns % (int64_t)NSEC_PER_SEC / 1000000));
 }
 
+/* ---------------------------------------------------------------------- names */
+
+/* Names change rarely, and verdicts may be many. */
+#define LOOK_AGAIN_NS	NSEC_PER_SEC
+/* A VM that is not among them is new, or is gone. */
+#define LOOK_FOR_NS	(NSEC_PER_SEC / 5)
+
+/* Without the privilege to list VMs none of them has a name. */
+static struct gmem_sampler *sampler;
+static struct vms vms;
+
+static const char *name_of(uint64_t id)
+{
+	static uint64_t looked_ns;
+	uint64_t age = gmem_now_ns() - looked_ns;
+	const struct vm *found = vms_find(&vms, id);
+
+	if (sampler && (!looked_ns || age > LOOK_AGAIN_NS ||
+			(!found && age > LOOK_FOR_NS))) {
+		vms_free(&vms);
+		/* It said why; the verdicts are worth more than the names. */
+		if (vms_read(&vms, sampler)) {
+			gmem_sampler_close(sampler);
+			sampler = NULL;
+		}
+		looked_ns = gmem_now_ns();
+		found = vms_find(&vms, id);
+	}
+	return found ? vm_name(found) : "-";
+}
+
 static int on_event(void *ctx, void *data, size_t size)
 {
 	struct row row = { .event = data };
@@ -154,7 +186,7 @@ static int on_event(void *ctx, void *data, size_t size)
 	if (row.event->type != GMEM_WATCH_VERDICT)
 		return 0;
 	fill_time(&row, row.event->time_ns);
-	process_name(row.event->vm_pid, row.name, sizeof(row.name));
+	row.name = name_of(row.event->vm_id);
 	if (verdict < 0)
 		snprintf(row.verdict, sizeof(row.verdict), "deny %s",
 			 gmem_denial_name_of(-verdict) ?: "error");
@@ -201,6 +233,11 @@ static int run_watch(int argc, char **argv)
 	}
 	if (gmem_check_kernel() || gmem_check_load())
 		return GMEM_EXIT_FAIL;
+	if (gmem_may_list()) {
+		sampler = gmem_sampler_open();
+		if (!sampler)
+			return GMEM_EXIT_FAIL;
+	}
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
 	/* There is no file to open again.  nohup(1) is for staying. */
@@ -233,6 +270,8 @@ static int run_watch(int argc, char **argv)
 			 (uintmax_t)skel->bss->lost);
 	ring_buffer__free(ring);
 	watch_bpf__destroy(skel);
+	vms_free(&vms);
+	gmem_sampler_close(sampler);
 	return err ? GMEM_EXIT_FAIL : GMEM_EXIT_OK;
 }
 

@@ -134,7 +134,11 @@ static void write_vm_info(struct exporter *e, enum export_format format)
 			}
 			text_str(&e->text, col->metric.name);
 			text_str(&e->text, "=\"");
-			text_uint(&e->text, column_counter(col, row.now));
+			if (!column_known(col, row.now))
+				text_str(&e->text, FACT_UNKNOWN);
+			else
+				text_uint(&e->text,
+					  column_counter(col, row.now));
 			text_str(&e->text, "\"");
 		}
 		text_str(&e->text, "} 1\n");
@@ -440,6 +444,7 @@ int exporter_sample(struct exporter *e, enum export_format format)
 	clock_gettime(CLOCK_MONOTONIC, &began);
 	e->source->twice_of = GMEM_TWICE_OF_ALL;
 	err = e->source->read(e->source, &e->frame, &e->facts);
+	source_tell(e->source);
 	if (!err)
 		err = frame_share_resident(&e->frame);
 	if (err)

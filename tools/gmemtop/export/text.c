@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "export/text.h"
+#include "gmem_text.h"
 
 bool text_grow(struct text *t, size_t more)
 {
@@ -64,28 +65,13 @@ void text_value(struct text *t, double value)
 		text_add(t, text, snprintf(text, sizeof(text), "%.9f", value));
 }
 
-/* Bytes of the UTF-8 character at @s, 0 if it is none that can be shown. */
-static int utf8_len(const unsigned char *s)
+/* Bytes of the UTF-8 character at @s, 0 if it is none that a label may have. */
+static size_t label_len(const char *s)
 {
 	uint32_t c;
-	int len, i;
+	size_t len = gmem_utf8_len(s, &c);
 
-	if (*s < 0x80)
-		return *s >= ' ' && *s != 0x7f;
-	len = *s >= 0xf0 ? 4 : *s >= 0xe0 ? 3 : *s >= 0xc2 ? 2 : 0;
-	if (!len || *s > 0xf4)
-		return 0;
-	c = *s & (0x7f >> len);
-	for (i = 1; i < len; i++) {
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-		c = c << 6 | (s[i] & 0x3f);
-	}
-	/* Overlong, surrogates, beyond Unicode, and the second control set. */
-	if ((len == 3 && c < 0x800) || (len == 4 && c < 0x10000) ||
-	    (c >= 0xd800 && c < 0xe000) || c > 0x10ffff || c < 0xa0)
-		return 0;
-	return len;
+	return !len || c < ' ' || (c >= 0x7f && c < 0xa0) ? 0 : len;
 }
 
 /* Bytes at @s that stand for themselves. */
@@ -111,7 +97,7 @@ void text_label(struct text *t, const char *name, const char *value)
 		value += len;
 		if (!*value)
 			break;
-		len = utf8_len((const unsigned char *)value);
+		len = label_len(value);
 		if (*value == '"' || *value == '\\')
 			text_add(t, "\\", 1);
 		text_add(t, len ? value : "?", len ? len : 1);

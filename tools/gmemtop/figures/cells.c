@@ -44,18 +44,29 @@ char *column_format_value(const struct column *col, double value, char *dst,
 	return dst;
 }
 
-static bool is_left(const struct column *col)
-{
-	return col->kind == COLUMN_TEXT || col->kind == COLUMN_TREND;
-}
-
 static char *pad(const struct column *col, const char *text, char *dst,
 		 size_t size)
 {
-	if (is_left(col))
-		snprintf(dst, size, "%-*.*s", col->width, col->width, text);
-	else
-		snprintf(dst, size, "%*s", col->width, text);
+	snprintf(dst, size, col->kind == COLUMN_TREND ? "%-*s" : "%*s",
+		 col->width, text);
+	return dst;
+}
+
+/* Flush left; by columns of the screen, which are not bytes. */
+static char *pad_text(const struct column *col, const char *text, char *dst,
+		      size_t size)
+{
+	char shown[TEXT_LEN];
+	size_t len;
+	int width;
+
+	gmem_text_fit(dst, size, gmem_printable(shown, sizeof(shown), text),
+		      col->width);
+	len = strlen(dst);
+	for (width = gmem_text_width(dst); width < col->width && len + 1 < size;
+	     width++)
+		dst[len++] = ' ';
+	dst[len] = '\0';
 	return dst;
 }
 
@@ -82,10 +93,14 @@ char *column_format(const struct column *col, const struct row *row, char *dst,
 {
 	char text[TEXT_LEN], value[CELL_LEN];
 
-	if (col->kind == COLUMN_TEXT)
-		return pad(col, column_text(col, row, text), dst, size);
+	if (col->kind == COLUMN_TEXT) {
+		const char *shown = col->shown ? col->shown(row) : NULL;
+
+		return pad_text(col, shown ? shown : column_text(col, row, text),
+				dst, size);
+	}
 	/* An id has 64 bits, more than a double holds. */
-	if (col->kind == COLUMN_NUMBER)
+	if (col->kind == COLUMN_NUMBER && column_known(col, row->now))
 		snprintf(value, sizeof(value), "%ju",
 			 (uintmax_t)column_counter(col, row->now));
 	else if (col->kind == COLUMN_TREND)
@@ -101,6 +116,8 @@ char *column_format(const struct column *col, const struct row *row, char *dst,
 
 char *column_title(const struct column *col, char *dst, size_t size)
 {
+	if (col->kind == COLUMN_TEXT)
+		return pad_text(col, col->title, dst, size);
 	return pad(col, col->title, dst, size);
 }
 

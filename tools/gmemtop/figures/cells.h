@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Cells as they are shown: in ASCII, as wide as their column, and in which order.
+ * Cells as they are shown: as wide as their column, and in which order.
  */
 #ifndef GMEMTOP_CELLS_H
 #define GMEMTOP_CELLS_H
@@ -26,8 +26,9 @@ char *column_format_value(const struct column *col, double value, char *dst,
  * @dst: where to
  * @size: bytes at @dst
  *
- * In ASCII, the trend too.  A rate is "-" if there was no sample before, and so
- * is what is not known.
+ * In ASCII but for texts, the trend too.  A rate is "-" if there was no sample
+ * before, and so is what is not known.  A text that is too wide has lost a part
+ * of its own.
  *
  * Return: @dst.
  */

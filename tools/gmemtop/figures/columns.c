@@ -9,7 +9,7 @@
 
 static uint64_t pid(const struct gmem_vm_sample *vm)
 {
-	return vm->pid;
+	return vm->owner_pid ? vm->owner_pid : GMEM_UNKNOWN;
 }
 
 static uint64_t vcpus(const struct gmem_vm_sample *vm)
@@ -49,12 +49,22 @@ static uint64_t denied(const struct gmem_vm_sample *vm)
 
 static const char *name(const struct row *row, char *dst)
 {
-	return row->facts->name;
+	return facts_name(row->facts);
+}
+
+static const char *shown_name(const struct row *row)
+{
+	return row->facts->short_name;
 }
 
 static const char *cgroup(const struct row *row, char *dst)
 {
-	return row->facts->cgroup;
+	return facts_cgroup(row->facts);
+}
+
+static const char *shown_cgroup(const struct row *row)
+{
+	return row->facts->short_cgroup;
 }
 
 /* The policies that are asked for this VM, in the order they run. */
@@ -70,7 +80,7 @@ static const char *policies(const struct row *row, char *dst)
 
 		if (p->vm_id && p->vm_id != row->now->vm_id)
 			continue;
-		gmem_printable(safe, sizeof(safe), p->name);
+		gmem_clean(safe, sizeof(safe), p->name);
 		len += snprintf(dst + len, TEXT_LEN - len, "%s%s%s",
 				len ? "," : "", safe,
 				p->flags & GMEM_POLICY_AUDIT ? "?" : "");
@@ -135,14 +145,14 @@ const struct column columns[NR_COLUMNS] = {
 	},
 	[COLUMN_PID] = {
 		.key = "pid", .title = "PID", .width = 7,
-		.kind = COLUMN_NUMBER, .counter = pid,
+		.kind = COLUMN_NUMBER, .counter = pid, .may_lack = true,
 		.json = "pid",
-		.help = "process that created the VM",
-		INFO("pid", "Process that created the VM."),
+		.help = "process that created the VM, as this PID namespace has it",
+		INFO("pid", "Process that created the VM, as the exporter's PID namespace has it."),
 	},
 	[COLUMN_NAME] = {
 		.key = "name", .title = "NAME", .width = 15,
-		.kind = COLUMN_TEXT, .text = name,
+		.kind = COLUMN_TEXT, .text = name, .shown = shown_name,
 		.json = "name",
 		.help = "what its monitor calls it, or the name of the process",
 		INFO("name", "Name of the VM."),
@@ -260,7 +270,7 @@ const struct column columns[NR_COLUMNS] = {
 	},
 	[COLUMN_CGROUP] = {
 		.key = "cgroup", .title = "CGROUP", .width = 24,
-		.kind = COLUMN_TEXT, .text = cgroup,
+		.kind = COLUMN_TEXT, .text = cgroup, .shown = shown_cgroup,
 		.json = "cgroup",
 		.help = "control group of its process",
 		INFO("cgroup", "Control group of the process."),

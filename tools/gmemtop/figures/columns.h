@@ -10,9 +10,12 @@
 #include "figures/facts.h"
 #include "gmem_sample.h"
 
-/* Room for any cell that is not text, and for any text that is shown. */
+/*
+ * Room for any cell that is not text, for a text that is made for a cell (all
+ * policies that a VM can have), and for what is shown of one.
+ */
 #define CELL_LEN	32
-#define TEXT_LEN	256
+#define TEXT_LEN	768
 
 /**
  * struct row - one VM as it is shown
@@ -99,7 +102,10 @@ struct metric {
  * @may_lack: GMEM_UNKNOWN is a value that is not known
  * @offset: of the 64-bit counter in struct gmem_vm_sample
  * @counter: the counter, instead of @offset
- * @text: of COLUMN_TEXT: the text, printable; @dst has TEXT_LEN bytes
+ * @text: of COLUMN_TEXT: the text, as gmem_clean() has it; @dst has TEXT_LEN
+ *	bytes that it may be made in
+ * @shown: of COLUMN_TEXT: the text as it fits the column, NULL if it is yet to
+ *	be made; instead of @text
  * @metric: what it is for Prometheus
  */
 struct column {
@@ -115,6 +121,7 @@ struct column {
 	size_t offset;
 	uint64_t (*counter)(const struct gmem_vm_sample *vm);
 	const char *(*text)(const struct row *row, char *dst);
+	const char *(*shown)(const struct row *row);
 	struct metric metric;
 };
 
@@ -239,7 +246,7 @@ double column_metric(const struct column *col, const struct gmem_vm_sample *vm);
  * @row: a VM
  * @dst: TEXT_LEN bytes that may be used for it
  *
- * Return: the text, in printable ASCII.
+ * Return: the text, as gmem_clean() has it.
  */
 const char *column_text(const struct column *col, const struct row *row,
 			char *dst);

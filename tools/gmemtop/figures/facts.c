@@ -14,6 +14,67 @@ static uint64_t id_at(const void *ids, size_t stride, size_t i)
 	return *(const uint64_t *)((const char *)ids + i * stride);
 }
 
+void facts_forget(struct vm_facts *vm)
+{
+	free(vm->name);
+	free(vm->cgroup);
+	free(vm->short_name);
+	free(vm->short_cgroup);
+	*vm = (struct vm_facts) {};
+}
+
+static bool is_same(const char *a, const char *b)
+{
+	return a && b ? !strcmp(a, b) : a == b;
+}
+
+/* NULL stays NULL. */
+static bool copy_text(char **dst, const char *src)
+{
+	*dst = src ? strdup(src) : NULL;
+	return *dst || !src;
+}
+
+static int no_room(size_t nr)
+{
+	gmem_err("no memory for %zu VMs; free some", nr);
+	return -ENOMEM;
+}
+
+int facts_set(struct facts *facts, struct vm_facts *vm, const char *name,
+	      const char *cgroup)
+{
+	struct vm_facts new = {};
+
+	if (is_same(vm->name, name) && is_same(vm->cgroup, cgroup))
+		return 0;
+	if (!copy_text(&new.name, name) || !copy_text(&new.cgroup, cgroup)) {
+		facts_forget(&new);
+		return no_room(facts->nr);
+	}
+	free(vm->name);
+	free(vm->cgroup);
+	vm->name = new.name;
+	vm->cgroup = new.cgroup;
+	facts->changed = true;
+	return 0;
+}
+
+int facts_copy(struct vm_facts *dst, const struct vm_facts *src)
+{
+	struct vm_facts new = *src;
+
+	new.short_name = new.short_cgroup = new.cgroup = NULL;
+	if (!copy_text(&new.name, src->name) ||
+	    !copy_text(&new.cgroup, src->cgroup)) {
+		facts_forget(&new);
+		return no_room(1);
+	}
+	facts_forget(dst);
+	*dst = new;
+	return 0;
+}
+
 int facts_keep(struct facts *facts, const void *ids, size_t stride, size_t nr)
 {
 	struct vm_facts *vms;
@@ -27,22 +88,23 @@ int facts_keep(struct facts *facts, const void *ids, size_t stride, size_t nr)
 		return 0;
 
 	vms = calloc(nr ? nr : 1, sizeof(*vms));
-	if (!vms) {
-		gmem_err("no memory for %zu VMs; free some", nr);
-		return -ENOMEM;
-	}
+	if (!vms)
+		return no_room(nr);
 	for (i = 0; i < nr; i++) {
 		uint64_t id = id_at(ids, stride, i);
 
 		while (j < facts->nr && facts->vm[j].vm_id < id)
-			j++;
+			facts_forget(&facts->vm[j++]);
 		if (j < facts->nr && facts->vm[j].vm_id == id)
-			vms[i] = facts->vm[j];
+			vms[i] = facts->vm[j++];
 		vms[i].vm_id = id;
 	}
+	while (j < facts->nr)
+		facts_forget(&facts->vm[j++]);
 	free(facts->vm);
 	facts->vm = vms;
 	facts->nr = nr;
+	facts->changed = true;
 	return 0;
 }
 
@@ -72,6 +134,10 @@ void facts_trend(struct vm_facts *vm, double rate)
 
 void facts_free(struct facts *facts)
 {
+	size_t i;
+
+	for (i = 0; i < facts->nr; i++)
+		facts_forget(&facts->vm[i]);
 	free(facts->vm);
 	*facts = (struct facts) {};
 }

@@ -1,12 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * What is the same for all frames: the shares of VMs in their process's memory,
- * and the frame's own.
+ * what is to be told of where they come from, and the frame's own.
  */
 #include <errno.h>
 #include <stdlib.h>
 
 #include "figures/frame.h"
+
+void source_tell(struct source *source)
+{
+	if (source->notice[0])
+		gmem_err("%s", source->notice);
+	source->notice[0] = '\0';
+}
 
 /* A process that has VMs, in a table with free places. */
 struct process {

@@ -32,6 +32,8 @@ struct frame {
 	uint64_t nodes;
 };
 
+#define SOURCE_NOTICE_LEN	320
+
 /**
  * struct source - where frames come from
  * @read: fills in the next frame, and the names of its VMs; returns 0, or
@@ -46,6 +48,7 @@ struct frame {
  * @position: of a recording: the frame that was read last
  * @count: of a recording: how many there are
  * @ended: of a recording: there is no frame after the last that was read
+ * @notice: what is to be told once, a line; who tells it empties it
  *
  * Embedded in what knows more of it.
  */
@@ -60,6 +63,7 @@ struct source {
 	size_t position;
 	size_t count;
 	bool ended;
+	char notice[SOURCE_NOTICE_LEN];
 };
 
 /**
@@ -72,6 +76,12 @@ struct source {
  * Return: 0, or -ENOMEM after one line of error.
  */
 int frame_share_resident(struct frame *frame);
+
+/**
+ * source_tell() - print what is to be told of a source, if there is anything
+ * @source: the source
+ */
+void source_tell(struct source *source);
 
 /**
  * frame_free() - give back the memory of a frame

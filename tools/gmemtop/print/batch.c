@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Frames for pipes, files and screen readers: plain ASCII text, comma-separated
- * values, or one line of JSON each.
+ * Frames for pipes, files and screen readers: plain text, comma-separated values,
+ * or one line of JSON each.
  */
 #include <errno.h>
 #include <signal.h>
@@ -107,6 +107,7 @@ int batch_run(struct view *view, const struct settings *settings)
 	sigemptyset(&none);
 	next = gmem_now_ns();
 	err = view_refresh(view);
+	source_tell(view->source);
 	if (!err)
 		err = check_found(view);
 	if (!err && settings->once)
@@ -116,6 +117,7 @@ int batch_run(struct view *view, const struct settings *settings)
 		next = gmem_clock_next(next, settings->interval_ns);
 		gmem_clock_wait(next, &none);
 		err = view_refresh(view);
+		source_tell(view->source);
 		if (!err)
 			err = batch_print(view, settings, !shown++);
 	}

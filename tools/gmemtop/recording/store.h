@@ -19,5 +19,7 @@
 #define STORE_PART_FRAMES	64
 #define STORE_MAGIC		"gmemtop recording 1\n"
 #define STORE_RECORD_MAX	(256U << 20)
+/* Room for a name or a control group. */
+#define STORE_TEXT_LEN		4096
 
 #endif /* GMEMTOP_STORE_H */

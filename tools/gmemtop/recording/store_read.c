@@ -74,17 +74,22 @@ static bool take_u64(struct cursor *c, uint64_t *value)
 	return take(c, value, sizeof(*value));
 }
 
-static bool take_text(struct cursor *c, char *dst, size_t size)
+static bool take_text(struct cursor *c, char dst[STORE_TEXT_LEN])
 {
-	char raw[512];
+	char raw[STORE_TEXT_LEN];
 	uint32_t len;
 
 	if (!take(c, &len, sizeof(len)) || len >= sizeof(raw) ||
 	    !take(c, raw, len))
 		return false;
 	raw[len] = '\0';
-	gmem_printable(dst, size, raw);
+	gmem_clean(dst, STORE_TEXT_LEN, raw);
 	return true;
+}
+
+static const char *if_known(const char *text)
+{
+	return strcmp(text, FACT_UNKNOWN) ? text : NULL;
 }
 
 /* The next record of what is unpacked; false at the end or if it is damaged. */
@@ -415,7 +420,7 @@ static void forget_counters(struct gmem_vm_sample *vm)
 
 	memset(vm, 0, sizeof(*vm));
 	for (c = 0; c < NR_COLUMNS; c++)
-		if (columns[c].may_lack)
+		if (columns[c].may_lack && column_is_stored(&columns[c]))
 			set_counter(vm, c, GMEM_UNKNOWN);
 }
 
@@ -454,7 +459,7 @@ static bool grow(void **items, size_t *room, size_t nr, size_t size)
 static bool parse_vms(const struct store_reader *reader, struct cursor *c,
 		      struct frame *frame, struct facts *facts)
 {
-	char name[VM_NAME_LEN], cgroup[VM_CGROUP_LEN];
+	char name[STORE_TEXT_LEN], cgroup[STORE_TEXT_LEN];
 	struct cursor again = *c;
 	struct gmem_vm_sample *vms = frame->vms.vms;
 	size_t i, nr = frame->vms.nr_vms;
@@ -462,8 +467,7 @@ static bool parse_vms(const struct store_reader *reader, struct cursor *c,
 	for (i = 0; i < nr; i++) {
 		forget_counters(&vms[i]);
 		if (!parse_vm(reader, c, &vms[i]) ||
-		    !take_text(c, name, sizeof(name)) ||
-		    !take_text(c, cgroup, sizeof(cgroup)))
+		    !take_text(c, name) || !take_text(c, cgroup))
 			return false;
 		/* Everything relies on their order. */
 		if (i && vms[i].vm_id <= vms[i - 1].vm_id)
@@ -475,8 +479,11 @@ static bool parse_vms(const struct store_reader *reader, struct cursor *c,
 		struct gmem_vm_sample scratch;
 
 		parse_vm(reader, &again, &scratch);
-		take_text(&again, facts->vm[i].name, VM_NAME_LEN);
-		take_text(&again, facts->vm[i].cgroup, VM_CGROUP_LEN);
+		take_text(&again, name);
+		take_text(&again, cgroup);
+		if (facts_set(facts, &facts->vm[i], if_known(name),
+			      if_known(cgroup)))
+			return false;
 	}
 	return true;
 }
@@ -531,6 +538,23 @@ static bool parse_nodes(struct cursor *c, struct frame *frame)
 	return true;
 }
 
+/* Older versions had the host's pids only. */
+static bool parse_owners(struct cursor *c, struct frame *frame)
+{
+	bool older = c->at == c->end;
+	size_t i;
+
+	for (i = 0; i < frame->vms.nr_vms; i++) {
+		struct gmem_vm_sample *vm = &frame->vms.vms[i];
+
+		if (older)
+			vm->owner_pid = vm->pid;
+		else if (!take(c, &vm->owner_pid, sizeof(vm->owner_pid)))
+			return false;
+	}
+	return true;
+}
+
 static bool parse_frame(const struct store_reader *reader, struct cursor *c,
 			struct frame *frame, struct facts *facts)
 {
@@ -559,7 +583,7 @@ static bool parse_frame(const struct store_reader *reader, struct cursor *c,
 		frame->vms.orphaned_pages = 0;
 		c->at = c->end;
 	}
-	return parse_nodes(c, frame);
+	return parse_nodes(c, frame) && parse_owners(c, frame);
 }
 
 int store_read(struct store_reader *reader, size_t nr, struct frame *frame,

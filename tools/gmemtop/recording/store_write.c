@@ -93,7 +93,8 @@ static bool add_vm(struct buffer *b, const struct gmem_vm_sample *vm,
 		if (column_is_stored(&columns[c]) &&
 		    !append_u64(b, column_counter(&columns[c], vm)))
 			return false;
-	return append_text(b, facts->name) && append_text(b, facts->cgroup);
+	return append_text(b, facts_name(facts)) &&
+	       append_text(b, facts_cgroup(facts));
 }
 
 /* Which nodes there are, and of each VM its pages on each of them. */
@@ -109,6 +110,18 @@ static bool add_nodes(struct buffer *b, const struct frame *frame)
 			if (frame->nodes >> n & 1 &&
 			    !append_u64(b, frame->vms.vms[i].node_pages[n]))
 				return false;
+	return true;
+}
+
+/* Their pids as whoever records has them: those above are the host's. */
+static bool add_owners(struct buffer *b, const struct frame *frame)
+{
+	size_t i;
+
+	for (i = 0; i < frame->vms.nr_vms; i++)
+		if (!append(b, &frame->vms.vms[i].owner_pid,
+			    sizeof(frame->vms.vms[i].owner_pid)))
+			return false;
 	return true;
 }
 
@@ -131,7 +144,7 @@ static bool make_frame(struct buffer *b, const struct frame *frame,
 	return append(b, frame->policies.policies,
 		      frame->policies.nr * sizeof(struct gmem_policy_sample)) &&
 	       append_u64(b, frame->vms.orphaned_pages) &&
-	       add_nodes(b, frame);
+	       add_nodes(b, frame) && add_owners(b, frame);
 }
 
 /* Compresses what follows the head of a record, which is filled in here. */

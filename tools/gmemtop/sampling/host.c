@@ -9,7 +9,7 @@
 
 #include "gmem_clock.h"
 #include "gmem_kernel.h"
-#include "gmem_process.h"
+#include "gmem_whose.h"
 #include "sampling/host.h"
 
 /* Names hardly ever change, and reading one costs more than all counters. */
@@ -20,6 +20,7 @@ struct host {
 	struct source source;
 	struct gmem_sampler *sampler;
 	size_t next_check;
+	bool noticed;
 };
 
 static int compare_ids(const void *a, const void *b)
@@ -43,36 +44,71 @@ static void order_vms(struct gmem_sample *sample)
 	}
 }
 
-static void check(struct vm_facts *facts, const struct gmem_vm_sample *vm,
-		  uint64_t now)
+/* Told once: which VMs these are changes, and why does not. */
+static void notice(struct host *host, const struct whose *whose, uint64_t vm_id)
 {
-	/* A process that is gone may have left its number to another. */
-	if (!facts->checked_ns || vm->rss_pages)
-		process_describe(vm->pid, facts->name, sizeof(facts->name),
-				 facts->cgroup, sizeof(facts->cgroup));
-	facts->checked_ns = now;
+	bool name = whose_is_hidden(whose->no_name);
+
+	if (host->noticed ||
+	    (!name && !whose_is_hidden(whose->no_cgroup)))
+		return;
+	host->noticed = true;
+	snprintf(host->source.notice, sizeof(host->source.notice),
+		 "of VM %ju, and maybe of others, the %s is not known: %s",
+		 (uintmax_t)vm_id, name ? "name" : "cgroup",
+		 whose_explain(name ? whose->no_name : whose->no_cgroup));
+}
+
+static int check(struct host *host, struct facts *facts, struct vm_facts *vm,
+		 const struct gmem_vm_sample *sample, uint64_t now)
+{
+	char cgroup[GMEM_CGROUP_LEN];
+	struct whose whose;
+
+	whose_read(&whose, host->sampler, sample);
+	notice(host, &whose, vm->vm_id);
+	vm->checked_ns = now;
+	if (whose.cgroup)
+		gmem_clean(cgroup, sizeof(cgroup), whose.cgroup);
+	return facts_set(facts, vm, whose.name, whose.cgroup ? cgroup : NULL);
+}
+
+/* What a process was called that is gone says nothing of whose the VM is now. */
+static int forget_gone(const struct frame *frame, struct facts *facts)
+{
+	size_t i;
+	int err = 0;
+
+	for (i = 0; i < facts->nr && !err; i++)
+		if (!frame->vms.vms[i].owner_start_ns)
+			err = facts_set(facts, &facts->vm[i], NULL, NULL);
+	return err;
 }
 
 /* New ones at once; of those not looked at lately a few each time, in turn. */
-static void check_processes(struct host *host, const struct frame *frame,
-			    struct facts *facts)
+static int check_processes(struct host *host, const struct frame *frame,
+			   struct facts *facts)
 {
 	size_t i, nr = facts->nr, checks = 0, at;
+	int err = forget_gone(frame, facts);
 
-	for (i = 0; i < nr; i++)
+	for (i = 0; i < nr && !err; i++)
 		if (!facts->vm[i].checked_ns)
-			check(&facts->vm[i], &frame->vms.vms[i], frame->time_ns);
+			err = check(host, facts, &facts->vm[i],
+				    &frame->vms.vms[i], frame->time_ns);
 	at = host->next_check;
-	for (i = 0; i < nr && checks < CHECKS_MAX; i++, at++) {
+	for (i = 0; i < nr && checks < CHECKS_MAX && !err; i++, at++) {
 		if (at >= nr)
 			at = 0;
 		/* One that is new may stand between those that are not. */
 		if (frame->time_ns - facts->vm[at].checked_ns < CHECK_AGAIN_NS)
 			continue;
-		check(&facts->vm[at], &frame->vms.vms[at], frame->time_ns);
+		err = check(host, facts, &facts->vm[at], &frame->vms.vms[at],
+			    frame->time_ns);
 		checks++;
 	}
 	host->next_check = at;
+	return err;
 }
 
 /*
@@ -122,8 +158,7 @@ static int host_read(struct source *source, struct frame *frame,
 			 sizeof(*frame->vms.vms), frame->vms.nr_vms);
 	if (err)
 		return err;
-	check_processes(host, frame, facts);
-	return 0;
+	return check_processes(host, frame, facts);
 }
 
 struct source *host_open(void)

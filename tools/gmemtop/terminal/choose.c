@@ -127,12 +127,12 @@ void choose_columns(struct tui *tui)
  */
 static struct {
 	int nr;
-	char (*path)[VM_CGROUP_LEN];
+	char **path;
 } groups;
 
 static int compare_paths(const void *a, const void *b)
 {
-	return strcmp(a, b);
+	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
 static bool collect_groups(const struct facts *facts)
@@ -140,25 +140,38 @@ static bool collect_groups(const struct facts *facts)
 	size_t i;
 	int n = 0;
 
+	while (groups.nr)
+		free(groups.path[--groups.nr]);
 	free(groups.path);
-	groups.nr = 0;
 	groups.path = calloc(facts->nr ? facts->nr : 1, sizeof(*groups.path));
 	if (!groups.path)
 		return false;
-	for (i = 0; i < facts->nr; i++)
-		strcpy(groups.path[i], facts->vm[i].cgroup);
-	qsort(groups.path, facts->nr, sizeof(*groups.path), compare_paths);
-	for (i = 0; i < facts->nr; i++)
-		if (!n || strcmp(groups.path[n - 1], groups.path[i]))
-			memmove(groups.path[n++], groups.path[i],
-				VM_CGROUP_LEN);
+	for (i = 0; i < facts->nr; i++) {
+		if (!facts->vm[i].cgroup)
+			continue;
+		groups.path[groups.nr] = strdup(facts->vm[i].cgroup);
+		if (!groups.path[groups.nr])
+			return false;
+		groups.nr++;
+	}
+	qsort(groups.path, groups.nr, sizeof(*groups.path), compare_paths);
+	for (i = 0; i < (size_t)groups.nr; i++) {
+		if (n && !strcmp(groups.path[n - 1], groups.path[i]))
+			free(groups.path[i]);
+		else
+			groups.path[n++] = groups.path[i];
+	}
 	groups.nr = n;
 	return true;
 }
 
 static void cgroup_item(struct tui *tui, int i, char *dst, size_t size)
 {
-	snprintf(dst, size, "%s", i ? groups.path[i - 1] : "All VMs");
+	char shown[GMEM_CGROUP_LEN];
+
+	/* Paths differ at their ends. */
+	gmem_printable(shown, sizeof(shown), i ? groups.path[i - 1] : "All VMs");
+	gmem_text_fit(dst, size, shown, COLS);
 }
 
 static void cgroup_pick(struct tui *tui, int i)

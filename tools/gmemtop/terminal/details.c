@@ -49,7 +49,8 @@ static int read_page(struct tui *tui)
 	if (!details.gone) {
 		details.now = *row.now;
 		details.nodes = row.nodes;
-		details.facts = *row.facts;
+		if (facts_copy(&details.facts, row.facts))
+			return -ENOMEM;
 	}
 	if (!page->read || details.gone || !tui->view->source->live)
 		return 0;
@@ -124,6 +125,7 @@ void details_enter(struct tui *tui)
 
 	if (!view->nr_rows)
 		return;
+	facts_forget(&details.facts);
 	details = (struct details) {
 		.vm_id = view->rows[tui->cursor.row].now->vm_id,
 	};
@@ -131,23 +133,38 @@ void details_enter(struct tui *tui)
 	turn_to(tui, 0);
 }
 
+/* Puts @text between @before and @after, without its middle if there is no room. */
+static void put_between(int y, const char *before, const char *text,
+			const char *after, int room, attr_t attr)
+{
+	char shown[PROCESS_NAME_LEN], fit[1024], line[1280];
+
+	room -= strlen(before) + strlen(after);
+	gmem_printable(shown, sizeof(shown), text);
+	gmem_text_fit(fit, sizeof(fit), shown, room > 1 ? room : 1);
+	snprintf(line, sizeof(line), "%s%s%s", before, fit, after);
+	screen_put(y, 0, line, attr);
+}
+
 static void draw_head(struct tui *tui)
 {
 	attr_t bar = screen_style(tui, PAIR_TITLES, A_REVERSE);
 	const struct gmem_vm_sample *vm = &details.now;
-	char text[TEXT_LEN + VM_NAME_LEN], item[32], memory[16];
+	char text[128], before[48], item[32], memory[16], pid[16] = "-";
 	int i, x = 0;
 
-	snprintf(text, sizeof(text), "VM %ju  %s  pid %u  %u vCPUs%s",
-		 (uintmax_t)vm->vm_id, details.facts.name, vm->pid,
-		 vm->nr_vcpus, details.gone ? "  GONE: this is the last that was known" :
+	snprintf(before, sizeof(before), "VM %ju  ", (uintmax_t)vm->vm_id);
+	if (vm->owner_pid)
+		snprintf(pid, sizeof(pid), "%u", vm->owner_pid);
+	snprintf(text, sizeof(text), "  pid %s  %u vCPUs%s", pid, vm->nr_vcpus,
+		 details.gone ? "  GONE: this is the last that was known" :
 		 tui->frozen ? "  FROZEN" : "");
-	screen_put(0, 0, text, A_BOLD);
-	snprintf(text, sizeof(text), "cgroup %s", details.facts.cgroup);
-	screen_put(1, 0, text, A_NORMAL);
+	put_between(0, before, facts_name(&details.facts), text, COLS, A_BOLD);
 	gmem_format_pages(memory, sizeof(memory),
 			  vm->populated_pages + vm->rss_pages);
 	snprintf(text, sizeof(text), "host memory %s", memory);
+	put_between(1, "cgroup ", facts_cgroup(&details.facts), "",
+		    COLS - (int)strlen(text) - 1, A_NORMAL);
 	screen_put(1, COLS - (int)strlen(text), text, A_BOLD);
 
 	screen_bar(2, bar);

@@ -10,12 +10,13 @@
 
 static void draw_prompt(const struct tui *tui)
 {
-	char text[256];
+	char text[PROMPT_LEN + 64], shown[PROMPT_LEN + 64];
 	int len;
 
-	len = snprintf(text, sizeof(text), "%s: %s", tui->prompt.label,
-		       tui->prompt.text);
-	screen_put(LINES - 1, 0, text, A_BOLD);
+	snprintf(text, sizeof(text), "%s: %s", tui->prompt.label,
+		 tui->prompt.text);
+	len = gmem_text_width(gmem_printable(shown, sizeof(shown), text));
+	screen_put(LINES - 1, 0, shown, A_BOLD);
 	curs_set(1);
 	move(LINES - 1, len < COLS ? len : COLS - 1);
 }

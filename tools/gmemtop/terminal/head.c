@@ -11,6 +11,10 @@
 #include "terminal/screen.h"
 
 #define LINE_STATUS	2
+#define FROZEN_COLUMNS	7
+/* Columns of what is filtered for, at least and at most. */
+#define FILTER_LEAST	12
+#define FILTER_MOST	120
 
 /* What the tagged VMs have together, instead of what all have. */
 static bool tagged_line(const struct tui *tui, char *dst, size_t size)
@@ -60,11 +64,24 @@ static size_t replay_line(const struct view *view, char *dst, size_t size)
 			source->position + 1, source->count);
 }
 
+/* What was typed, or a path, in the room that the line has left. */
+static const char *shorten(const char *text, int room, char *dst, size_t size)
+{
+	char shown[GMEM_CGROUP_LEN];
+
+	gmem_printable(shown, sizeof(shown), text);
+	room = room > FILTER_LEAST ? room : FILTER_LEAST;
+	return gmem_text_fit(dst, size, shown,
+			     room < FILTER_MOST ? room : FILTER_MOST);
+}
+
 static void status_line(const struct tui *tui, char *dst, size_t size)
 {
 	const struct view *view = tui->view;
 	const struct column *col = &columns[view->sort];
 	const struct filter *filter = &view->filter;
+	char text[FILTER_MOST * 4 + 8];
+	int room = COLS - (tui->frozen ? FROZEN_COLUMNS : 0);
 	size_t len;
 
 	len = replay_line(view, dst, size);
@@ -77,16 +94,21 @@ static void status_line(const struct tui *tui, char *dst, size_t size)
 			(double)tui->interval_ns / NSEC_PER_SEC);
 	if (len < size && filter->text[0])
 		len += snprintf(dst + len, size - len, "; filter '%s'",
-				filter->text);
+				shorten(filter->text, (room - (int)len) /
+					(filter->cgroup[0] ? 2 : 1) -
+					(int)strlen("; filter ''"), text,
+					sizeof(text)));
 	if (len < size && filter->cgroup[0])
 		len += snprintf(dst + len, size - len, "; in %s",
-				filter->cgroup);
+				shorten(filter->cgroup, room - (int)len -
+					(int)strlen("; in "), text,
+					sizeof(text)));
 }
 
 int head_draw(const struct tui *tui)
 {
 	const struct view *view = tui->view;
-	char text[512];
+	char text[1536];
 
 	screen_items(0, 0, view_host_line(view, 0, text, sizeof(text)), A_BOLD);
 	if (!tagged_line(tui, text, sizeof(text)))
@@ -96,6 +118,6 @@ int head_draw(const struct tui *tui)
 	/* In front, where it is seen on a narrow terminal, too. */
 	if (tui->frozen)
 		screen_put(LINE_STATUS, 0, "FROZEN", A_REVERSE);
-	screen_items(LINE_STATUS, tui->frozen ? 7 : 0, text, A_NORMAL);
+	screen_items(LINE_STATUS, tui->frozen ? FROZEN_COLUMNS : 0, text, A_NORMAL);
 	return LINE_TITLES;
 }

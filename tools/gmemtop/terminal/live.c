@@ -5,8 +5,6 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <langinfo.h>
-#include <locale.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -99,6 +97,11 @@ static int refresh_all(struct tui *tui)
 	if (view_refresh(tui->view))
 		return -1;
 	cursor_follow(tui);
+	/* All of it is printed when the screen is gone. */
+	if (!tui->told && tui->view->source->notice[0]) {
+		complain(tui, "%s", tui->view->source->notice);
+		tui->told = true;
+	}
 	tui->refreshes++;
 	return panel->read ? panel->read(tui) : 0;
 }
@@ -199,13 +202,6 @@ static void start_colours(struct tui *tui)
 	tui->colours = true;
 }
 
-/* Only the encoding: numbers look the same in all languages. */
-static void start_locale(struct tui *tui)
-{
-	setlocale(LC_CTYPE, "");
-	tui->unicode = !strcmp(nl_langinfo(CODESET), "UTF-8");
-}
-
 static void catch_signals(sigset_t *unblocked)
 {
 	static const int ends[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
@@ -271,13 +267,13 @@ int live_run(struct view *view, const struct settings *settings,
 		.view = view,
 		.interval_ns = settings->interval_ns,
 		.before_error = give_terminal_back,
+		.unicode = gmem_text_unicode(),
 	};
 	const char *term = getenv("TERM");
 	sigset_t unblocked;
 	SCREEN *screen;
 	int status;
 
-	start_locale(&tui);
 	/* curses leaves the signals alone for which a handler is set. */
 	catch_signals(&unblocked);
 	screen = newterm(NULL, stdout, stdin);
@@ -300,6 +296,7 @@ int live_run(struct view *view, const struct settings *settings,
 	give_terminal_back();
 	gmem_err_before(NULL);
 	delscreen(screen);
+	source_tell(view->source);
 	if (keep_settings(&tui, conf))
 		status = GMEM_EXIT_FAIL;
 	if (caught) {

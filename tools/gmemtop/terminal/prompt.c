@@ -41,10 +41,16 @@ void prompt_key(struct tui *tui, int key)
 	case 127:
 		if (!len)
 			return;
-		prompt->text[len - 1] = '\0';
+		/* A character of UTF-8 with all of its bytes. */
+		do
+			len--;
+		while (len && (prompt->text[len] & 0xc0) == 0x80);
+		prompt->text[len] = '\0';
 		break;
 	default:
-		if (key < ' ' || key > '~' || len + 1 >= sizeof(prompt->text))
+		/* Its bytes come one by one, too. */
+		if (key < ' ' || key > (tui->unicode ? 0xff : '~') ||
+		    key == 127 || len + 1 >= sizeof(prompt->text))
 			return;
 		prompt->text[len] = key;
 		prompt->text[len + 1] = '\0';

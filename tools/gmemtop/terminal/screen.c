@@ -14,21 +14,16 @@ attr_t screen_style(const struct tui *tui, enum pair pair, attr_t plain)
 
 void screen_put(int y, int x, const char *text, attr_t attr)
 {
-	int len = strlen(text);
+	int from = x < 0 ? -x : 0;
+	size_t len;
 
-	if (y < 0 || y >= LINES)
+	if (y < 0 || y >= LINES || x >= COLS)
 		return;
-	if (x < 0) {
-		if (len <= -x)
-			return;
-		text -= x;
-		len += x;
-		x = 0;
-	}
-	if (x >= COLS)
-		return;
+	x += from;
+	/* A character that the edge is in the middle of is left out. */
+	len = gmem_text_part(text, from, COLS - x, &text);
 	attrset(attr);
-	mvaddnstr(y, x, text, COLS - x < len ? COLS - x : len);
+	mvaddnstr(y, x, text, len);
 	attrset(A_NORMAL);
 }
 
@@ -38,7 +33,7 @@ void screen_items(int y, int x, const char *text, attr_t attr)
 	int room = COLS - x, end = 0, i;
 	char cut[512];
 
-	if ((int)strlen(text) > room && room < (int)sizeof(cut)) {
+	if (gmem_text_width(text) > room && room < (int)sizeof(cut)) {
 		for (i = 0; text[i] && i + 2 + (int)strlen(more) <= room; i++)
 			if ((text[i] == ',' || text[i] == ';') &&
 			    text[i + 1] == ' ')

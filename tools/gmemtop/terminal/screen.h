@@ -29,7 +29,7 @@ attr_t screen_style(const struct tui *tui, enum pair pair, attr_t plain);
  * screen_put() - write text, clipped to the screen on every side
  * @y: line
  * @x: column, may be negative
- * @text: ASCII
+ * @text: from gmem_printable()
  * @attr: attributes
  */
 void screen_put(int y, int x, const char *text, attr_t attr);

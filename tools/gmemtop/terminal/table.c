@@ -127,7 +127,7 @@ static void draw_row(const struct tui *tui, int y, const struct row *row,
 		}
 		/* A number that is too long moves the rest, and stays whole. */
 		x += columns[c].kind == COLUMN_TREND ? columns[c].width + 1 :
-		     (int)strlen(text) + 1;
+		     gmem_text_width(text) + 1;
 	}
 	/* Without colours, and for those who do not see them. */
 	if (row->facts->tagged)
@@ -227,8 +227,8 @@ static void search_from(struct tui *tui, size_t start)
 		size_t row = (start + i) % view->nr_rows;
 		const struct vm_facts *facts = view->rows[row].facts;
 
-		if (strcasestr(facts->name, tui->prompt.text) ||
-		    strcasestr(facts->cgroup, tui->prompt.text)) {
+		if (strcasestr(facts_name(facts), tui->prompt.text) ||
+		    strcasestr(facts_cgroup(facts), tui->prompt.text)) {
 			select_row(tui, row);
 			return;
 		}

@@ -19,7 +19,7 @@
 #define LINE_ROWS	4
 
 #define PROMPT_LEN	FILTER_LEN
-#define MENU_ITEM_LEN	160
+#define MENU_ITEM_LEN	1024
 #define PANELS_MAX	8
 
 /* Settings that the user changed by keys. */
@@ -129,6 +129,7 @@ struct cursor {
  * @policy: row of the cursor in the list of policies
  * @mouse: the last click
  * @complaint: why the last input was refused, empty for nothing
+ * @told: what is to be told of the source is or was in @complaint
  */
 struct tui {
 	struct view *view;
@@ -150,7 +151,8 @@ struct tui {
 	struct cursor cursor;
 	size_t policy;
 	MEVENT mouse;
-	char complaint[256];
+	char complaint[SOURCE_NOTICE_LEN];
+	bool told;
 };
 
 #endif /* GMEMTOP_TUI_H */

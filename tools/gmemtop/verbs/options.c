@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "gmem_cgroup.h"
 #include "gmem_common.h"
 #include "verbs/options.h"
 
@@ -41,12 +42,29 @@ static int check(const struct arguments *args)
 		gmem_err("--once and -n exclude each other; give one");
 		return -1;
 	}
-	if (args->cgroup && (args->cgroup[0] != '/' ||
-			     strlen(args->cgroup) >= VM_CGROUP_LEN)) {
-		gmem_err("--cgroup takes a path below the root of the hierarchy, such as /machine.slice, not '%s'",
-			 args->cgroup);
+	if (args->filter.vm && strlen(args->filter.vm) > PROCESS_NAME_MAX) {
+		gmem_err("--vm takes an id or a name of up to %u bytes; this one has %zu",
+			 PROCESS_NAME_MAX, strlen(args->filter.vm));
 		return -1;
 	}
+	return 0;
+}
+
+/* As paths are kept, so that they can be compared. */
+static int use_cgroup(struct arguments *args)
+{
+	char path[GMEM_CGROUP_LEN];
+	const char *why;
+
+	if (!args->cgroup)
+		return 0;
+	why = gmem_cgroup_path(path, sizeof(path), args->cgroup);
+	if (why) {
+		gmem_err("--cgroup takes a path below the root of the hierarchy, such as /machine.slice, not '%s': %s",
+			 args->cgroup, why);
+		return -1;
+	}
+	gmem_clean(args->filter.cgroup, sizeof(args->filter.cgroup), path);
 	return 0;
 }
 
@@ -62,10 +80,8 @@ static void settle(struct arguments *args)
 	if (args->json || args->csv || settings->once)
 		args->batch = true;
 	if (args->filter.vm)
-		gmem_printable(args->filter.vm_name,
-			       sizeof(args->filter.vm_name), args->filter.vm);
-	if (args->cgroup)
-		strcpy(args->filter.cgroup, args->cgroup);
+		gmem_clean(args->filter.vm_name, sizeof(args->filter.vm_name),
+			   args->filter.vm);
 	if (!args->fields_seen)
 		fields_first(&args->fields, args->batch && !args->csv ?
 			     NR_COLUMNS_BATCH : NR_COLUMNS_LIVE);
@@ -146,7 +162,7 @@ int arguments_parse(struct arguments *args, enum arguments_for what, int argc,
 			 argv[1]);
 		return -1;
 	}
-	if (check(args))
+	if (check(args) || use_cgroup(args))
 		return -1;
 	settle(args);
 	return words;

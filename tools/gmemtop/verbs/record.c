@@ -234,6 +234,7 @@ static int write_frame(struct recorder *recorder, struct source *source,
 {
 	int err = source->read(source, frame, facts);
 
+	source_tell(source);
 	if (!err && recorder->writer)
 		err = look_after_file(recorder);
 	if (!err && recorder->writer &&

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "figures/cells.h"
+#include "figures/shorten.h"
 #include "view/view.h"
 
 #define NSEC_PER_SEC	1e9
@@ -46,18 +47,19 @@ static bool is_vm(const struct row *row, const struct filter *filter)
 
 	if (!gmem_parse_uint(filter->vm, &id) && id == row->now->vm_id)
 		return true;
-	return !strcmp(row->facts->name, filter->vm_name);
+	return row->facts->name && !strcmp(row->facts->name, filter->vm_name);
 }
 
 static bool passes(const struct filter *filter, const struct row *row)
 {
 	if (filter->vm && !is_vm(row, filter))
 		return false;
-	if (filter->cgroup[0] && !is_below(row->facts->cgroup, filter->cgroup))
+	if (filter->cgroup[0] &&
+	    !is_below(facts_cgroup(row->facts), filter->cgroup))
 		return false;
 	return !filter->text[0] ||
-	       strcasestr(row->facts->name, filter->text) ||
-	       strcasestr(row->facts->cgroup, filter->text);
+	       strcasestr(facts_name(row->facts), filter->text) ||
+	       strcasestr(facts_cgroup(row->facts), filter->text);
 }
 
 const struct frame *view_frame(const struct view *view)
@@ -193,6 +195,8 @@ int view_refresh(struct view *view)
 	if (before->time_ns && now->time_ns > before->time_ns)
 		view->seconds = (now->time_ns - before->time_ns) / NSEC_PER_SEC;
 	view->newest = !view->newest;
+	shorten_all(&view->facts, columns[COLUMN_NAME].width,
+		    columns[COLUMN_CGROUP].width);
 	sum_up(view);
 	view_arrange(view);
 	return 0;

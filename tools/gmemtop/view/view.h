@@ -8,20 +8,21 @@
 
 #include "figures/fields.h"
 #include "figures/frame.h"
+#include "gmem_process.h"
 
-#define FILTER_LEN	64
+#define FILTER_LEN	256
 
 /**
  * struct filter - which VMs have a row; all of these must hold
  * @vm: id or name of the one VM to show, NULL for any
- * @vm_name: the same as a name is shown: printable, and cut
+ * @vm_name: the same as names are kept: from gmem_clean()
  * @cgroup: the control group that it or one above it must be, empty for any
  * @text: what its name or control group must contain, empty for anything
  */
 struct filter {
 	const char *vm;
-	char vm_name[VM_NAME_LEN];
-	char cgroup[VM_CGROUP_LEN];
+	char vm_name[PROCESS_NAME_LEN];
+	char cgroup[GMEM_CGROUP_LEN];
 	char text[FILTER_LEN];
 };
 
