@@ -521,7 +521,8 @@ first_ends()
 	as_first gmemtop --json -d 0.2
 	wait_for 30 test -s log
 	first_ends TERM 143
-	as_first gmemtop -b -d 3600
+	# The shell has its background jobs ignore it.
+	as_first env --default-signal=INT gmemtop -b -d 3600
 	sleep 2
 	first_ends INT 130
 }
