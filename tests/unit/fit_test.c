@@ -9,6 +9,7 @@
 
 #include "../../tools/gmempolicy/formats/table.c"
 #include "../../tools/lib/gmem_common.c"
+#include "../../tools/lib/gmem_text.c"
 
 struct row {
 	const char *name;
@@ -85,27 +86,6 @@ static unsigned int widest(const char *text)
 		most = len > most ? len : most;
 	}
 	return most;
-}
-
-TEST(cut_in_the_middle)
-{
-	char dst[64];
-
-	EXPECT_STREQ(table_cut(dst, "web-1", 5), "web-1");
-	EXPECT_STREQ(table_cut(dst, "instance-0001", 8), "ins..001");
-	EXPECT_STREQ(table_cut(dst, "instance-0001", 7), "ins..01");
-	EXPECT_STREQ(table_cut(dst, "abc", 2), "ab");
-	EXPECT_STREQ(table_cut(dst, "abc", 0), "");
-}
-
-TEST(cut_between_characters)
-{
-	char dst[64];
-
-	EXPECT_STREQ(table_cut(dst, "\xc3\xa4\xc3\xb6\xc3\xbc\xc3\xa4\xc3\xb6\xc3\xbc", 6),
-		     "\xc3\xa4\xc3\xb6\xc3\xbc\xc3\xa4\xc3\xb6\xc3\xbc");
-	EXPECT_STREQ(table_cut(dst, "\xc3\xa4\xc3\xb6\xc3\xbc\xc3\xa4\xc3\xb6\xc3\xbc", 4),
-		     "\xc3\xa4..\xc3\xbc");
 }
 
 TEST(as_wide_as_it_takes_without_a_screen)

@@ -128,27 +128,6 @@ static size_t bytes_of(const char *text, unsigned int width)
 	return gmem_text_part(text, 0, width, &start);
 }
 
-char *table_cut(char *dst, const char *text, unsigned int width)
-{
-	unsigned int all = gmem_text_width(text), head, tail;
-	size_t len;
-
-	if (all <= width)
-		return strcpy(dst, text);
-	if (width < 3) {
-		len = bytes_of(text, width);
-		memcpy(dst, text, len);
-		dst[len] = '\0';
-		return dst;
-	}
-	tail = (width - 2) / 2;
-	head = width - 2 - tail;
-	len = bytes_of(text, head);
-	memcpy(dst, text, len);
-	strcpy(dst + len, "..");
-	return strcat(dst, text + bytes_of(text, all - tail));
-}
-
 /* ------------------------------------------------------------------ layout */
 
 static void measure(const struct table *table, struct layout *layout)
@@ -336,8 +315,8 @@ static void print_line(const struct table *table, const struct layout *layout,
 				continue;
 			if (text && *text) {
 				if (!is_prose(table, c))
-					text = table_cut(cut, text,
-							 layout->width[c]);
+					text = gmem_text_fit(cut, sizeof(cut), text,
+							     layout->width[c]);
 				len = is_prose(table, c) ?
 				      line_of(text, layout->width[c]) :
 				      strlen(text);

@@ -145,18 +145,6 @@ struct screen screen_of_stdout(void);
 void tables_fit(const struct screen *screen);
 
 /**
- * table_cut() - make a text fit
- * @dst: where to, at least as much room as the text takes
- * @text: the text
- * @width: characters that it may have
- *
- * What is left out is in the middle, for names often differ at the end: "..".
- *
- * Return: @dst.
- */
-char *table_cut(char *dst, const char *text, unsigned int width);
-
-/**
  * tables_print() - print tables to stdout
  * @tables: tables
  * @nr: number of tables
