@@ -7,7 +7,6 @@
 #include "../../tools/gmemtop/export/listen.c"
 #include "../../tools/lib/gmem_clock.c"
 #include "../../tools/lib/gmem_common.c"
-#include "../../tools/lib/gmem_daemon.c"
 #include "../../tools/lib/gmem_text.c"
 
 #include <fcntl.h>
@@ -20,6 +19,20 @@
 #define DAWDLERS	100
 /* What a scraper may have to wait, on a machine that is busy. */
 #define SOON_MS		5000
+
+/* Nobody manages this service. */
+void gmem_notify(const char *state)
+{
+}
+
+void gmem_notify_reloading(void)
+{
+}
+
+bool gmem_hangup_ends(void)
+{
+	return true;
+}
 
 enum export_format export_accepts(const char *accept)
 {
