@@ -197,16 +197,38 @@ start_slow()
 	sum=$(sed -n 's/^< *[0-9.]* [num]*s *\([0-9]*\).*/\1/p' <<<"$shown" | awk '{ s += $1 } END { print s }')
 	[ "$sum" -eq "$(screen | sed -n 's/.*Conversions: \([0-9]*\)$/\1/p')" ]
 	press z
-	# Times from microseconds to a second: the rows between are one line.
-	"$gmempolicy" detach --all
-	wait_screen 'Conversions: [1-9][0-9]{3}'
-	wait_screen '^.{40}   \.\.\. +0$'
-	wait_screen '^.{40}< *[0-9.]+ m?s +[1-9]'
-	# On few lines the long ones are kept.
-	tmux -L "$session" resize-window -x 80 -y 9
-	wait_screen '^.{40}< *[12]\.[0-9] s +[1-9]'
-	tmux -L "$session" resize-window -x 80 -y 24
 	leave
+	"$gmempolicy" detach --all
+}
+
+@test "details: a histogram of very short and very long times" {
+	"$BATS_TEST_DIRNAME/vm.pl" both 20 >/dev/null 3>&- &
+	pid=$!
+	mine="$mine $pid"
+	both_is_there()
+	{
+		"$gmemtop" --once --no-header --fields name | grep -qx 'both *'
+	}
+	wait_for 30 both_is_there
+	open_page both 2
+	wait_screen 'Conversions: [1-9][0-9]'
+	"$gmempolicy" attach ratelimit --pid "$pid" --set rate=1 --set burst=1 --set action=delay
+	wait_screen '^.{40}< +1\.1 s +[1-9]'
+	# Microseconds to a second, and what is between them is one line.
+	wait_screen '^.{40}< *[0-9.]+ [um]s +[1-9]'
+	wait_screen '^.{40}   \.\.\. +0$'
+	# On few lines the long ones are kept, and all are in some bar.
+	press z
+	wait_screen FROZEN
+	tmux -L "$session" resize-window -x 80 -y 9
+	wait_screen '^.{40}< +1\.1 s +[1-9]'
+	sum=$(screen | sed -n '6,8p' | cut -c41- | sed -n 's/^< *[0-9.]* [num]*s *\([0-9]*\).*/\1/p' |
+		awk '{ s += $1 } END { print s }')
+	[ "$sum" -eq "$(screen | sed -n 's/.*Conversions: \([0-9]*\)$/\1/p')" ]
+	tmux -L "$session" resize-window -x 80 -y 24
+	press z
+	leave
+	"$gmempolicy" detach --all
 }
 
 @test "details: latencies on a narrow terminal" {

@@ -351,7 +351,7 @@ leave()
 	press h
 	wait_screen '^F3 /  search'
 	wait_screen '^\^L    draw .* \^Z    back to the shell'
-	press NPage NPage
+	press NPage NPage NPage
 	wait_screen '^L-CONV +conversions_delayed'
 	press NPage NPage
 	wait_screen '^NODES +nodes'
