@@ -483,7 +483,7 @@ start_job()
 {
 	tmux -L "$session" -f /dev/null new-session -d -x 80 -y 24 \
 		"env XDG_CONFIG_HOME=$config PS1='shell> ' bash --norc" 3>&-
-	wait_screen '^shell> '
+	wait_screen '^shell>'
 	press "'$gmemtop' $1" Enter
 }
 
@@ -508,7 +508,7 @@ programs()
 	press '>'
 	wait_screen 'by denied'
 	press q
-	wait_screen '^shell> .*'
+	wait_screen '^shell>'
 	press 'clear; echo status $?' Enter
 	wait_screen '^status 0'
 }
@@ -534,7 +534,7 @@ programs()
 	[ "$(programs 'on_fault|on_convert|on_verdict')" -eq 3 ]
 	press Escape
 	press q
-	wait_screen '^shell> '
+	wait_screen '^shell>'
 }
 
 @test "live: stopped from elsewhere, and sent on, it draws itself anew" {
@@ -570,5 +570,5 @@ programs()
 	press fg Enter
 	wait_screen '>SHAR CONV/S DENY/S'
 	press q
-	wait_screen '^shell> '
+	wait_screen '^shell>'
 }
