@@ -9,6 +9,7 @@
 
 #include "../../tools/gmempolicy/formats/table.c"
 #include "../../tools/lib/gmem_common.c"
+#include "../../tools/lib/gmem_text.c"
 
 struct row {
 	const char *name;

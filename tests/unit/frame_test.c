@@ -9,6 +9,7 @@
 #include "../../tools/gmemtop/figures/columns.c"
 #include "../../tools/gmemtop/figures/frame.c"
 #include "../../tools/lib/gmem_common.c"
+#include "../../tools/lib/gmem_text.c"
 
 #define VMS_MAX	3000
 

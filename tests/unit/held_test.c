@@ -11,6 +11,7 @@
 #include "../../tools/gmempolicy/attached/limits.c"
 #include "../../tools/gmempolicy/formats/rows.c"
 #include "../../tools/lib/gmem_common.c"
+#include "../../tools/lib/gmem_text.c"
 
 #define SEC	1000000000ULL
 #define TOKENS	1000000000LL

@@ -105,10 +105,7 @@ int gmem_check_privilege(void)
 
 bool gmem_may_list(void)
 {
-	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {};
-
-	return !read_caps(data) && has_cap(data, CAP_SYS_ADMIN) &&
-	       in_initial_user_ns();
+	return gmem_has_cap(CAP_SYS_ADMIN) && gmem_in_initial_user_ns();
 }
 
 int gmem_check_load(void)
