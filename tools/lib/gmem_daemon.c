@@ -71,7 +71,7 @@ void gmem_start(void)
 			sigaction(ends[i], &action, NULL);
 }
 
-static int set_address(struct sockaddr_un *addr, socklen_t *len,
+static int notify_address(struct sockaddr_un *addr, socklen_t *len,
 		       const char *path)
 {
 	size_t n = strlen(path);
@@ -94,7 +94,7 @@ static int send_state(const char *path, const char *state)
 	socklen_t len;
 	int fd, err;
 
-	err = set_address(&addr, &len, path);
+	err = notify_address(&addr, &len, path);
 	if (err)
 		return err;
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
