@@ -260,14 +260,14 @@ without_end()
 	object large <<-'END'
 	struct my_bucket { struct gmem_bucket mine; struct gmem_bucket yours
 		GMEM_BUDGET("your things"); };
-	struct state { GMEM_STATUS(u64, big, "a big one", "things", 1);
+	struct big_state { GMEM_STATUS(u64, big, "a big one", "things", 1);
 		GMEM_STATUS(s64, low, "a low one", "things", 1);
 		struct my_bucket my; };
-	GMEM_VM_STATE(vms, struct state);
+	GMEM_VM_STATE(vms, struct big_state);
 	SEC("struct_ops/vm_init")
 	void BPF_PROG(i, struct kvm *kvm)
 	{
-		struct state *s = gmem_vm_state(vms, kvm);
+		struct big_state *s = gmem_vm_state(vms, kvm);
 		if (!s)
 			return;
 		s->big = 9007199254740993ULL;
