@@ -162,12 +162,13 @@ unpack_source()
 }
 
 # apply_patch TREE PATCH: exactly, or not at all. Returns 1 if it does not apply, and
-# says why; 2 if it is for other versions than the tree's, which its name says.
+# says why; 2 if it is for other versions than the source's, which its name says. TREE
+# may be a part of the source.
 apply_patch()
 {
 	local sublevel name
 
-	sublevel=$(sed -n 's/^SUBLEVEL = //p' "$1/Makefile")
+	sublevel=$(sed -n 's/^SUBLEVEL = //p' "$pristine/Makefile")
 	name=$(basename "$2" .patch)
 	case $name in
 	*-before-6.12.*) [ "${sublevel:-0}" -lt "${name##*.}" ] || return 2 ;;

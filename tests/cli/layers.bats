@@ -57,7 +57,7 @@ found()
 
 @test "a call that looks up is found without an include" {
 	unit t/high/c '' 'int c(void) { return 1; }'
-	unit t/low/b '' 'int b(void) { return c(); }'
+	unit t/low/b '' 'int c(void); int b(void) { return c(); }'
 	layers
 	found 3 "t/low/b uses c of t/high/c"
 }

@@ -410,24 +410,29 @@ static void make_room(struct server *server)
 static void add_visitor(struct server *server,
 			struct MHD_Connection *connection, void **context)
 {
-	const union MHD_ConnectionInfo *fd, *addr;
+	const union MHD_ConnectionInfo *info;
+	const struct sockaddr *addr;
 	size_t i;
+	int fd;
 
-	fd = MHD_get_connection_info(connection,
-				     MHD_CONNECTION_INFO_CONNECTION_FD);
-	addr = MHD_get_connection_info(connection,
+	/* MHD 1.0 answers all that it is asked of a connection in one place. */
+	info = MHD_get_connection_info(connection,
+				       MHD_CONNECTION_INFO_CONNECTION_FD);
+	fd = info ? info->connect_fd : -1;
+	info = MHD_get_connection_info(connection,
 				       MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+	addr = info ? info->client_addr : NULL;
 	make_room(server);
-	for (i = 0; fd && addr && i < CONNECTIONS_MAX; i++) {
+	for (i = 0; fd >= 0 && addr && i < CONNECTIONS_MAX; i++) {
 		struct visitor *visitor = &server->visitors[i];
 
 		if (visitor->fd >= 0)
 			continue;
 		*visitor = (struct visitor) {
-			.fd = fd->connect_fd,
+			.fd = fd,
 			.since = now_ms(),
 		};
-		set_address(visitor, addr->client_addr);
+		set_address(visitor, addr);
 		*context = visitor;
 		break;
 	}
