@@ -7,7 +7,6 @@
 #include "../../tools/gmemtop/export/listen.c"
 #include "../../tools/lib/gmem_clock.c"
 #include "../../tools/lib/gmem_common.c"
-#include "../../tools/lib/gmem_daemon.c"
 #include "../../tools/lib/gmem_text.c"
 
 #include <fcntl.h>
