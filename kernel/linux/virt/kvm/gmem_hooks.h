@@ -200,6 +200,7 @@ void kvm_gmem_inode_released(struct inode *inode);
 struct folio *kvm_gmem_inode_grab_folio(struct inode *inode, pgoff_t index,
 					u64 *allocated);
 void kvm_gmem_inode_freed(struct folio *folio);
+bool kvm_gmem_inode_release_folio(struct folio *folio, gfp_t gfp);
 
 int kvm_gmem_range_begin(struct inode *inode, struct kvm_gmem_request *request,
 			 pgoff_t start, pgoff_t end, u32 reason);

@@ -277,6 +277,7 @@ void kvm_gmem_inode_created(struct inode *inode, struct kvm *kvm,
 	struct kvm_gmem_inode *gi = to_kvm_gmem_inode(inode);
 
 	gi->bindings = bindings;
+	mapping_set_release_always(inode->i_mapping);
 
 	spin_lock(&kvm_gmem_inodes_lock);
 	gi->kvm = kvm;
@@ -307,6 +308,23 @@ void kvm_gmem_inode_close(struct kvm_gmem_inode *gi)
 	list_add(&gi->closed_node, &gmem->closed_files);
 	gi->closed = true;
 	spin_unlock(&kvm_gmem_inodes_lock);
+}
+
+/**
+ * kvm_gmem_inode_release_folio - may a page of a guest_memfd be let go?
+ * @folio: the page
+ * @gfp: how memory may be taken for that
+ *
+ * It is clean, since it is never written back, and not mapped by any process:
+ * others, soft offline for one, would take it for memory that nobody needs.
+ * Pages go with a hole or with the inode, and by nothing else.
+ *
+ * Context: any.
+ * Return: false.
+ */
+bool kvm_gmem_inode_release_folio(struct folio *folio, gfp_t gfp)
+{
+	return false;
 }
 
 /**
