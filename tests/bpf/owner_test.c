@@ -159,7 +159,6 @@ TEST(a_process_that_is_gone)
 	EXPECT_EQ(now.owner_pid, 0);
 	EXPECT_EQ(now.owner_start_ns, 0);
 	EXPECT_EQ(now.rss_pages, 0);
-	EXPECT_EQ(now.twice_pages, 0);
 }
 
 /* Its memory is not the VM's any more, and neither is its name. */

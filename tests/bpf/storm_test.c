@@ -296,7 +296,7 @@ static void storm_check(const char *when)
 		bool there = is_populated(page), private = storm.private[page];
 		const struct gmem_bucket *bucket = bucket_of(page);
 
-		nr_private += private;
+		nr_private += bound && private;
 		nr_populated += there;
 		nr_stale += there && !(bound && private);
 		if (!bound)

@@ -407,18 +407,22 @@ char *gmem_format_rate(char *dst, size_t size, double rate)
 	return dst;
 }
 
-int gmem_flush(FILE *out)
+static int cannot_write(int err)
 {
-	int err = 0;
-
-	/* A write that failed earlier leaves only the error flag behind. */
-	if (fflush(out))
-		err = errno;
-	else if (ferror(out))
-		err = EIO;
-	if (!err)
-		return 0;
 	if (err != EPIPE)
 		gmem_err("cannot write the output: %s", strerror(err));
 	return -err;
+}
+
+int gmem_put(FILE *out, const char *text)
+{
+	return fputs(text, out) < 0 ? cannot_write(errno) : 0;
+}
+
+int gmem_flush(FILE *out)
+{
+	/* A write that failed earlier leaves only the error flag behind. */
+	if (fflush(out))
+		return cannot_write(errno);
+	return ferror(out) ? cannot_write(EIO) : 0;
 }

@@ -189,6 +189,15 @@ char *gmem_format_pages(char *dst, size_t size, uint64_t pages);
 char *gmem_format_rate(char *dst, size_t size, double rate);
 
 /**
+ * gmem_put() - write a text that may be longer than a stream's buffer
+ * @out: the stream
+ * @text: the text
+ *
+ * Return: 0, or -errno after one line of error (none for EPIPE).
+ */
+int gmem_put(FILE *out, const char *text);
+
+/**
  * gmem_flush() - push a stream out and say so if that fails
  * @out: the stream
  *

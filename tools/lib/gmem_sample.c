@@ -301,7 +301,8 @@ static int describe_vms(struct gmem_sampler *sampler, struct gmem_sample *sample
 	sample->time_ns = err ? 0 : walk->time_ns;
 	sample->orphaned_pages = err ? 0 : sampler->skel->bss->orphaned_pages;
 	if (!err)
-		err = gmem_twice_read(&sampler->twice, sampler->skel, sample,
+		err = gmem_twice_read(&sampler->twice, sampler->skel,
+				      sample->vms, sample->nr_vms,
 				      sampler->twice_max_ns);
 	if (err)
 		sample->nr_vms = 0;

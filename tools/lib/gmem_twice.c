@@ -9,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "gmem_common.h"
 #include "gmem_kernel.h"
 #include "gmem_twice.h"
 #include "usage.skel.h"
@@ -39,18 +40,18 @@ static bool is_complete(const struct gmem_vm_sample *vm)
 	return !vm->twice_next;
 }
 
-static size_t count_incomplete(const struct gmem_sample *sample)
+static size_t count_incomplete(const struct gmem_vm_sample *vms, size_t nr_vms)
 {
 	size_t i, n = 0;
 
-	for (i = 0; i < sample->nr_vms; i++)
-		n += !is_complete(&sample->vms[i]);
+	for (i = 0; i < nr_vms; i++)
+		n += !is_complete(&vms[i]);
 	return n;
 }
 
 /* Has an entry for each of these VMs, with what was known of it. */
-static int keep(struct gmem_twice *twice, const struct gmem_sample *sample,
-		size_t nr)
+static int keep(struct gmem_twice *twice, const struct gmem_vm_sample *sample,
+		size_t nr_vms, size_t nr)
 {
 	struct gmem_twice_vm *vms;
 	size_t i, n = 0, j = 0;
@@ -60,8 +61,8 @@ static int keep(struct gmem_twice *twice, const struct gmem_sample *sample,
 		gmem_err("no memory for %zu VMs; free some", nr);
 		return -ENOMEM;
 	}
-	for (i = 0; i < sample->nr_vms; i++) {
-		const struct gmem_vm_sample *vm = &sample->vms[i];
+	for (i = 0; i < nr_vms; i++) {
+		const struct gmem_vm_sample *vm = &sample[i];
 
 		if (is_complete(vm))
 			continue;
@@ -149,18 +150,18 @@ static int look_at_all(struct gmem_twice *twice, struct usage_bpf *skel,
 }
 
 int gmem_twice_read(struct gmem_twice *twice, struct usage_bpf *skel,
-		    struct gmem_sample *sample, uint64_t max_ns)
+		    struct gmem_vm_sample *vms, size_t nr_vms, uint64_t max_ns)
 {
 	uint64_t end = now_ns() + (max_ns ? max_ns : TIME_MAX_NS);
-	size_t i, n = 0, nr = count_incomplete(sample);
+	size_t i, n = 0, nr = count_incomplete(vms, nr_vms);
 	int ended;
 
 	if (!nr) {
 		gmem_twice_free(twice);
 		return 0;
 	}
-	qsort(sample->vms, sample->nr_vms, sizeof(*sample->vms), by_id);
-	ended = keep(twice, sample, nr);
+	qsort(vms, nr_vms, sizeof(*vms), by_id);
+	ended = keep(twice, vms, nr_vms, nr);
 	if (ended)
 		return ended;
 	do {
@@ -169,12 +170,12 @@ int gmem_twice_read(struct gmem_twice *twice, struct usage_bpf *skel,
 			return ended;
 	} while (!ended && max_ns && now_ns() < end);
 
-	for (i = 0; i < sample->nr_vms; i++) {
+	for (i = 0; i < nr_vms; i++) {
 		const struct gmem_twice_vm *vm = &twice->vms[n];
 
-		if (is_complete(&sample->vms[i]))
+		if (is_complete(&vms[i]))
 			continue;
-		sample->vms[i].twice_pages = vm->complete ? vm->found :
+		vms[i].twice_pages = vm->complete ? vm->found :
 							    vm->counted;
 		n++;
 	}

@@ -8,7 +8,11 @@
 #ifndef GMEM_TWICE_H
 #define GMEM_TWICE_H
 
-#include "gmem_sample.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "gmem_abi.h"
 
 struct usage_bpf;
 
@@ -48,7 +52,8 @@ struct gmem_twice {
  * gmem_twice_read() - go on with the member twice_pages where it is not complete
  * @twice: what is known
  * @skel: the programs that sample
- * @sample: the VMs, sorted by id afterwards if there are such
+ * @vms: the VMs of a sample, sorted by id afterwards if there are such
+ * @nr_vms: how many
  * @max_ns: how long to try and come to the end, 0 for a part of it now
  *
  * Of a VM for which no pass has come to its end yet it is what was found so far.
@@ -56,7 +61,7 @@ struct gmem_twice {
  * Return: 0, or -errno after one line of error.
  */
 int gmem_twice_read(struct gmem_twice *twice, struct usage_bpf *skel,
-		    struct gmem_sample *sample, uint64_t max_ns);
+		    struct gmem_vm_sample *vms, size_t nr_vms, uint64_t max_ns);
 
 /**
  * gmem_twice_free() - give the memory back

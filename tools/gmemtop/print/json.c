@@ -168,14 +168,17 @@ int json_print(const struct view *view, FILE *out)
 {
 	struct json_object *frame = json_object_new_object();
 	const char *text = NULL;
+	int err = -ENOMEM;
 
 	if (frame && fill(frame, view))
 		text = json_object_to_json_string_ext(frame,
 						      JSON_C_TO_STRING_PLAIN);
-	if (text)
-		fprintf(out, "%s\n", text);
-	else
+	if (text) {
+		err = gmem_put(out, text);
+		fputc('\n', out);
+	} else {
 		gmem_err("no memory for the JSON output; free some");
+	}
 	json_object_put(frame);
-	return text ? 0 : -ENOMEM;
+	return err;
 }
