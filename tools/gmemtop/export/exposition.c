@@ -15,6 +15,7 @@
 #include "figures/columns.h"
 #include "gmem_clock.h"
 #include "gmem_common.h"
+#include "gmem_confined.h"
 #include "gmem_denial.h"
 
 static void append_comment(struct exporter *e, const char *word,
@@ -437,6 +438,7 @@ static double seconds_since(const struct timespec *began)
 
 int exporter_sample(struct exporter *e, enum export_format format)
 {
+	char why[GMEM_CONFINED_LEN];
 	struct timespec began;
 	double seconds;
 	int err;
@@ -444,6 +446,9 @@ int exporter_sample(struct exporter *e, enum export_format format)
 	clock_gettime(CLOCK_MONOTONIC, &began);
 	e->source->twice_of = GMEM_TWICE_OF_ALL;
 	err = e->source->read(e->source, &e->frame, &e->facts);
+	/* Of a /proc that hides, export has told already. */
+	if (e->source->notice[0] && gmem_proc_hides(why, sizeof(why)))
+		e->source->notice[0] = '\0';
 	source_tell(e->source);
 	if (!err)
 		err = frame_share_resident(&e->frame);
