@@ -86,7 +86,7 @@ has()
 installs_all()
 {
 	machine "$1" root
-	run "${with[@]}" "$top/tests/setup" "${@:2}"
+	run "${with[@]}" "$top/tests/setup"
 	echo "$output"
 	[ "$status" -eq 0 ]
 	has linux-source-6.12 '6\.12\.'
@@ -150,10 +150,10 @@ tells()
 
 @test "Debian 12 and 13 have what tests/debian/run and tests/prometheus want" {
 	for release in 12 13; do
-		installs_all $release debootstrap
-		has debootstrap 1
-		run "${with[@]}" apt-cache show prometheus
-		[ "$status" -eq 0 ]
+		machine $release
+		for package in debootstrap make prometheus; do
+			"${with[@]}" apt-cache show "$package" | grep -qx "Package: $package"
+		done
 	done
 }
 

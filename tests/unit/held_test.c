@@ -125,6 +125,8 @@ static void add_verdict(struct rows *rows, const struct vm *vm, const char *who,
 {
 	struct verdict *v = rows_add(rows);
 
+	if (!v)
+		abort();
 	snprintf(v->who, sizeof(v->who), "%s", who);
 	v->vm = vm;
 	v->counts = counts;
