@@ -98,7 +98,7 @@ screen_has()
 	1|invalidations_conversion +[0-9]
 	2|Conversions: [1-9]
 	3|conversions and verdicts since
-	3|deny EBUSY
+	3|ratelimit denied a conversion: EBUSY
 	4|Populated by NUMA node: node0
 	5|0x100000
 	END
