@@ -100,7 +100,7 @@ screen_has()
 	3|conversions and verdicts since
 	3|ratelimit denied a conversion: EBUSY
 	4|Populated by NUMA node: node0
-	5|to 0x100fff
+	5|a cell, to 0x1
 	END
 }
 
