@@ -64,6 +64,8 @@ void kvm_mem_attr_map_init(struct kvm_mem_attr_map *map, unsigned long bits);
 void kvm_mem_attr_map_destroy(struct kvm_mem_attr_map *map);
 
 unsigned long kvm_mem_attr_map_get(const struct kvm_mem_attr_map *map, u64 gfn);
+void kvm_mem_attr_map_beside(const struct kvm_mem_attr_map *map, u64 gfn,
+			     unsigned long *before, unsigned long *after);
 u64 kvm_mem_attr_map_run(const struct kvm_mem_attr_map *map, u64 gfn, u64 end,
 			 unsigned long *attrs);
 bool kvm_mem_attr_map_has(const struct kvm_mem_attr_map *map, u64 start,

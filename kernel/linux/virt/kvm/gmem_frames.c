@@ -125,12 +125,16 @@ static s64 kvm_gmem_frame_ranges(struct kvm *kvm,
 				 const struct kvm_memory_slot *slot, gfn_t gfn,
 				 bool private)
 {
+	unsigned long attrs = private ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0;
+	unsigned long before, after;
 	s64 ranges = 0;
 
+	/* PRIVATE is the only attribute there is. */
+	kvm_mem_attr_map_beside(&kvm->mem_attr_map, gfn, &before, &after);
 	if (gfn > slot->base_gfn)
-		ranges += kvm_gmem_frame_private(kvm, gfn - 1) == private ? -1 : 1;
+		ranges += before == attrs ? -1 : 1;
 	if (gfn + 1 < slot->base_gfn + slot->npages)
-		ranges += kvm_gmem_frame_private(kvm, gfn + 1) == private ? -1 : 1;
+		ranges += after == attrs ? -1 : 1;
 
 	return ranges;
 }

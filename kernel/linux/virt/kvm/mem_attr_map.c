@@ -306,6 +306,42 @@ unsigned long kvm_mem_attr_map_get(const struct kvm_mem_attr_map *map, u64 gfn)
 }
 EXPORT_SYMBOL_GPL(kvm_mem_attr_map_get);
 
+/**
+ * kvm_mem_attr_map_beside - the attributes of a frame's neighbours
+ * @map: the map
+ * @gfn: the frame, neither the first nor the last that there is
+ * @before: set to the attributes of the frame before
+ * @after: set to those of the frame after
+ *
+ * Context: any.
+ */
+void kvm_mem_attr_map_beside(const struct kvm_mem_attr_map *map, u64 gfn,
+			     unsigned long *before, unsigned long *after)
+{
+	unsigned int shift, frame = gfn & (BLOCK_FRAMES - 1);
+	unsigned long entry;
+	u64 last;
+
+	if (unlikely(!frame || frame == BLOCK_FRAMES - 1)) {
+		*before = kvm_mem_attr_map_get(map, gfn - 1);
+		*after = kvm_mem_attr_map_get(map, gfn + 1);
+		return;
+	}
+
+	guard(rcu)();
+
+	entry = read_root(map, &shift);
+	entry = find(entry, shift, gfn, &last);
+	if (is_value(entry)) {
+		*before = value_attrs(entry);
+		*after = *before;
+	} else {
+		*before = block_attrs(map, to_block(entry), frame - 1);
+		*after = block_attrs(map, to_block(entry), frame + 1);
+	}
+}
+EXPORT_SYMBOL_IF_KUNIT(kvm_mem_attr_map_beside);
+
 /*
  * Returns the attributes of a frame and the last frame for which that is sure
  * without looking elsewhere in the tree.

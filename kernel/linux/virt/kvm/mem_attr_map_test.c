@@ -477,6 +477,14 @@ static void random_look(struct kunit *test, struct oracle *o,
 	}
 	KUNIT_EXPECT_EQ(test, kvm_mem_attr_map_runs(&o->map, o->base + start,
 						    o->base + end), runs);
+	if (start && start < o->frames - 1) {
+		unsigned long before, after;
+
+		kvm_mem_attr_map_beside(&o->map, o->base + start, &before,
+					&after);
+		KUNIT_EXPECT_EQ(test, before, spread(o, o->attrs[start - 1]));
+		KUNIT_EXPECT_EQ(test, after, spread(o, o->attrs[start + 1]));
+	}
 	KUNIT_EXPECT_EQ(test, kvm_mem_attr_map_has(&o->map, o->base + start,
 						   o->base + end, mask,
 						   attrs & mask), has);
