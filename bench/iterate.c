@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * iterate none: what it costs to read the counters of 1,000 VMs, each
- * with a vCPU, a guest_memfd and a private page, the way gmemtop does it.
+ * iterate none|twice...: what it costs to read the counters of 1,000 VMs, each
+ * with a vCPU, a guest_memfd and a private page, the way gmemtop does it; twice
+ * looks for their memory that is backed twice, too.
  *
  * The figure is one bpf() system call that runs the program sample_vms, with
  * all that the kernel does in it, divided by the number of VMs.  What gmemtop
@@ -68,7 +69,9 @@ static void check(struct usage_bpf *skel)
 		    vms[i].nr_vcpus != 1 ||
 		    vms[i].size_pages != SMALL_VM_PAGES ||
 		    vms[i].private_pages != SMALL_VM_PAGES ||
-		    vms[i].populated_pages != 1)
+		    vms[i].populated_pages != 1 ||
+		    (vms[i].twice_pages != GMEM_UNKNOWN &&
+		     vms[i].twice_pages != 1))
 			BENCH_DIE("VM %u of the walk has wrong counters", i);
 	}
 }
@@ -89,9 +92,13 @@ int main(int argc, char **argv)
 {
 	struct usage_bpf *skel;
 	uint64_t cost;
+	int i;
 
-	if (argc != 2 || strcmp(argv[1], "none")) {
-		fprintf(stderr, "usage: iterate none\n");
+	for (i = 1; i < argc; i++)
+		if (strcmp(argv[i], "none") && strcmp(argv[i], "twice"))
+			BENCH_DIE("no variant is called '%s'", argv[i]);
+	if (argc < 2) {
+		fprintf(stderr, "usage: iterate none|twice...\n");
 		return 2;
 	}
 
@@ -101,10 +108,14 @@ int main(int argc, char **argv)
 	bench_begin();
 	bench_settle();
 
-	cost = bench_least(walk, RUNS);
-	check(skel);
-	bench_report(argv[1], "read the counters of 1,000 VMs",
-		     "instructions/VM", (double)cost / NR_VMS);
+	for (i = 1; i < argc; i++) {
+		skel->bss->twice_of = strcmp(argv[i], "twice") ?
+				      GMEM_TWICE_OF_NONE : GMEM_TWICE_OF_ALL;
+		cost = bench_least(walk, RUNS);
+		check(skel);
+		bench_report(argv[i], "read the counters of 1,000 VMs",
+			     "instructions/VM", (double)cost / NR_VMS);
+	}
 
 	return 0;
 }

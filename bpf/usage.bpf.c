@@ -148,6 +148,9 @@ const volatile __u32 nr_cpus = 1;
 
 static __u64 cpu_offset[GMEM_CPUS_MAX];
 
+/* As the kernel told at the last VM; it is the same until the next boot. */
+static __u32 nr_nodes;
+
 static void find_cpus(void)
 {
 	__u32 cpu;
@@ -217,6 +220,17 @@ static void look_twice(struct kvm *kvm, __u64 id, struct gmem_vm_sample *slot)
 	slot->twice_next = next > 0 ? next : 0;
 }
 
+/* Those that there can be, of which most machines have few. */
+static void read_nodes(struct kvm *kvm, struct gmem_vm_sample *slot)
+{
+	__u32 nr = nr_nodes;
+
+	if (!nr || nr > GMEM_NODES_MAX)
+		nr = GMEM_NODES_MAX;
+	nr_nodes = bpf_kvm_gmem_nodes(kvm, slot->node_pages,
+				      nr * sizeof(slot->node_pages[0]));
+}
+
 static void walk_vms(void)
 {
 	struct gmem_vm_sample *slot;
@@ -240,8 +254,7 @@ static void walk_vms(void)
 				   sizeof(struct kvm_gmem_usage));
 		slot->rss_pages = rss_pages(kvm);
 		look_twice(kvm, *id, slot);
-		bpf_kvm_gmem_nodes(kvm, slot->node_pages,
-				   sizeof(slot->node_pages));
+		read_nodes(kvm, slot);
 		bpf_kvm_gmem_owner(kvm, (void *)&slot->owner_start_ns,
 				   sizeof(struct kvm_gmem_owner));
 		bpf_kvm_gmem_vm_release(kvm);
