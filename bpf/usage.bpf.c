@@ -225,6 +225,10 @@ static void read_nodes(struct kvm *kvm, struct gmem_vm_sample *slot)
 {
 	__u32 nr = nr_nodes;
 
+	if (nr == 1) {
+		slot->node_pages[0] = slot->populated_pages;
+		return;
+	}
 	if (!nr || nr > GMEM_NODES_MAX)
 		nr = GMEM_NODES_MAX;
 	nr_nodes = bpf_kvm_gmem_nodes(kvm, slot->node_pages,

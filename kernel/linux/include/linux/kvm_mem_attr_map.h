@@ -29,6 +29,8 @@ struct kvm_mem_attr_node;
 /**
  * struct kvm_mem_attr_change - a change that has all it needs
  * @changed: frames whose attributes it makes differ from what they were
+ * @before: if there is one frame to change, the attributes of the one before it
+ * @after: and of the one after it
  * @first: first frame
  * @last: last frame
  * @attrs: the attributes that they get
@@ -42,10 +44,12 @@ struct kvm_mem_attr_node;
  * @more: entries that have been retired, if they might be more than a few
  * @few: the same if not
  *
- * All but @changed are for the map.
+ * All but the first three are for the map.
  */
 struct kvm_mem_attr_change {
 	u64 changed;
+	unsigned long before;
+	unsigned long after;
 	u64 first;
 	u64 last;
 	unsigned long attrs;
@@ -64,8 +68,6 @@ void kvm_mem_attr_map_init(struct kvm_mem_attr_map *map, unsigned long bits);
 void kvm_mem_attr_map_destroy(struct kvm_mem_attr_map *map);
 
 unsigned long kvm_mem_attr_map_get(const struct kvm_mem_attr_map *map, u64 gfn);
-void kvm_mem_attr_map_beside(const struct kvm_mem_attr_map *map, u64 gfn,
-			     unsigned long *before, unsigned long *after);
 u64 kvm_mem_attr_map_run(const struct kvm_mem_attr_map *map, u64 gfn, u64 end,
 			 unsigned long *attrs);
 bool kvm_mem_attr_map_has(const struct kvm_mem_attr_map *map, u64 start,

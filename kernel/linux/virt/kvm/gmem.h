@@ -219,6 +219,10 @@ u64 kvm_gmem_count_populated(struct address_space *mapping, pgoff_t start,
 			     pgoff_t end);
 
 /* gmem_frames.c */
+void kvm_gmem_frames_convert_one(struct kvm *kvm,
+				 const struct kvm_memory_slot *slot, gfn_t gfn,
+				 bool private,
+				 const struct kvm_mem_attr_change *change);
 void kvm_gmem_frames_bound(struct kvm *kvm, const struct kvm_memory_slot *slot);
 void kvm_gmem_frames_unbound(struct kvm *kvm,
 			     const struct kvm_memory_slot *slot);

@@ -360,7 +360,8 @@ void kvm_gmem_invalidated(struct kvm *kvm, u64 start, u64 end, u64 pages_freed,
 }
 
 static void kvm_gmem_convert_slot(struct kvm *kvm, struct kvm_memory_slot *slot,
-				  u64 first, u64 last, bool stale)
+				  u64 first, u64 last, bool stale,
+				  const struct kvm_mem_attr_change *change)
 {
 	struct inode *inode;
 	u64 start, end;
@@ -371,6 +372,9 @@ static void kvm_gmem_convert_slot(struct kvm *kvm, struct kvm_memory_slot *slot,
 	if (!inode)
 		return;
 
+	/* One that is several frames was counted before it was done. */
+	if (last - first == 1)
+		kvm_gmem_frames_convert_one(kvm, slot, first, !stale, change);
 	start = max(first, slot->base_gfn);
 	end = min(last, slot->base_gfn + slot->npages);
 	kvm_gmem_mark(kvm, inode, kvm_gmem_slot_index(slot, start),
@@ -379,7 +383,8 @@ static void kvm_gmem_convert_slot(struct kvm *kvm, struct kvm_memory_slot *slot,
 
 /* The pages behind a range that has just been converted. */
 static void kvm_gmem_convert_pages(struct kvm *kvm, u64 first, u64 last,
-				   bool stale)
+				   bool stale,
+				   const struct kvm_mem_attr_change *change)
 {
 	struct kvm_memory_slot *slot;
 	struct kvm_memslot_iter iter;
@@ -389,13 +394,14 @@ static void kvm_gmem_convert_pages(struct kvm *kvm, u64 first, u64 last,
 		/* Most conversions are of one memslot, the same as the last. */
 		slot = __gfn_to_memslot(__kvm_memslots(kvm, i), first);
 		if (likely(slot && last <= slot->base_gfn + slot->npages)) {
-			kvm_gmem_convert_slot(kvm, slot, first, last, stale);
+			kvm_gmem_convert_slot(kvm, slot, first, last, stale,
+					      change);
 			continue;
 		}
 		kvm_for_each_memslot_in_gfn_range(&iter, __kvm_memslots(kvm, i),
 						  first, last)
 			kvm_gmem_convert_slot(kvm, iter.slot, first, last,
-					      stale);
+					      stale, change);
 	}
 }
 
@@ -405,12 +411,13 @@ static void kvm_gmem_convert_pages(struct kvm *kvm, u64 first, u64 last,
  * @start: first guest frame
  * @end: guest frame after the last
  * @attributes: what they are now
- * @changed: how many of them really changed, not 0
+ * @change: how many of them really changed, not 0, and what is beside one
  *
  * See kvm_gmem_convert_done().
  */
 void kvm_gmem_convert_changed(struct kvm *kvm, u64 start, u64 end,
-			      unsigned long attributes, u64 changed)
+			      unsigned long attributes,
+			      const struct kvm_mem_attr_change *change)
 {
 	struct kvm_gmem_counters *counters = &kvm->gmem.counters;
 	bool private = attributes & KVM_MEMORY_ATTRIBUTE_PRIVATE;
@@ -418,9 +425,9 @@ void kvm_gmem_convert_changed(struct kvm *kvm, u64 start, u64 end,
 	lockdep_assert_held(&kvm->slots_lock);
 
 	/* PRIVATE is the only attribute there is to change. */
-	atomic64_add(changed, private ? &counters->pages_to_private :
-					&counters->pages_to_shared);
-	kvm_gmem_convert_pages(kvm, start, end, !private);
+	atomic64_add(change->changed, private ? &counters->pages_to_private :
+						&counters->pages_to_shared);
+	kvm_gmem_convert_pages(kvm, start, end, !private, change);
 	kvm_gmem_invalidated(kvm, start, end, 0, KVM_GMEM_INVALIDATE_CONVERSION);
 }
 

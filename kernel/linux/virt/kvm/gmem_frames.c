@@ -117,29 +117,37 @@ void kvm_gmem_frames_unbound(struct kvm *kvm, const struct kvm_memory_slot *slot
 	kvm_gmem_count_slot(kvm, slot, -1);
 }
 
-/*
- * By how much one frame that changes adds to the ranges: it joins a neighbour
- * that is what it is going to be, and parts from one that is what it was.
+/**
+ * kvm_gmem_frames_convert_one - count a frame that was converted by itself
+ * @kvm: the VM
+ * @slot: the memslot that it is in, with a guest_memfd
+ * @gfn: the frame
+ * @private: what it is now, and was not
+ * @change: the change of its attributes, which knows its neighbours
+ *
+ * It joins a neighbour that is what it is now, and parts from one that is what it
+ * was.  So nobody had to look before, and @slot is at hand afterwards.
+ *
+ * Context: holds slots_lock.
  */
-static s64 kvm_gmem_frame_ranges(struct kvm *kvm,
+void kvm_gmem_frames_convert_one(struct kvm *kvm,
 				 const struct kvm_memory_slot *slot, gfn_t gfn,
-				 bool private)
+				 bool private,
+				 const struct kvm_mem_attr_change *change)
 {
 	unsigned long attrs = private ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0;
-	unsigned long before, after;
 	s64 ranges = 0;
 
 	/* PRIVATE is the only attribute there is. */
-	kvm_mem_attr_map_beside(&kvm->mem_attr_map, gfn, &before, &after);
 	if (gfn > slot->base_gfn)
-		ranges += before == attrs ? -1 : 1;
+		ranges += change->before == attrs ? -1 : 1;
 	if (gfn + 1 < slot->base_gfn + slot->npages)
-		ranges += after == attrs ? -1 : 1;
+		ranges += change->after == attrs ? -1 : 1;
 
-	return ranges;
+	kvm_gmem_frames_add(kvm, private ? 1 : -1, ranges);
 }
 
-/* The same of a range, some of which may be what it is going to be. */
+/* By how much a range adds to them, some of which may be what it is going to be. */
 static s64 kvm_gmem_new_ranges(struct kvm *kvm,
 			       const struct kvm_memory_slot *slot, gfn_t start,
 			       gfn_t end, bool private)
@@ -163,16 +171,10 @@ static void kvm_gmem_convert_slot_frames(struct kvm *kvm,
 					 gfn_t start, gfn_t end, bool private,
 					 u64 changed)
 {
-	s64 ranges;
-
-	if (!changed)
-		return;
-
-	/* Most conversions that a guest makes are of one page. */
-	ranges = end - start == 1 ?
-		 kvm_gmem_frame_ranges(kvm, slot, start, private) :
-		 kvm_gmem_new_ranges(kvm, slot, start, end, private);
-	kvm_gmem_frames_add(kvm, private ? changed : -(s64)changed, ranges);
+	if (changed)
+		kvm_gmem_frames_add(kvm, private ? changed : -(s64)changed,
+				    kvm_gmem_new_ranges(kvm, slot, start, end,
+							private));
 }
 
 /* One that is in several memslots, or not all in one. */
@@ -197,7 +199,8 @@ static noinline void kvm_gmem_convert_slots_frames(struct kvm *kvm, gfn_t start,
 }
 
 /**
- * kvm_gmem_frames_convert - count the frames that are about to be converted
+ * kvm_gmem_frames_convert - count the frames that are about to be converted, if
+ *	they are several
  * @kvm: the VM
  * @start: first guest frame
  * @end: guest frame after the last

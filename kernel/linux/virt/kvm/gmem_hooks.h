@@ -75,7 +75,8 @@ void kvm_gmem_frames_convert(struct kvm *kvm, u64 start, u64 end, bool private,
 int kvm_gmem_convert_ask(struct kvm *kvm, struct kvm_gmem_conversion *conv,
 			 u64 start, u64 end, unsigned long attributes);
 void kvm_gmem_convert_changed(struct kvm *kvm, u64 start, u64 end,
-			      unsigned long attributes, u64 changed);
+			      unsigned long attributes,
+			      const struct kvm_mem_attr_change *change);
 void kvm_gmem_convert_settle(struct kvm *kvm, struct kvm_gmem_conversion *conv,
 			     u64 changed, int result);
 void kvm_gmem_convert_trace(struct kvm *kvm, struct kvm_gmem_conversion *conv,
@@ -121,9 +122,11 @@ static __always_inline void
 kvm_gmem_convert_frames(struct kvm *kvm, u64 start, u64 end,
 			unsigned long attributes, u64 changed)
 {
-	kvm_gmem_frames_convert(kvm, start, end,
-				attributes & KVM_MEMORY_ATTRIBUTE_PRIVATE,
-				changed);
+	/* Most conversions that a guest makes are of one page. */
+	if (end - start > 1)
+		kvm_gmem_frames_convert(kvm, start, end,
+					attributes & KVM_MEMORY_ATTRIBUTE_PRIVATE,
+					changed);
 }
 
 /**
@@ -132,17 +135,18 @@ kvm_gmem_convert_frames(struct kvm *kvm, u64 start, u64 end,
  * @start: first guest frame
  * @end: guest frame after the last
  * @attributes: what they are now
- * @changed: how many of them have really changed
+ * @change: how many of them have really changed, and what is beside one
  * @result: 0 or a negative errno
  *
  * Context: holds slots_lock, so that conversions are counted in their order.
  */
 static __always_inline void
 kvm_gmem_convert_done(struct kvm *kvm, u64 start, u64 end,
-		      unsigned long attributes, u64 changed, int result)
+		      unsigned long attributes,
+		      const struct kvm_mem_attr_change *change, int result)
 {
-	if (changed)
-		kvm_gmem_convert_changed(kvm, start, end, attributes, changed);
+	if (change->changed)
+		kvm_gmem_convert_changed(kvm, start, end, attributes, change);
 	else if (!result)
 		atomic64_inc(&kvm->gmem.counters.conversions_noop);
 }
@@ -242,9 +246,10 @@ static inline void kvm_gmem_convert_frames(struct kvm *kvm, u64 start, u64 end,
 {
 }
 
-static inline void kvm_gmem_convert_done(struct kvm *kvm, u64 start, u64 end,
-					 unsigned long attributes, u64 changed,
-					 int result)
+static inline void
+kvm_gmem_convert_done(struct kvm *kvm, u64 start, u64 end,
+		      unsigned long attributes,
+		      const struct kvm_mem_attr_change *change, int result)
 {
 }
 

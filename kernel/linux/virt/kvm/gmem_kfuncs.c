@@ -76,7 +76,8 @@ static int kvm_gmem_copy_out(void *to, u32 to_size, const void *from,
 	u32 size = min(to_size, from_size);
 
 	memcpy(to, from, size);
-	memset(to + size, 0, to_size - size);
+	if (to_size > size)
+		memset(to + size, 0, to_size - size);
 
 	return size;
 }

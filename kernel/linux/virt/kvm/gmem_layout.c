@@ -10,6 +10,7 @@
 #include <linux/bpf.h>
 #include <linux/btf.h>
 #include <linux/file.h>
+#include <linux/hugetlb_inline.h>
 #include <linux/memory_hotplug.h>
 #include <linux/mm.h>
 #include <linux/mmap_lock.h>
@@ -320,16 +321,34 @@ out:
 }
 
 /*
- * Looks at what a process has from @addr on.  Waits for nobody, and is over in a
- * moment; what another thread is changing just then is not counted.
+ * The same of a VMA, whose page tables hugetlb may share with other processes:
+ * it stops sharing them, and they may go, under a lock of the file.
+ */
+static void kvm_gmem_read_vma(struct vm_area_struct *vma, unsigned long addr,
+			      struct kvm_gmem_resident *resident)
+{
+	bool shares = is_vm_hugetlb_page(vma);
+
+	if (shares && !i_mmap_trylock_read(vma->vm_file->f_mapping))
+		return;
+	resident->skip = 0;
+	kvm_gmem_read_table(vma->vm_mm, addr, resident);
+	if (shares)
+		i_mmap_unlock_read(vma->vm_file->f_mapping);
+}
+
+/*
+ * Looks at what a process has from @addr on, of @nr pages at most.  Waits for
+ * nobody, and is over in a moment; what another thread is changing just then is
+ * not counted.
  */
 static void kvm_gmem_look_resident(struct mm_struct *mm, unsigned long addr,
+				   unsigned long nr,
 				   struct kvm_gmem_resident *resident)
 {
 	struct vm_area_struct *vma;
 
-	resident->nr = kvm_gmem_pages_to(addr, PMD_SIZE);
-	resident->skip = resident->nr;
+	resident->skip = kvm_gmem_pages_to(addr, PMD_SIZE);
 
 	if (!mmap_read_trylock(mm))
 		return;
@@ -339,9 +358,8 @@ static void kvm_gmem_look_resident(struct mm_struct *mm, unsigned long addr,
 	} else if (vma->vm_start > addr) {
 		resident->skip = (vma->vm_start - addr) >> PAGE_SHIFT;
 	} else {
-		resident->nr = (vma->vm_end - addr) >> PAGE_SHIFT;
-		resident->skip = 0;
-		kvm_gmem_read_table(mm, addr, resident);
+		resident->nr = min(nr, (vma->vm_end - addr) >> PAGE_SHIFT);
+		kvm_gmem_read_vma(vma, addr, resident);
 	}
 	mmap_read_unlock(mm);
 }
@@ -381,7 +399,7 @@ static u64 kvm_gmem_slot_backed_twice(struct kvm *kvm,
 			break;
 		addr = slot->userspace_addr +
 		       ((gfn - slot->base_gfn) << PAGE_SHIFT);
-		kvm_gmem_look_resident(kvm->mm, addr, &resident);
+		kvm_gmem_look_resident(kvm->mm, addr, end - gfn, &resident);
 		/* To tear it down, if nobody else has it now, is not ours to do. */
 		mmput_async(kvm->mm);
 		if (resident.skip) {
@@ -389,7 +407,6 @@ static u64 kvm_gmem_slot_backed_twice(struct kvm *kvm,
 			continue;
 		}
 
-		resident.nr = min_t(u64, resident.nr, end - gfn);
 		twice.first = gfn - slot->base_gfn + slot->gmem.pgoff;
 		/* A page table is little enough to be counted to its end. */
 		whole = INT_MAX;

@@ -306,42 +306,6 @@ unsigned long kvm_mem_attr_map_get(const struct kvm_mem_attr_map *map, u64 gfn)
 }
 EXPORT_SYMBOL_GPL(kvm_mem_attr_map_get);
 
-/**
- * kvm_mem_attr_map_beside - the attributes of a frame's neighbours
- * @map: the map
- * @gfn: the frame, neither the first nor the last that there is
- * @before: set to the attributes of the frame before
- * @after: set to those of the frame after
- *
- * Context: any.
- */
-void kvm_mem_attr_map_beside(const struct kvm_mem_attr_map *map, u64 gfn,
-			     unsigned long *before, unsigned long *after)
-{
-	unsigned int shift, frame = gfn & (BLOCK_FRAMES - 1);
-	unsigned long entry;
-	u64 last;
-
-	if (unlikely(!frame || frame == BLOCK_FRAMES - 1)) {
-		*before = kvm_mem_attr_map_get(map, gfn - 1);
-		*after = kvm_mem_attr_map_get(map, gfn + 1);
-		return;
-	}
-
-	guard(rcu)();
-
-	entry = read_root(map, &shift);
-	entry = find(entry, shift, gfn, &last);
-	if (is_value(entry)) {
-		*before = value_attrs(entry);
-		*after = *before;
-	} else {
-		*before = block_attrs(map, to_block(entry), frame - 1);
-		*after = block_attrs(map, to_block(entry), frame + 1);
-	}
-}
-EXPORT_SYMBOL_IF_KUNIT(kvm_mem_attr_map_beside);
-
 /*
  * Returns the attributes of a frame and the last frame for which that is sure
  * without looking elsewhere in the tree.
@@ -1070,11 +1034,38 @@ static int reserve_room(struct kvm_mem_attr_change *change, unsigned int nr)
 	return 0;
 }
 
+/*
+ * The attributes of the frames beside the one that is changed, for which most of
+ * the time nobody has to look anywhere else.
+ */
+static void look_beside(const struct kvm_mem_attr_map *map,
+			struct kvm_mem_attr_change *change, unsigned long entry)
+{
+	unsigned int frame = change->first & (BLOCK_FRAMES - 1);
+
+	if (unlikely(!frame || frame == BLOCK_FRAMES - 1)) {
+		change->before = kvm_mem_attr_map_get(map, change->first - 1);
+		change->after = kvm_mem_attr_map_get(map, change->first + 1);
+	} else if (is_value(entry)) {
+		change->before = value_attrs(entry);
+		change->after = change->before;
+	} else if (change_in_place(map)) {
+		change->before = test_bit(frame - 1, to_block(entry)) ?
+				 map->bits : 0;
+		change->after = test_bit(frame + 1, to_block(entry)) ?
+				map->bits : 0;
+	} else {
+		change->before = block_attrs(map, to_block(entry), frame - 1);
+		change->after = block_attrs(map, to_block(entry), frame + 1);
+	}
+}
+
 /**
  * kvm_mem_attr_map_prepare - get ready for a change
  * @map: the map
  * @change: filled in; its member "changed" is the number of frames whose
- *	attributes are going to differ from what they are
+ *	attributes are going to differ from what they are, and if that is all of a
+ *	range of one, "before" and "after" are the attributes of its neighbours
  * @start: first frame
  * @end: frame after the last, greater than @start and at most 1 << 52
  * @attrs: the attributes to set, of those the map was made for
@@ -1093,7 +1084,7 @@ int kvm_mem_attr_map_prepare(struct kvm_mem_attr_map *map,
 {
 	struct needs needs = {};
 	unsigned int root_shift, shift;
-	unsigned long root;
+	unsigned long root, entry;
 	u64 in_range;
 
 	change->changed = 0;
@@ -1129,11 +1120,12 @@ int kvm_mem_attr_map_prepare(struct kvm_mem_attr_map *map,
 	change->shift = shift;
 
 	if (in_one_slot(start, change->last, shift)) {
+		entry = *slot_of(change->node, shift, start);
 		in_range = BIT_ULL(shift - NODE_SHIFT) - 1;
-		count_slot(map, change, &needs,
-			   *slot_of(change->node, shift, start),
-			   shift - NODE_SHIFT, start & in_range,
-			   change->last & in_range);
+		count_slot(map, change, &needs, entry, shift - NODE_SHIFT,
+			   start & in_range, change->last & in_range);
+		if (start == change->last)
+			look_beside(map, change, entry);
 	} else {
 		in_range = BIT_ULL(shift) - 1;
 		count_node(map, change, &needs, (unsigned long)change->node,

@@ -453,6 +453,22 @@ static void random_set(struct kunit *test, struct oracle *o, unsigned int start,
 		 spread(o, small), changed);
 }
 
+/* A change of one frame knows its neighbours, and changes nothing when aborted. */
+static void expect_beside(struct kunit *test, struct oracle *o, unsigned int i)
+{
+	unsigned long attrs = spread(o, o->attrs[i]) ^ (o->map.bits & -o->map.bits);
+	struct kvm_mem_attr_change change;
+
+	KUNIT_ASSERT_EQ(test, kvm_mem_attr_map_prepare(&o->map, &change,
+						       o->base + i,
+						       o->base + i + 1, attrs), 0);
+	KUNIT_EXPECT_EQ(test, change.changed, 1);
+	KUNIT_EXPECT_EQ(test, change.before, spread(o, o->attrs[i - 1]));
+	KUNIT_EXPECT_EQ(test, change.after, spread(o, o->attrs[i + 1]));
+	kvm_mem_attr_map_abort(&o->map, &change);
+	kvm_mem_attr_map_finish(&change);
+}
+
 static void random_look(struct kunit *test, struct oracle *o,
 			unsigned int start, unsigned int end)
 {
@@ -463,6 +479,8 @@ static void random_look(struct kunit *test, struct oracle *o,
 
 	KUNIT_EXPECT_EQ(test, kvm_mem_attr_map_get(&o->map, o->base + start),
 			attrs);
+	if (start && start < o->frames - 1)
+		expect_beside(test, o, start);
 	KUNIT_EXPECT_EQ(test, kvm_mem_attr_map_run(&o->map, o->base + start,
 						   o->base + end, &found),
 			o->base + array_run(o, start, end));
@@ -477,14 +495,6 @@ static void random_look(struct kunit *test, struct oracle *o,
 	}
 	KUNIT_EXPECT_EQ(test, kvm_mem_attr_map_runs(&o->map, o->base + start,
 						    o->base + end), runs);
-	if (start && start < o->frames - 1) {
-		unsigned long before, after;
-
-		kvm_mem_attr_map_beside(&o->map, o->base + start, &before,
-					&after);
-		KUNIT_EXPECT_EQ(test, before, spread(o, o->attrs[start - 1]));
-		KUNIT_EXPECT_EQ(test, after, spread(o, o->attrs[start + 1]));
-	}
 	KUNIT_EXPECT_EQ(test, kvm_mem_attr_map_has(&o->map, o->base + start,
 						   o->base + end, mask,
 						   attrs & mask), has);
