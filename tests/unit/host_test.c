@@ -19,6 +19,8 @@ static size_t nr_vms;
 static uint64_t now_ns = 1;
 static unsigned int described[1000];
 static uint64_t asked_twice_of;
+static uint64_t twice_pages;
+static unsigned int reads;
 static enum whose_why why;
 
 struct gmem_sampler *gmem_sampler_open(void)
@@ -45,9 +47,15 @@ int gmem_sampler_read_all(struct gmem_sampler *sampler,
 			  struct gmem_sample *sample,
 			  struct gmem_policies *policies)
 {
+	size_t i;
+
 	sample->vms = vms;
 	sample->nr_vms = nr_vms;
 	sample->time_ns = now_ns;
+	reads++;
+	for (i = 0; i < nr_vms; i++)
+		vms[i].twice_pages = asked_twice_of == GMEM_TWICE_OF_ALL ?
+				     twice_pages : GMEM_UNKNOWN;
 	return 0;
 }
 
@@ -151,6 +159,36 @@ TEST_F(host, what_is_asked_for_is_looked_for)
 	EXPECT_EQ(7, asked_twice_of);
 	/* There is memory on this machine, on some node. */
 	EXPECT_NE(0, self->frame.nodes);
+}
+
+TEST_F(host, what_costs_more_is_looked_for_less_often)
+{
+	self->source->twice_of = GMEM_TWICE_OF_ALL;
+	self->source->twice_age_ns = UINT64_MAX;
+	twice_pages = 5;
+	refresh(self, 1);
+	EXPECT_EQ(5, self->frame.vms.vms[3].twice_pages);
+
+	twice_pages = 6;
+	reads = 0;
+	refresh(self, 1);
+	EXPECT_EQ(GMEM_TWICE_OF_LATER, asked_twice_of);
+	EXPECT_EQ(5, self->frame.vms.vms[3].twice_pages);
+	EXPECT_EQ(1, reads);
+
+	/* Of one that is new nothing is known. */
+	nr_vms++;
+	refresh(self, 1);
+	EXPECT_EQ(6, self->frame.vms.vms[3].twice_pages);
+	EXPECT_EQ(6, self->frame.vms.vms[nr_vms - 1].twice_pages);
+
+	/* What was found is old at once. */
+	self->source->twice_age_ns = 1;
+	twice_pages = 7;
+	reads = 0;
+	refresh(self, 1);
+	EXPECT_EQ(7, self->frame.vms.vms[3].twice_pages);
+	EXPECT_EQ(1, reads);
 }
 
 TEST_F(host, others_while_vms_come_and_go)

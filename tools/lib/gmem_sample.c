@@ -300,7 +300,7 @@ static int describe_vms(struct gmem_sampler *sampler, struct gmem_sample *sample
 	sample->nr_vms = err ? 0 : walk->found;
 	sample->time_ns = err ? 0 : walk->time_ns;
 	sample->orphaned_pages = err ? 0 : sampler->skel->bss->orphaned_pages;
-	if (!err)
+	if (!err && sampler->twice_of != GMEM_TWICE_OF_LATER)
 		err = gmem_twice_read(&sampler->twice, sampler->skel,
 				      sample->vms, sample->nr_vms,
 				      sampler->twice_max_ns);

@@ -53,10 +53,14 @@ struct gmem_policies {
  */
 struct gmem_sampler *gmem_sampler_open(void);
 
+/* Nobody's in this sample; a later one goes on with what is found by now. */
+#define GMEM_TWICE_OF_LATER	(GMEM_TWICE_OF_ALL - 1)
+
 /**
  * gmem_sampler_twice_of() - say whose memory that is backed twice to look for
  * @sampler: from gmem_sampler_open()
- * @vm_id: the VM, GMEM_TWICE_OF_ALL or, as at first, GMEM_TWICE_OF_NONE
+ * @vm_id: the VM, GMEM_TWICE_OF_ALL, GMEM_TWICE_OF_LATER or, as at first,
+ *	GMEM_TWICE_OF_NONE
  * @max_ns: 0 to take a bounded time for it at each sample, and go on with what
  *	is not done at the next one; else how long to try and come to the end
  *

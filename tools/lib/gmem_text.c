@@ -150,6 +150,9 @@ int gmem_text_width(const char *text)
 	uint32_t c;
 	size_t len;
 
+	/* Nearly all there is is ASCII. */
+	for (; *text >= ' ' && *text <= '~'; text++)
+		width++;
 	for (; *text; text += len ? len : 1) {
 		len = gmem_utf8_len(text, &c);
 		w = len ? shown_width(c) : 1;

@@ -44,11 +44,19 @@ char *column_format_value(const struct column *col, double value, char *dst,
 	return dst;
 }
 
+/* Flush right, but for a trend, which has its full width. */
 static char *pad(const struct column *col, const char *text, char *dst,
 		 size_t size)
 {
-	snprintf(dst, size, col->kind == COLUMN_TREND ? "%-*s" : "%*s",
-		 col->width, text);
+	size_t len = strlen(text), width = col->width;
+	size_t blanks = width > len ? width - len : 0;
+
+	if (blanks + len >= size) {
+		*dst = '\0';
+		return dst;
+	}
+	memset(dst, ' ', blanks);
+	memcpy(dst + blanks, text, len + 1);
 	return dst;
 }
 
@@ -116,7 +124,7 @@ char *column_format(const struct column *col, const struct row *row, char *dst,
 
 char *column_title(const struct column *col, char *dst, size_t size)
 {
-	if (col->kind == COLUMN_TEXT)
+	if (col->kind == COLUMN_TEXT || col->kind == COLUMN_TREND)
 		return pad_text(col, col->title, dst, size);
 	return pad(col, col->title, dst, size);
 }

@@ -17,6 +17,8 @@
  * struct vm_facts - one VM
  * @vm_id: its id
  * @checked_ns: when @name and @cgroup were read, 0 if never
+ * @twice_pages: its memory that is backed twice, as it was found last
+ * @twice_known: it was
  * @tagged: the user marked it
  * @trend: conversions per second at the last refreshes, the newest last
  * @name: what its monitor calls it, as gmem_clean() has it; NULL if it is not
@@ -28,6 +30,8 @@
 struct vm_facts {
 	uint64_t vm_id;
 	uint64_t checked_ns;
+	uint64_t twice_pages;
+	bool twice_known;
 	bool tagged;
 	float trend[VM_TREND_LEN];
 	char *name;

@@ -42,6 +42,8 @@ struct frame {
  * @twice_of: of this host: whose memory that is backed twice the next frames
  *	have, as for gmem_sampler_twice_of()
  * @twice_max_ns: how long to look for it, likewise
+ * @twice_age_ns: how old it may be if it is that of all, unless a VM is new; 0 to
+ *	look for it at each frame
  * @seek: of a recording: makes a frame the next one
  * @find: of a recording: sets @nr to the frame of a time that the user typed;
  *	returns 0, or -EINVAL if it is no time
@@ -58,6 +60,7 @@ struct source {
 	bool live;
 	uint64_t twice_of;
 	uint64_t twice_max_ns;
+	uint64_t twice_age_ns;
 	void (*seek)(struct source *source, size_t nr);
 	int (*find)(struct source *source, const char *text, size_t *nr);
 	size_t position;

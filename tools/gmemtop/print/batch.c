@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -16,14 +17,14 @@
 #include "print/json.h"
 
 /* The padding of a line's last cell is no use to anyone. */
-static void print_line(const char *line, size_t len)
+static void print_line(const char *line, size_t len, FILE *out)
 {
 	while (len && line[len - 1] == ' ')
 		len--;
-	printf("%.*s\n", (int)len, line);
+	fprintf(out, "%.*s\n", (int)len, line);
 }
 
-static void print_row(const struct view *view, const struct row *row)
+static void print_row(const struct view *view, const struct row *row, FILE *out)
 {
 	char line[NR_COLUMNS * (TEXT_LEN + 1)], cell[TEXT_LEN];
 	size_t len = 0;
@@ -38,10 +39,10 @@ static void print_row(const struct view *view, const struct row *row)
 			column_title(col, cell, sizeof(cell));
 		len += sprintf(line + len, "%s%s", i ? " " : "", cell);
 	}
-	print_line(line, len);
+	print_line(line, len, out);
 }
 
-static void print_text(const struct view *view, bool header)
+static void print_text(const struct view *view, bool header, FILE *out)
 {
 	time_t now = view_frame(view)->real_ns / NSEC_PER_SEC;
 	char text[256], when[16] = "";
@@ -52,34 +53,52 @@ static void print_text(const struct view *view, bool header)
 	if (header) {
 		if (localtime_r(&now, &tm))
 			strftime(when, sizeof(when), "%H:%M:%S", &tm);
-		printf("gmemtop %s\n", when);
+		fprintf(out, "gmemtop %s\n", when);
 		for (l = 0; l < VIEW_HOST_LINES; l++)
-			printf("%s\n",
-			       view_host_line(view, l, text, sizeof(text)));
-		print_row(view, NULL);
+			fprintf(out, "%s\n",
+				view_host_line(view, l, text, sizeof(text)));
+		print_row(view, NULL, out);
 	}
 	for (i = 0; i < view->nr_rows; i++)
-		print_row(view, &view->rows[i]);
+		print_row(view, &view->rows[i], out);
 }
 
-int batch_print(const struct view *view, const struct settings *settings,
-		bool first)
+static int print_frame(const struct view *view, const struct settings *settings,
+		       bool first, FILE *out)
 {
-	int err = 0;
-
 	switch (settings->format) {
 	case FORMAT_JSON:
-		err = json_print(view, stdout);
-		break;
+		return json_print(view, out);
 	case FORMAT_CSV:
-		csv_print(view, first && settings->header, stdout);
+		csv_print(view, first && settings->header, out);
 		break;
 	case FORMAT_TEXT:
 		if (!first)
-			putchar('\n');
-		print_text(view, settings->header);
+			fputc('\n', out);
+		print_text(view, settings->header, out);
 		break;
 	}
+	return 0;
+}
+
+/* A whole frame is written at once: a stream that fails in it forgets why. */
+int batch_print(const struct view *view, const struct settings *settings,
+		bool first)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *out;
+	int err;
+
+	out = open_memstream(&text, &len);
+	err = out ? print_frame(view, settings, first, out) : -ENOMEM;
+	if (out && fclose(out) && !err)
+		err = -ENOMEM;
+	if (err == -ENOMEM)
+		gmem_err("no memory for the output; free some");
+	if (!err)
+		err = gmem_put(stdout, text);
+	free(text);
 	return err ? err : gmem_flush(stdout);
 }
 

@@ -14,7 +14,7 @@
  * @view: the view
  * @out: where to
  *
- * Return: 0, or -ENOMEM after one line of error.
+ * Return: 0 or -ENOMEM.
  */
 int json_print(const struct view *view, FILE *out);
 

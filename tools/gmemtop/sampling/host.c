@@ -20,6 +20,7 @@ struct host {
 	struct source source;
 	struct gmem_sampler *sampler;
 	size_t next_check;
+	uint64_t twice_ns;
 	bool noticed;
 };
 
@@ -134,30 +135,80 @@ static uint64_t memory_nodes(void)
 	return nodes ? nodes : 1;
 }
 
-static int host_read(struct source *source, struct frame *frame,
-		     struct facts *facts)
+/* Whose memory that is backed twice is to be looked for now. */
+static uint64_t twice_of(const struct host *host)
 {
-	struct host *host = (struct host *)source;
+	const struct source *source = &host->source;
+
+	if (source->twice_of == GMEM_TWICE_OF_ALL && host->twice_ns &&
+	    gmem_now_ns() - host->twice_ns < source->twice_age_ns)
+		return GMEM_TWICE_OF_LATER;
+	return source->twice_of;
+}
+
+static int read_vms(struct host *host, struct frame *frame, struct facts *facts,
+		    uint64_t twice)
+{
 	int err;
 
-	gmem_sampler_twice_of(host->sampler, source->twice_of,
-			      source->twice_max_ns);
+	gmem_sampler_twice_of(host->sampler, twice,
+			      host->source.twice_max_ns);
 	err = gmem_sampler_read_all(host->sampler, &frame->vms,
 				    &frame->policies);
 	if (err)
 		return err;
+	order_vms(&frame->vms);
+	return facts_keep(facts, &frame->vms.vms->vm_id,
+			  sizeof(*frame->vms.vms), frame->vms.nr_vms);
+}
+
+static void note_twice(struct host *host, const struct frame *frame,
+		       struct facts *facts)
+{
+	size_t i;
+
+	for (i = 0; i < facts->nr; i++) {
+		facts->vm[i].twice_pages = frame->vms.vms[i].twice_pages;
+		facts->vm[i].twice_known = true;
+	}
+	host->twice_ns = frame->vms.time_ns;
+}
+
+/* Returns whether it was found of all. */
+static bool recall_twice(struct frame *frame, const struct facts *facts)
+{
+	size_t i;
+
+	for (i = 0; i < facts->nr; i++) {
+		if (!facts->vm[i].twice_known)
+			return false;
+		frame->vms.vms[i].twice_pages = facts->vm[i].twice_pages;
+	}
+	return true;
+}
+
+static int host_read(struct source *source, struct frame *frame,
+		     struct facts *facts)
+{
+	struct host *host = (struct host *)source;
+	uint64_t twice = twice_of(host);
+	int err;
+
+	err = read_vms(host, frame, facts, twice);
+	if (!err && twice != source->twice_of && !recall_twice(frame, facts)) {
+		twice = source->twice_of;
+		err = read_vms(host, frame, facts, twice);
+	}
+	if (err)
+		return err;
+	if (twice == GMEM_TWICE_OF_ALL)
+		note_twice(host, frame, facts);
 	frame->real_ns = gmem_clock_ns(CLOCK_REALTIME);
 	frame->time_ns = frame->vms.time_ns;
 	frame->host_pages = (uint64_t)sysconf(_SC_PHYS_PAGES) *
 			    (sysconf(_SC_PAGESIZE) / (GMEM_PAGE_KIB * 1024));
 	frame->policies_enabled = gmem_policies_enabled();
 	frame->nodes = memory_nodes();
-
-	order_vms(&frame->vms);
-	err = facts_keep(facts, &frame->vms.vms->vm_id,
-			 sizeof(*frame->vms.vms), frame->vms.nr_vms);
-	if (err)
-		return err;
 	return check_processes(host, frame, facts);
 }
 

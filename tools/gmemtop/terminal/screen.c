@@ -15,13 +15,17 @@ attr_t screen_style(const struct tui *tui, enum pair pair, attr_t plain)
 void screen_put(int y, int x, const char *text, attr_t attr)
 {
 	int from = x < 0 ? -x : 0;
-	size_t len;
+	size_t len = strlen(text);
 
 	if (y < 0 || y >= LINES || x >= COLS)
 		return;
 	x += from;
-	/* A character that the edge is in the middle of is left out. */
-	len = gmem_text_part(text, from, COLS - x, &text);
+	/*
+	 * A character that the edge is in the middle of is left out; there is no
+	 * such one where even the bytes fit, of which none has two columns.
+	 */
+	if (from || len > (size_t)(COLS - x))
+		len = gmem_text_part(text, from, COLS - x, &text);
 	attrset(attr);
 	mvaddnstr(y, x, text, len);
 	attrset(A_NORMAL);

@@ -131,6 +131,27 @@ static void first_and_last_frame(struct kunit *test)
 	kvm_mem_attr_map_destroy(&map);
 }
 
+/* The first frame has none before it, and the last none after it. */
+static void beside_first_and_last(struct kunit *test)
+{
+	struct kvm_mem_attr_change change;
+	struct kvm_mem_attr_map map;
+
+	kvm_mem_attr_map_init(&map, ATTR);
+	must_set(test, &map, 1, FRAMES - 1, ATTR, FRAMES - 2);
+	must_prepare(test, &map, &change, 0, 1, ATTR);
+	KUNIT_EXPECT_EQ(test, change.changed, 1);
+	KUNIT_EXPECT_EQ(test, change.before, 0);
+	KUNIT_EXPECT_EQ(test, change.after, ATTR);
+	do_without(&map, &change);
+	must_prepare(test, &map, &change, FRAMES - 1, FRAMES, ATTR);
+	KUNIT_EXPECT_EQ(test, change.changed, 1);
+	KUNIT_EXPECT_EQ(test, change.before, ATTR);
+	KUNIT_EXPECT_EQ(test, change.after, 0);
+	do_without(&map, &change);
+	kvm_mem_attr_map_destroy(&map);
+}
+
 /* Ranges with an end inside of, at, and next to every kind of boundary. */
 static void across_boundaries(struct kunit *test)
 {
@@ -771,6 +792,7 @@ static void readers_against_a_writer(struct kunit *test)
 static struct kunit_case mem_attr_map_cases[] = {
 	KUNIT_CASE(empty),
 	KUNIT_CASE(first_and_last_frame),
+	KUNIT_CASE(beside_first_and_last),
 	KUNIT_CASE(across_boundaries),
 	KUNIT_CASE(splits_and_folds),
 	KUNIT_CASE(abort_changes_nothing),
