@@ -308,6 +308,19 @@ leave()
 	leave
 }
 
+@test "live: P shows when a policy ends, and that it has" {
+	start_live ""
+	wait_screen ' abuser '
+	press P
+	"$gmempolicy" attach ratelimit --pid "$(pid_of abuser)" --for 5s
+	wait_screen '^ratelimit: link [0-9]+, ends in [0-4] s; allowed'
+	wait_screen '^ratelimit +VM [0-9]+ +ended '
+	wait_screen '^ratelimit: link [0-9]+, ended [0-9]+ s ago; allowed'
+	"$gmempolicy" detach --all
+	press Escape
+	leave
+}
+
 @test "live: the mouse sorts, selects and presses keys" {
 	start_live ""
 	wait_screen 'abuser '

@@ -12,6 +12,8 @@
 /**
  * struct frame - a host at one moment
  * @time_ns: the kernel's CLOCK_MONOTONIC
+ * @boot_ns: its CLOCK_BOOTTIME, by which policies end; in a recording, which does
+ *	not have it, @time_ns, which is less if the host was suspended
  * @real_ns: the time of day, in nanoseconds since 1970
  * @host_pages: memory of the host, in pages of 4 KiB
  * @policies_enabled: as gmem_policies_enabled() returns it
@@ -24,6 +26,7 @@
  */
 struct frame {
 	uint64_t time_ns;
+	uint64_t boot_ns;
 	uint64_t real_ns;
 	uint64_t host_pages;
 	int policies_enabled;

@@ -574,6 +574,7 @@ static bool parse_frame(const struct store_reader *reader, struct cursor *c,
 	frame->policies_enabled = (int64_t)enabled;
 	frame->vms.nr_vms = nr_vms;
 	frame->vms.time_ns = frame->time_ns;
+	frame->boot_ns = frame->time_ns;
 	frame->policies.nr = nr_policies;
 	if (!parse_vms(reader, c, frame, facts) ||
 	    !parse_policies(c, &frame->policies, policy_size))

@@ -204,6 +204,7 @@ static int host_read(struct source *source, struct frame *frame,
 	if (twice == GMEM_TWICE_OF_ALL)
 		note_twice(host, frame, facts);
 	frame->real_ns = gmem_clock_ns(CLOCK_REALTIME);
+	frame->boot_ns = gmem_clock_ns(CLOCK_BOOTTIME);
 	frame->time_ns = frame->vms.time_ns;
 	frame->host_pages = (uint64_t)sysconf(_SC_PHYS_PAGES) *
 			    (sysconf(_SC_PAGESIZE) / (GMEM_PAGE_KIB * 1024));

@@ -3,6 +3,7 @@
  * The panel of policies: what is attached, and what it did.
  */
 
+#include "gmem_clock.h"
 #include "gmem_common.h"
 #include "gmem_denial.h"
 #include "terminal/head.h"
@@ -33,6 +34,11 @@ static const char *count(char *dst, size_t size, int width, uint64_t nr)
 	return dst;
 }
 
+static bool has_ended(const struct tui *tui, const struct gmem_policy_sample *p)
+{
+	return p->expires_ns && p->expires_ns <= view_frame(tui->view)->boot_ns;
+}
+
 static void draw_row(const struct tui *tui, int y,
 		     const struct gmem_policy_sample *p, bool selected)
 {
@@ -46,7 +52,8 @@ static void draw_row(const struct tui *tui, int y,
 	snprintf(text, sizeof(text),
 		 "%-*.*s %-9s %-7s %5d %4u %9s %8s %8s %6s", name_width(),
 		 name_width(), gmem_printable(name, sizeof(name), p->name),
-		 scope, p->flags & GMEM_POLICY_AUDIT ? "audit" : "enforce",
+		 scope, has_ended(tui, p) ? "ended" :
+		 p->flags & GMEM_POLICY_AUDIT ? "audit" : "enforce",
 		 p->priority, p->nr_vms,
 		 count(calls, sizeof(calls), 9, p->calls),
 		 count(denied, sizeof(denied), 8, p->denied),
@@ -57,15 +64,32 @@ static void draw_row(const struct tui *tui, int y,
 	screen_put(y, 0, text, selected ? bar : A_NORMAL);
 }
 
-/* What has no room in the row of a terminal 80 columns wide. */
-static void draw_selected(int y, const struct gmem_policy_sample *p)
+/* When a policy ends by itself, to the second; empty if it does not. */
+static const char *end_of(const struct tui *tui,
+			  const struct gmem_policy_sample *p, char *dst,
+			  size_t size)
 {
-	char text[256], name[GMEM_POLICY_NAME_LEN];
+	int64_t ns = p->expires_ns - view_frame(tui->view)->boot_ns;
+	uint64_t seconds = (ns < 0 ? -ns : ns) / NSEC_PER_SEC;
+
+	*dst = '\0';
+	if (p->expires_ns)
+		snprintf(dst, size, ns > 0 ? ", ends in %ju s" :
+			 ", ended %ju s ago", (uintmax_t)seconds);
+	return dst;
+}
+
+/* What has no room in the row of a terminal 80 columns wide. */
+static void draw_selected(const struct tui *tui, int y,
+			  const struct gmem_policy_sample *p)
+{
+	char text[256], name[GMEM_POLICY_NAME_LEN], end[40];
 	size_t len;
 	int i;
 
-	snprintf(text, sizeof(text), "%s: link %u; allowed %ju, clamped %ju",
+	snprintf(text, sizeof(text), "%s: link %u%s; allowed %ju, clamped %ju",
 		 gmem_printable(name, sizeof(name), p->name), p->link_id,
+		 end_of(tui, p, end, sizeof(end)),
 		 (uintmax_t)p->allowed, (uintmax_t)p->clamped);
 	screen_items(y, 0, text, A_NORMAL);
 	len = snprintf(text, sizeof(text), "denied with");
@@ -97,7 +121,7 @@ static void draw_policies(struct tui *tui)
 		draw_row(tui, LINE_ROWS + i - first, &all->policies[i],
 			 i == tui->policy);
 	if (all->nr)
-		draw_selected(LINES - 3, &all->policies[tui->policy]);
+		draw_selected(tui, LINES - 3, &all->policies[tui->policy]);
 	else
 		screen_put(LINE_ROWS, 0,
 			   "No policy is attached; gmempolicy attach does it.",
