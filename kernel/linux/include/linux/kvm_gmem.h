@@ -298,7 +298,7 @@ struct kvm_gmem_chain;
  * @files: its guest_memfds, struct kvm_gmem_inode; read under RCU
  * @closed_files: those that are closed while somebody holds them
  * @closed_pages: the pages of those
- * @closed_nodes: the same by NUMA node
+ * @closed_nodes: the same by NUMA node, if there can be several
  * @pauses: requests whose delay a signal interrupted, struct kvm_gmem_pause
  * @nr_pauses: how many they are
  * @pauses_lock: protects the two

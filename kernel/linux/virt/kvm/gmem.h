@@ -206,6 +206,7 @@ int kvm_gmem_inode_init(void);
 void kvm_gmem_inode_exit(void);
 
 /* gmem_account.c */
+u64 kvm_gmem_populated(struct kvm *kvm);
 void kvm_gmem_fill_usage(struct kvm *kvm, struct kvm_gmem_usage *usage);
 pgoff_t kvm_gmem_attr_run(struct kvm *kvm, const struct kvm_memory_slot *slot,
 			  pgoff_t start, pgoff_t end, bool *stale);

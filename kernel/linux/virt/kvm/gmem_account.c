@@ -348,6 +348,22 @@ static void kvm_gmem_count_pages(struct kvm *kvm, struct kvm_gmem_pages *pages)
 	pages->populated += pages->closed;
 }
 
+/**
+ * kvm_gmem_populated - count a VM's populated pages
+ * @kvm: the VM
+ *
+ * Context: any but NMI.
+ * Return: how many there are, those of closed files included.
+ */
+u64 kvm_gmem_populated(struct kvm *kvm)
+{
+	struct kvm_gmem_pages pages;
+
+	kvm_gmem_count_pages(kvm, &pages);
+
+	return pages.populated;
+}
+
 /*
  * Pages ever freed, which nobody counts.  With the allocations read first, what
  * comes meanwhile makes this less than it is, never more, so the largest figure
@@ -377,17 +393,18 @@ static u64 kvm_gmem_freed(struct kvm *kvm, struct kvm_gmem_pages *pages,
 /**
  * kvm_gmem_fill_usage - report what a VM uses and did
  * @kvm: the VM
- * @usage: filled in; exact if nothing happens meanwhile
+ * @usage: filled in; exact if nothing happens meanwhile.  Written to and never
+ *	read: userspace may be writing to it, too
  *
  * Context: any but NMI.
  */
 void kvm_gmem_fill_usage(struct kvm *kvm, struct kvm_gmem_usage *usage)
 {
 	const struct kvm_gmem_counters *counters = &kvm->gmem.counters;
-	u64 faults = 0, prefaults = 0;
+	u64 faults = 0, prefaults = 0, allocated, freed;
+	int nr = atomic_read(&kvm->online_vcpus), i;
 	struct kvm_gmem_pages pages;
 	struct kvm_vcpu *vcpu;
-	int nr = atomic_read(&kvm->online_vcpus), i;
 
 	/* A vCPU by its index is found in half the time that "the next" is. */
 	for (i = 0; i < nr && (vcpu = kvm_get_vcpu(kvm, i)); i++) {
@@ -398,8 +415,9 @@ void kvm_gmem_fill_usage(struct kvm *kvm, struct kvm_gmem_usage *usage)
 	usage->vm_id = kvm->gmem.id;
 	usage->pid = kvm->gmem.pid;
 	usage->nr_vcpus = atomic_read(&kvm->online_vcpus);
-	usage->freed_pages = kvm_gmem_freed(kvm, &pages,
-					    &usage->allocated_pages);
+	freed = kvm_gmem_freed(kvm, &pages, &allocated);
+	usage->allocated_pages = allocated;
+	usage->freed_pages = freed;
 	usage->size_pages = pages.size;
 	usage->populated_pages = pages.populated;
 	usage->closed_pages = pages.closed;
@@ -423,7 +441,7 @@ void kvm_gmem_fill_usage(struct kvm *kvm, struct kvm_gmem_usage *usage)
 		usage->invalidations[i] =
 			atomic64_read(&counters->invalidations[i]);
 	usage->conversions =
-		usage->invalidations[KVM_GMEM_INVALIDATE_CONVERSION];
+		atomic64_read(&counters->invalidations[KVM_GMEM_INVALIDATE_CONVERSION]);
 	usage->faults_denied = atomic64_read(&counters->faults_denied);
 	usage->conversions_denied = atomic64_read(&counters->conversions_denied);
 	usage->faults_delayed = atomic64_read(&counters->faults_delayed);

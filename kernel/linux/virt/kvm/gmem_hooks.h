@@ -204,6 +204,13 @@ void kvm_gmem_inode_released(struct inode *inode);
 struct folio *kvm_gmem_inode_grab_folio(struct inode *inode, pgoff_t index,
 					u64 *allocated);
 void kvm_gmem_inode_freed(struct folio *folio);
+
+/* Are pages counted by NUMA node?  With one node it has all of them. */
+static inline bool kvm_gmem_counts_freed(void)
+{
+	return nr_node_ids > 1;
+}
+
 bool kvm_gmem_inode_release_folio(struct folio *folio, gfp_t gfp);
 
 int kvm_gmem_range_begin(struct inode *inode, struct kvm_gmem_request *request,
@@ -277,6 +284,11 @@ static inline struct folio *kvm_gmem_inode_grab_folio(struct inode *inode,
 
 static inline void kvm_gmem_inode_freed(struct folio *folio)
 {
+}
+
+static inline bool kvm_gmem_counts_freed(void)
+{
+	return false;
 }
 
 static inline void kvm_gmem_inode_created(struct inode *inode, struct kvm *kvm,

@@ -100,6 +100,9 @@ static void kvm_gmem_move_nodes(struct kvm_gmem_inode *gi, int sign)
 
 	lockdep_assert_held(&kvm_gmem_inodes_lock);
 
+	if (!kvm_gmem_counts_freed())
+		return;
+
 	for (nid = 0; nid < nr_node_ids; nid++)
 		atomic64_add(sign * atomic64_read(&gi->node_pages[nid]),
 			     &gi->kvm->gmem.closed_nodes[nid]);
@@ -338,6 +341,9 @@ bool kvm_gmem_inode_release_folio(struct folio *folio, gfp_t gfp)
  */
 void kvm_gmem_inode_added(struct kvm_gmem_inode *gi, struct folio *folio)
 {
+	if (!kvm_gmem_counts_freed())
+		return;
+
 	folio->private = gi;
 	atomic64_add(folio_nr_pages(folio), &gi->node_pages[folio_nid(folio)]);
 }
@@ -371,6 +377,8 @@ u64 kvm_gmem_count_node(struct kvm *kvm, unsigned int nid)
 
 	if (nid >= nr_node_ids)
 		return 0;
+	if (!kvm_gmem_counts_freed())
+		return kvm_gmem_populated(kvm);
 
 	rcu_read_lock();
 	list_for_each_entry_rcu(gi, &kvm->gmem.files, node)

@@ -82,6 +82,17 @@ static int kvm_gmem_copy_out(void *to, u32 to_size, const void *from,
 	return size;
 }
 
+/* For programs that know another struct than the kernel. */
+static noinline int kvm_gmem_copy_usage(struct kvm *kvm,
+					struct kvm_gmem_usage *usage, u32 size)
+{
+	struct kvm_gmem_usage whole;
+
+	kvm_gmem_fill_usage(kvm, &whole);
+
+	return kvm_gmem_copy_out(usage, size, &whole, sizeof(whole));
+}
+
 __bpf_kfunc_start_defs();
 
 /**
@@ -110,15 +121,14 @@ __bpf_kfunc u64 bpf_kvm_gmem_vm_id(const struct kvm *kvm)
 __bpf_kfunc int bpf_kvm_gmem_usage(struct kvm *kvm,
 				   struct kvm_gmem_usage *usage, u32 usage__sz)
 {
-	struct kvm_gmem_usage whole;
-
 	if (usage__sz < KVM_GMEM_USAGE_MIN)
 		return -EINVAL;
+	if (unlikely(usage__sz != sizeof(*usage)))
+		return kvm_gmem_copy_usage(kvm, usage, usage__sz);
 
-	/* Userspace may write to the buffer: nothing is read back from it. */
-	kvm_gmem_fill_usage(kvm, &whole);
+	kvm_gmem_fill_usage(kvm, usage);
 
-	return kvm_gmem_copy_out(usage, usage__sz, &whole, sizeof(whole));
+	return sizeof(*usage);
 }
 
 /**

@@ -103,11 +103,13 @@ int kvm_gmem_vm_created(struct kvm *kvm)
 {
 	int r;
 
-	kvm->gmem.closed_nodes = kcalloc(nr_node_ids,
-					 sizeof(*kvm->gmem.closed_nodes),
-					 GFP_KERNEL_ACCOUNT);
-	if (!kvm->gmem.closed_nodes)
-		return -ENOMEM;
+	if (kvm_gmem_counts_freed()) {
+		kvm->gmem.closed_nodes = kcalloc(nr_node_ids,
+						 sizeof(*kvm->gmem.closed_nodes),
+						 GFP_KERNEL_ACCOUNT);
+		if (!kvm->gmem.closed_nodes)
+			return -ENOMEM;
+	}
 	kvm->gmem.owner = get_task_pid(current, PIDTYPE_TGID);
 	r = kvm_gmem_policy_vm_created(kvm);
 	if (r) {

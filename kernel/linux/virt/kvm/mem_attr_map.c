@@ -1084,7 +1084,7 @@ int kvm_mem_attr_map_prepare(struct kvm_mem_attr_map *map,
 {
 	struct needs needs = {};
 	unsigned int root_shift, shift;
-	unsigned long root, entry;
+	unsigned long root;
 	u64 in_range;
 
 	change->changed = 0;
@@ -1120,12 +1120,11 @@ int kvm_mem_attr_map_prepare(struct kvm_mem_attr_map *map,
 	change->shift = shift;
 
 	if (in_one_slot(start, change->last, shift)) {
-		entry = *slot_of(change->node, shift, start);
 		in_range = BIT_ULL(shift - NODE_SHIFT) - 1;
-		count_slot(map, change, &needs, entry, shift - NODE_SHIFT,
-			   start & in_range, change->last & in_range);
-		if (start == change->last)
-			look_beside(map, change, entry);
+		count_slot(map, change, &needs,
+			   *slot_of(change->node, shift, start),
+			   shift - NODE_SHIFT, start & in_range,
+			   change->last & in_range);
 	} else {
 		in_range = BIT_ULL(shift) - 1;
 		count_node(map, change, &needs, (unsigned long)change->node,
@@ -1133,6 +1132,8 @@ int kvm_mem_attr_map_prepare(struct kvm_mem_attr_map *map,
 	}
 	if (!change->changed)
 		return 0;
+	if (start == change->last)
+		look_beside(map, change, *slot_of(change->node, shift, start));
 
 	/* The nodes up to the root may fold, and roots be trimmed. */
 	needs.retired += (root_shift - shift) / NODE_SHIFT;
