@@ -286,11 +286,6 @@ static inline void kvm_gmem_inode_freed(struct folio *folio)
 {
 }
 
-static inline bool kvm_gmem_counts_freed(void)
-{
-	return false;
-}
-
 static inline void kvm_gmem_inode_created(struct inode *inode, struct kvm *kvm,
 					  struct xarray *bindings)
 {
