@@ -385,8 +385,6 @@ static const struct {
 	{ "gmem_conversions", false, 1, { OF(conversions) } },
 	{ "gmem_denied", false, 2,
 	  { OF(faults_denied), OF(conversions_denied) } },
-	{ "gmem_delayed", false, 2,
-	  { OF(faults_delayed), OF(conversions_delayed) } },
 	{ "gmem_faults", true, 1, { OF(faults[GMEM_FAULT_VCPU]) } },
 };
 

@@ -12,7 +12,7 @@
 #define DEBUGFS		"/sys/kernel/debug/kvm"
 
 static const char *const counters[] = {
-	"gmem_conversions", "gmem_denied", "gmem_delayed", "gmem_faults",
+	"gmem_conversions", "gmem_denied", "gmem_faults",
 };
 
 static const char *const gauges[] = {
@@ -114,11 +114,7 @@ static void do_each(struct kvm_vm *vm, struct kvm_vcpu *vcpu,
 	     "cannot convert");
 	p->bss->convert_verdict = -EBUSY;
 	MUST(convert(vm, 5, 1, false) == EBUSY, "not denied");
-	p->bss->convert_verdict = 1000;
-	p->data->convert_times = 1;
-	MUST(!convert(vm, 5, 1, true), "not delayed");
 	p->bss->convert_verdict = 0;
-	p->data->convert_times = -1;
 }
 
 TEST_F(policy, a_vm_has_few_files)
@@ -127,7 +123,7 @@ TEST_F(policy, a_vm_has_few_files)
 
 	printf("# %d of %d\n", nr, count_files(vm_dir(), ""));
 	EXPECT_GT(nr, 0);
-	EXPECT_LE(nr, 5);
+	EXPECT_LE(nr, 4);
 	EXPECT_EQ(count_files(DEBUGFS, "gmem_"), nr);
 }
 

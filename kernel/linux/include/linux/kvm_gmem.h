@@ -231,7 +231,6 @@ struct kvm_gmem_vm_stat {
 	u64 populated_pages;
 	u64 conversions;
 	u64 denied;
-	u64 delayed;
 };
 
 /* KVM stats of a vCPU, written by the thread that runs it alone. */

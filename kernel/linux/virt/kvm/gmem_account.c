@@ -466,8 +466,6 @@ static void kvm_gmem_fill_stats(struct kvm *kvm, struct kvm_gmem_vm_stat *stat)
 		.conversions = atomic64_read(conversions),
 		.denied = atomic64_read(&counters->faults_denied) +
 			  atomic64_read(&counters->conversions_denied),
-		.delayed = atomic64_read(&counters->faults_delayed) +
-			   atomic64_read(&counters->conversions_delayed),
 	};
 }
 
@@ -489,7 +487,6 @@ void kvm_gmem_refresh_stats(struct kvm *kvm)
 	WRITE_ONCE(stat->conversions,
 		   now.conversions - base.conversions);
 	WRITE_ONCE(stat->denied, now.denied - base.denied);
-	WRITE_ONCE(stat->delayed, now.delayed - base.delayed);
 }
 
 /**
