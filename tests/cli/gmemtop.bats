@@ -562,6 +562,19 @@ refused()
 	done
 }
 
+@test "a full disk is an error for a frame larger than a buffer of stdio" {
+	start_vms 150 many
+	for args in -b --csv --json; do
+		# shellcheck disable=SC2086
+		"$gmemtop" $args -n 1 -d 0.1 >frame
+		[ "$(stat -c %s frame)" -gt 8192 ]
+		# shellcheck disable=SC2086
+		run --separate-stderr bash -c "'$gmemtop' $args -n 1 -d 0.1 >/dev/full"
+		[ "$status" -eq 1 ]
+		one_line_error "cannot write the output: No space left on device"
+	done
+}
+
 @test "a reader that goes away ends it quietly" {
 	run --separate-stderr bash -c \
 		"'$gmemtop' -b -d 0.05 | head -n 1; exit \${PIPESTATUS[0]}"

@@ -358,6 +358,10 @@ void kvm_gmem_inode_freed(struct folio *folio)
 {
 	struct kvm_gmem_inode *gi = folio->private;
 
+	/* The architecture may be told of each page though nobody counts them. */
+	if (!kvm_gmem_counts_freed())
+		return;
+
 	folio->private = NULL;
 	atomic64_sub(folio_nr_pages(folio), &gi->node_pages[folio_nid(folio)]);
 }
