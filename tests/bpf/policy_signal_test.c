@@ -146,9 +146,11 @@ TEST_F_TIMEOUT(policy, signal_at_the_end_of_a_delay, HANG_SECONDS)
 	struct bpf_link *link = attach(p);
 	static const enum request requests[] = { CONVERT, FALLOCATE, PREFAULT };
 	int without, with;
+	char delay[16];
 	size_t i;
 
-	write_parameter(DELAY_MAX, "2");
+	snprintf(delay, sizeof(delay), "%d", SHORT_DELAY_MS);
+	write_parameter(DELAY_MAX, delay);
 	for (i = 0; i < ARRAY_SIZE(requests); i++) {
 		without = failed_under_fire(p, requests[i], 0);
 		with = failed_under_fire(p, requests[i], 1);

@@ -91,6 +91,9 @@ static inline int uring_fallocate(int fd, uint64_t offset, uint64_t size)
 	return -r;
 }
 
+/* Delays that are there to be over soon. */
+#define SHORT_DELAY_MS	2
+
 static inline int make_request(enum request request, struct kvm_vm *vm,
 			       struct kvm_vcpu *vcpu, int nr)
 {
@@ -116,7 +119,24 @@ static inline int make_request(enum request request, struct kvm_vm *vm,
 	}
 }
 
-/* @delays delays of each request; -1 is any number. */
+/* Sleeps, whatever signals come. */
+static inline void sleep_through(long ns)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += ns;
+	until.tv_sec += until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
+	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) ==
+	       EINTR)
+		;
+}
+
+/*
+ * @delays delays of each request; -1 is any number.  Before one that has none the
+ * VMM sleeps as long itself, so that as many signals find it at work.
+ */
 static inline struct vmm *start_vmm(struct puppet_bpf *p, enum request request,
 				    int nr, int delays, int sa_flags)
 {
@@ -157,6 +177,8 @@ static inline struct vmm *start_vmm(struct puppet_bpf *p, enum request request,
 	for (i = 0; i < nr; i++) {
 		p->data->convert_times = delays;
 		p->data->fault_times = delays;
+		if (!delays)
+			sleep_through(SHORT_DELAY_MS * 1000000L);
 		r = make_request(request, vm, vcpu, i);
 		vmm->shortest_ns = min(vmm->shortest_ns, p->bss->asked_gap_ns);
 		vmm->longest_ns = max(vmm->longest_ns, p->bss->asked_gap_ns);
