@@ -383,8 +383,6 @@ static const struct {
 } stats[] = {
 	{ "gmem_populated_pages", false, 1, { OF(populated_pages) } },
 	{ "gmem_conversions", false, 1, { OF(conversions) } },
-	{ "gmem_denied", false, 2,
-	  { OF(faults_denied), OF(conversions_denied) } },
 	{ "gmem_faults", true, 1, { OF(faults[GMEM_FAULT_VCPU]) } },
 };
 

@@ -230,7 +230,6 @@ struct kvm_gmem_usage {
 struct kvm_gmem_vm_stat {
 	u64 populated_pages;
 	u64 conversions;
-	u64 denied;
 };
 
 /* KVM stats of a vCPU, written by the thread that runs it alone. */

@@ -464,8 +464,6 @@ static void kvm_gmem_fill_stats(struct kvm *kvm, struct kvm_gmem_vm_stat *stat)
 	*stat = (struct kvm_gmem_vm_stat) {
 		.populated_pages = pages.populated,
 		.conversions = atomic64_read(conversions),
-		.denied = atomic64_read(&counters->faults_denied) +
-			  atomic64_read(&counters->conversions_denied),
 	};
 }
 
@@ -486,7 +484,6 @@ void kvm_gmem_refresh_stats(struct kvm *kvm)
 	WRITE_ONCE(stat->populated_pages, now.populated_pages);
 	WRITE_ONCE(stat->conversions,
 		   now.conversions - base.conversions);
-	WRITE_ONCE(stat->denied, now.denied - base.denied);
 }
 
 /**
