@@ -22,11 +22,30 @@ struct kvm_memory_slot;
 struct kvm_vcpu;
 struct pid;
 
+#ifdef CONFIG_KVM_PRIVATE_MEM
+
+void kvm_gmem_init_once(void);
+void kvm_gmem_exit_once(void);
+
+#else
+
+static inline void kvm_gmem_init_once(void)
+{
+}
+
+static inline void kvm_gmem_exit_once(void)
+{
+}
+
+#endif
+
 #define KVM_GMEM_POLICY_NAME_LEN	32
 /* Policies that can be in force on one VM at the same time. */
 #define KVM_GMEM_MAX_POLICIES		16
 /* The gfn of memory that no memslot maps. */
 #define KVM_GMEM_NO_GFN			(~0ULL)
+/* The page of a conversion that was asked of the VM, and not of a guest_memfd. */
+#define KVM_GMEM_NO_INDEX		(~0ULL)
 
 enum kvm_gmem_fault_reason {
 	KVM_GMEM_FAULT_VCPU,
@@ -37,6 +56,8 @@ enum kvm_gmem_fault_reason {
 	KVM_GMEM_NR_FAULT_REASONS,
 	/* The architecture's own: a page that it keeps a vCPU's state in. */
 	KVM_GMEM_FAULT_ARCH = KVM_GMEM_NR_FAULT_REASONS,
+	/* A process of the host, which has the guest_memfd mapped. */
+	KVM_GMEM_FAULT_HOST,
 };
 
 enum kvm_gmem_invalidate_reason {
@@ -53,6 +74,8 @@ enum kvm_gmem_invalidate_reason {
  * been delayed for as long as one may be, or cannot be: a delay lets it pass.
  */
 #define KVM_GMEM_OVERDUE	BIT(0)
+/* struct kvm_gmem_convert.flags: the guest has asked for it. */
+#define KVM_GMEM_ASKED		BIT(1)
 
 /**
  * struct kvm_gmem_fault - a request for pages of a guest_memfd
@@ -74,16 +97,26 @@ struct kvm_gmem_fault {
 
 /**
  * struct kvm_gmem_convert - a request to change memory attributes
- * @start: first guest frame
- * @end: guest frame after the last
+ * @start: first guest frame, KVM_GMEM_NO_GFN if no memslot has the pages
+ * @end: guest frame after the last, or the same
  * @attributes: the attributes to set, KVM_MEMORY_ATTRIBUTE_*
- * @flags: KVM_GMEM_OVERDUE or 0
+ * @flags: KVM_GMEM_OVERDUE, KVM_GMEM_ASKED
+ * @index: first page of the guest_memfd, in units of 4 KiB, if it is converted in
+ *	place; KVM_GMEM_NO_INDEX if not
+ * @nr_pages: number of frames, or of pages if no memslot has them
+ * @pending_ns: if the guest has asked for it, how long ago
+ *
+ * A guest asks by a hypercall, or by an access that its memory does not allow.
+ * What it has not asked for, or has for a part of the range only, is the VMM's own.
  */
 struct kvm_gmem_convert {
 	u64 start;
 	u64 end;
 	u64 attributes;
 	u64 flags;
+	u64 index;
+	u64 nr_pages;
+	u64 pending_ns;
 };
 
 /**
@@ -162,6 +195,7 @@ struct kvm_gmem_ops {
  * @size_pages: sum of the sizes of the VM's open guest_memfds
  * @private_pages: guest frames with KVM_MEMORY_ATTRIBUTE_PRIVATE, of those that
  *	an open guest_memfd is behind
+ *	Where memory is converted in place, private pages that no memslot has, too
  * @populated_pages: pages that the VM's guest_memfds have, those that were
  *	closed while somebody else holds them included
  * @stale_pages: populated pages that no private guest frame maps
@@ -188,6 +222,16 @@ struct kvm_gmem_ops {
  *	since their delays had reached kvm.gmem_delay_total_max_ms
  * @ranges: ranges of private and of shared frames that the VM's memslots are
  *	cut into; at least one for each memslot that an open guest_memfd is behind
+ * @host_faults: as @faults, KVM_GMEM_FAULT_HOST
+ * @conversions_held: conversions in place that failed since somebody had a page
+ * @conversions_asked: those of @conversions that the guest had asked for
+ * @requests: times the guest asked for frames to be private or shared
+ * @requests_done: requests that the VMM answered by a conversion of all of them
+ * @requests_refused: requests that it answered otherwise, or that the vCPU gave up
+ * @requests_pending: requests that have no answer yet, one a vCPU at most
+ * @request_ns: time that those of @requests_done had to wait
+ * @request_oldest_ns: when the oldest of @requests_pending was made, by
+ *	CLOCK_MONOTONIC; 0 if there is none
  *
  * The struct grows at its end only: a member that is an array does not, and a
  * reason that comes later gets a member of its own there.
@@ -218,6 +262,15 @@ struct kvm_gmem_usage {
 	u64 arch_faults;
 	u64 delays_expired;
 	u64 ranges;
+	u64 host_faults;
+	u64 conversions_held;
+	u64 conversions_asked;
+	u64 requests;
+	u64 requests_done;
+	u64 requests_refused;
+	u64 requests_pending;
+	u64 request_ns;
+	u64 request_oldest_ns;
 };
 
 #ifdef CONFIG_KVM_GMEM_BPF
@@ -267,7 +320,11 @@ struct kvm_gmem_counters {
 	atomic64_t populate_faults;
 	atomic64_t fallocate_faults;
 	atomic64_t arch_faults;
+	atomic64_t host_faults;
 	atomic64_t conversions_noop;
+	atomic64_t conversions_held;
+	atomic64_t conversions_asked;
+	atomic64_t unbound_private;
 	atomic64_t pages_to_private;
 	atomic64_t pages_to_shared;
 	atomic64_t invalidations[KVM_GMEM_NR_INVALIDATE_REASONS];
@@ -326,6 +383,13 @@ struct kvm_gmem_vm {
 	spinlock_t pauses_lock;	/* @pauses and @nr_pauses */
 	u64 populate_delay_ns;
 	u64 populate_since_ns;
+	struct list_head requests;
+	unsigned int nr_requests;
+	raw_spinlock_t requests_lock;	/* @requests to @request_ns */
+	u64 guest_requests;
+	u64 requests_done;
+	u64 requests_refused;
+	u64 request_ns;
 	atomic_t users;
 	bool dying;
 	/* Above is read at each event, below is written. */
@@ -343,22 +407,35 @@ struct kvm_gmem_vm {
  *	0 if there is none
  * @prefaults: pages of KVM_PRE_FAULT_MEMORY, struct kvm_gmem_usage.faults
  * @faults: pages of the guest's own faults, likewise
+ * @requests: the guest has asked for a conversion, and waits for the VMM; this and
+ *	all below changes under the VM's requests_lock
+ * @request_waits: it asked by a hypercall
+ * @request_private: what it wants the frames to be
+ * @request_start: first guest frame
+ * @request_end: guest frame after the last
+ * @request_since_ns: when it asked, by CLOCK_MONOTONIC
+ * @request_node: among the VM's requests, in the order they were made
  */
 struct kvm_gmem_vcpu {
 	bool delayed;
 	bool found;
+	bool requests;
+	bool request_waits;
+	bool request_private;
 	u64 gfn;
 	u64 until_ns;
 	u64 since_ns;
 	u64 prefaults;
 	u64 faults;
+	u64 request_start;
+	u64 request_end;
+	u64 request_since_ns;
+	struct list_head request_node;
 };
 
 /* kvm_gmem_fault_pfn(): a policy wants the fault again, after a delay. */
 #define KVM_GMEM_FAULT_DELAYED	1
 
-void kvm_gmem_init_once(void);
-void kvm_gmem_exit_once(void);
 void kvm_gmem_vm_init(struct kvm *kvm);
 int kvm_gmem_vm_created(struct kvm *kvm);
 void kvm_gmem_vm_destroyed(struct kvm *kvm);
@@ -370,6 +447,9 @@ int kvm_gmem_fault_pfn(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot,
 		       u64 gfn, u64 *pfn, int *max_order, bool prefault,
 		       unsigned long mmu_seq);
 void kvm_gmem_fault_mapped(struct kvm_vcpu *vcpu, bool prefault);
+void kvm_gmem_guest_asks(struct kvm_vcpu *vcpu, u64 start, u64 nr, bool private,
+			 bool waits);
+void kvm_gmem_guest_answered(struct kvm_vcpu *vcpu);
 int kvm_gmem_delay_vcpu(struct kvm_vcpu *vcpu,
 			bool (*takes_interrupt)(struct kvm_vcpu *vcpu));
 bool kvm_gmem_resume_prefault(struct kvm_vcpu *vcpu, u64 gpa);
@@ -421,11 +501,12 @@ static inline void kvm_gmem_fault_mapped(struct kvm_vcpu *vcpu, bool prefault)
 {
 }
 
-static inline void kvm_gmem_init_once(void)
+static inline void kvm_gmem_guest_asks(struct kvm_vcpu *vcpu, u64 start, u64 nr,
+				       bool private, bool waits)
 {
 }
 
-static inline void kvm_gmem_exit_once(void)
+static inline void kvm_gmem_guest_answered(struct kvm_vcpu *vcpu)
 {
 }
 

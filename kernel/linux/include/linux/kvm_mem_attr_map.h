@@ -43,8 +43,9 @@ struct kvm_mem_attr_node;
  * @blocks: memory for bitmaps
  * @more: entries that have been retired, if they might be more than a few
  * @few: the same if not
+ * @gfp: more flags for what it takes of memory, as __GFP_NOFAIL; 0 as a rule
  *
- * All but the first three are for the map.
+ * The caller sets the last one and may look at the first three.
  */
 struct kvm_mem_attr_change {
 	u64 changed;
@@ -62,6 +63,7 @@ struct kvm_mem_attr_change {
 	unsigned long blocks;
 	unsigned long *more;
 	unsigned long few[8];
+	gfp_t gfp;
 };
 
 void kvm_mem_attr_map_init(struct kvm_mem_attr_map *map, unsigned long bits);
@@ -87,7 +89,7 @@ void kvm_mem_attr_map_abort(struct kvm_mem_attr_map *map,
 void kvm_mem_attr_map_finish(struct kvm_mem_attr_change *change);
 
 #if IS_ENABLED(CONFIG_KUNIT)
-void *kvm_mem_attr_map_alloc(size_t size);
+void *kvm_mem_attr_map_alloc(size_t size, gfp_t gfp);
 void kvm_mem_attr_map_free(const void *memory, unsigned long gp);
 #endif
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What the parts of the private-memory observation and policy code share:
- * gmem_vm.c knows the VMs, gmem_owner.c whose they are, gmem_inode.c the
+ * gmem_vm.c knows the VMs, gmem_owner.c whose they are, gmem_files.c their
  * guest_memfds, gmem_account.c counts pages, gmem_frames.c guest frames,
- * gmem_policy.c asks the policies, gmem_attach.c attaches them, gmem_delay.c
- * waits, gmem_events.c is what KVM and guest_memfd call, gmem_kfuncs.c and
- * gmem_layout.c are what BPF programs call.
+ * gmem_requests.c knows what guests ask for, gmem_policy.c asks the policies,
+ * gmem_attach.c attaches them, gmem_delay.c waits, gmem_events.c is what KVM and
+ * guest_memfd call, gmem_kfuncs.c and gmem_layout.c are what BPF programs call.
  */
 #ifndef __KVM_GMEM_INTERNAL_H
 #define __KVM_GMEM_INTERNAL_H
@@ -17,6 +17,7 @@
 #include <linux/xarray.h>
 
 #include "gmem_hooks.h"
+#include "gmem_inode.h"
 
 enum kvm_gmem_hook {
 	KVM_GMEM_HOOK_FAULT,
@@ -137,42 +138,6 @@ struct kvm_gmem_vm_verdicts {
 	u64 delayed_ns;
 };
 
-/**
- * struct kvm_gmem_inode - a guest_memfd: the memory, not the file
- * @vfs_inode: it
- * @node: in its VM's list while the file is open
- * @closed_node: in its VM's other list while it is not
- * @kvm: its VM, NULL once that is gone
- * @closed_pages: its pages, which do not change any more, when the file is closed
- * @bindings: memslots by page index, stable under the mapping's invalidate
- *	lock; NULL once the file is closed
- * @punch_start: first page of a hole that is being punched
- * @punch_end: page after the last; both under the page cache's lock
- * @closed: the file is closed, somebody else holds the inode
- * @told: the pages were told of as freed when the file was closed
- * @module: the module that must not go before it
- * @node_pages: its pages by NUMA node
- */
-struct kvm_gmem_inode {
-	struct inode vfs_inode;
-	struct list_head node;
-	struct list_head closed_node;
-	struct kvm *kvm;
-	u64 closed_pages;
-	struct xarray *bindings;
-	pgoff_t punch_start;
-	pgoff_t punch_end;
-	bool closed;
-	bool told;
-	struct module *module;
-	atomic64_t node_pages[];
-};
-
-static inline struct kvm_gmem_inode *to_kvm_gmem_inode(struct inode *inode)
-{
-	return container_of(inode, struct kvm_gmem_inode, vfs_inode);
-}
-
 /* Serializes attaching, detaching and updating, and the life of VMs with that. */
 extern struct mutex kvm_gmem_lock;
 /* VMs by id.  Its own lock keeps those that are in it alive. */
@@ -196,14 +161,11 @@ struct kvm *kvm_gmem_vm_get(u64 id);
 void kvm_gmem_vm_put(struct kvm *kvm);
 struct kvm *kvm_gmem_find_vm(u64 id);
 
-/* gmem_inode.c */
+/* gmem_files.c */
 void kvm_gmem_inode_close(struct kvm_gmem_inode *gi);
 void kvm_gmem_inodes_orphan(struct kvm *kvm);
 u64 kvm_gmem_orphaned_pages(void);
-void kvm_gmem_inode_added(struct kvm_gmem_inode *gi, struct folio *folio);
 u64 kvm_gmem_count_node(struct kvm *kvm, unsigned int nid);
-int kvm_gmem_inode_init(void);
-void kvm_gmem_inode_exit(void);
 
 /* gmem_account.c */
 u64 kvm_gmem_populated(struct kvm *kvm);
@@ -240,6 +202,9 @@ bool kvm_gmem_overdue(u64 since_ns, u64 now_ns);
 bool kvm_gmem_resume_fault(struct kvm_gmem_vcpu *gmem, u64 gfn, bool *overdue);
 void kvm_gmem_delay_fault(struct kvm_gmem_vcpu *gmem, u64 gfn, u64 delay_ns);
 void kvm_gmem_pauses_forget(struct kvm *kvm);
+
+/* gmem_requests.c */
+u64 kvm_gmem_request_oldest(struct kvm *kvm);
 
 /* gmem_policy.c */
 s64 kvm_gmem_ask(struct kvm *kvm, enum kvm_gmem_hook hook, void *args,

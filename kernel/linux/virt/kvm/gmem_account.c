@@ -170,7 +170,7 @@ void kvm_gmem_mark(struct kvm *kvm, struct inode *inode, pgoff_t start,
 	 * kvm_gmem_classify().
 	 */
 	smp_mb();
-	if (!READ_ONCE(mapping->nrpages))
+	if (!READ_ONCE(mapping->nrpages) || kvm_gmem_is_only(inode))
 		return;
 	if (end - start == 1) {
 		kvm_gmem_add_stale(kvm, kvm_gmem_mark_one(inode, start, stale));
@@ -243,6 +243,9 @@ void kvm_gmem_classify(struct kvm *kvm, struct inode *inode,
 	pgoff_t stop;
 	s64 delta = 0;
 	bool stale;
+
+	if (kvm_gmem_is_only(inode))
+		return;
 
 	/* Pages that were added come before the look at the attributes. */
 	smp_mb();
@@ -324,11 +327,13 @@ u64 kvm_gmem_count_populated(struct address_space *mapping, pgoff_t start,
  * @size: sum of the sizes of those that are open
  * @populated: pages that they have
  * @closed: those of @populated whose file is closed
+ * @attr_bytes: memory that the attributes of those that are open take
  */
 struct kvm_gmem_pages {
 	u64 size;
 	u64 populated;
 	u64 closed;
+	u64 attr_bytes;
 };
 
 static void kvm_gmem_count_pages(struct kvm *kvm, struct kvm_gmem_pages *pages)
@@ -340,6 +345,7 @@ static void kvm_gmem_count_pages(struct kvm *kvm, struct kvm_gmem_pages *pages)
 	list_for_each_entry_rcu(gi, &kvm->gmem.files, node) {
 		pages->populated += READ_ONCE(gi->vfs_inode.i_mapping->nrpages);
 		pages->size += i_size_read(&gi->vfs_inode) >> PAGE_SHIFT;
+		pages->attr_bytes += READ_ONCE(gi->attrs.bytes);
 	}
 	rcu_read_unlock();
 	/* Pairs with the barrier in kvm_gmem_inode_close(). */
@@ -376,7 +382,7 @@ static u64 kvm_gmem_freed(struct kvm *kvm, struct kvm_gmem_pages *pages,
 	s64 freed, seen;
 
 	*allocated = atomic64_read(&kvm->gmem.counters.allocated_pages);
-	/* Pairs with the barrier in kvm_gmem_inode_grab_folio(). */
+	/* Pairs with the barrier in kvm_gmem_inode_added(). */
 	smp_rmb();
 	kvm_gmem_count_pages(kvm, pages);
 
@@ -430,12 +436,14 @@ void kvm_gmem_fill_usage(struct kvm *kvm, struct kvm_gmem_usage *usage)
 	usage->faults[KVM_GMEM_FAULT_FALLOCATE] =
 		atomic64_read(&counters->fallocate_faults);
 	usage->arch_faults = atomic64_read(&counters->arch_faults);
+	usage->host_faults = atomic64_read(&counters->host_faults);
 	usage->conversions_noop = atomic64_read(&counters->conversions_noop);
 	usage->pages_to_shared = atomic64_read(&counters->pages_to_shared);
 	/* Memory is private before it is shared. */
 	smp_rmb();
 	usage->pages_to_private = atomic64_read(&counters->pages_to_private);
-	usage->private_pages = READ_ONCE(kvm->gmem.private_frames);
+	usage->private_pages = READ_ONCE(kvm->gmem.private_frames) +
+			       atomic64_read(&counters->unbound_private);
 	usage->ranges = READ_ONCE(kvm->gmem.ranges);
 	for (i = 0; i < KVM_GMEM_NR_INVALIDATE_REASONS; i++)
 		usage->invalidations[i] =
@@ -449,7 +457,16 @@ void kvm_gmem_fill_usage(struct kvm *kvm, struct kvm_gmem_usage *usage)
 		atomic64_read(&counters->conversions_delayed);
 	usage->delayed_ns = atomic64_read(&counters->delayed_ns);
 	usage->delays_expired = atomic64_read(&counters->delays_expired);
-	usage->attribute_bytes = READ_ONCE(kvm->mem_attr_map.bytes);
+	usage->attribute_bytes = READ_ONCE(kvm->mem_attr_map.bytes) +
+				 pages.attr_bytes;
+	usage->conversions_held = atomic64_read(&counters->conversions_held);
+	usage->conversions_asked = atomic64_read(&counters->conversions_asked);
+	usage->requests = READ_ONCE(kvm->gmem.guest_requests);
+	usage->requests_done = READ_ONCE(kvm->gmem.requests_done);
+	usage->requests_refused = READ_ONCE(kvm->gmem.requests_refused);
+	usage->requests_pending = READ_ONCE(kvm->gmem.nr_requests);
+	usage->request_ns = READ_ONCE(kvm->gmem.request_ns);
+	usage->request_oldest_ns = kvm_gmem_request_oldest(kvm);
 }
 
 /* The KVM stats as they would be if nobody ever cleared one. */
@@ -507,50 +524,4 @@ void kvm_gmem_stat_cleared(struct kvm *kvm, size_t offset)
 	kvm_gmem_fill_stats(kvm, &now);
 	WRITE_ONCE(*(u64 *)((void *)&kvm->gmem.stat_base + offset),
 		   *(u64 *)((void *)&now + offset));
-}
-
-/**
- * kvm_gmem_inode_grab_folio - find or allocate a page of a guest_memfd
- * @inode: the guest_memfd
- * @index: the page
- * @allocated: increased if it was not there; may be NULL
- *
- * Unlike filemap_grab_folio(), knows who allocated a page when several vCPUs
- * ask for it at once, so that allocations are counted exactly.
- *
- * Context: may sleep; the file is open.
- * Return: the folio, locked and with a reference, or an ERR_PTR().
- */
-struct folio *kvm_gmem_inode_grab_folio(struct inode *inode, pgoff_t index,
-					u64 *allocated)
-{
-	struct address_space *mapping = inode->i_mapping;
-	gfp_t gfp = mapping_gfp_mask(mapping);
-	struct folio *folio;
-	int r;
-
-	for (;;) {
-		folio = filemap_lock_folio(mapping, index);
-		if (folio != ERR_PTR(-ENOENT))
-			return folio;
-
-		folio = filemap_alloc_folio(gfp, 0);
-		if (!folio)
-			return ERR_PTR(-ENOMEM);
-
-		r = filemap_add_folio(mapping, folio, index, gfp);
-		if (!r) {
-			/* Who counts it as allocated finds it populated. */
-			smp_mb__before_atomic();
-			atomic64_inc(&to_kvm_gmem_inode(inode)->kvm->gmem.counters.allocated_pages);
-			kvm_gmem_inode_added(to_kvm_gmem_inode(inode), folio);
-			if (allocated)
-				++*allocated;
-			return folio;
-		}
-
-		folio_put(folio);
-		if (r != -EEXIST)
-			return ERR_PTR(r);
-	}
 }

@@ -137,8 +137,9 @@ static void kvm_gmem_pause_describe(struct kvm_gmem_pause *pause,
 		pause->inode = container_of(fault, struct kvm_gmem_request,
 					    fault)->inode;
 	} else {
-		pause->start = convert->start;
-		pause->nr_pages = convert->end - convert->start;
+		pause->start = convert->start != KVM_GMEM_NO_GFN ?
+			       convert->start : convert->index;
+		pause->nr_pages = convert->nr_pages;
 		pause->what = convert->attributes;
 	}
 }

@@ -294,6 +294,24 @@ void kvm_gmem_arch_end(struct kvm *kvm, struct kvm_gmem_request *request,
 
 /* Conversions */
 
+static void kvm_gmem_convert_describe(const struct kvm_gmem_conversion *conv,
+				      u64 start, u64 end,
+				      unsigned long attributes,
+				      struct kvm_gmem_convert *request)
+{
+	*request = (struct kvm_gmem_convert) {
+		.start = start,
+		.end = end,
+		.attributes = attributes,
+		.index = conv->index,
+		.nr_pages = conv->nr,
+	};
+	if (conv->since_ns) {
+		request->flags = KVM_GMEM_ASKED;
+		request->pending_ns = ktime_get_ns() - conv->since_ns;
+	}
+}
+
 /**
  * kvm_gmem_convert_ask - put a conversion to the policies
  * @kvm: the VM
@@ -313,11 +331,7 @@ int kvm_gmem_convert_ask(struct kvm *kvm, struct kvm_gmem_conversion *conv,
 	if (!kvm_gmem_policed(kvm, KVM_GMEM_HOOK_CONVERT))
 		return 0;
 
-	*request = (struct kvm_gmem_convert) {
-		.start = start,
-		.end = end,
-		.attributes = attributes,
-	};
+	kvm_gmem_convert_describe(conv, start, end, attributes, request);
 	r = kvm_gmem_ask_and_wait(kvm, KVM_GMEM_HOOK_CONVERT, request,
 				  &conv->asked);
 	/* A request that is made again is reported when it has ended. */
@@ -463,14 +477,62 @@ void kvm_gmem_convert_trace(struct kvm *kvm, struct kvm_gmem_conversion *conv,
 			    u64 start, u64 end, unsigned long attributes,
 			    u64 changed, int result)
 {
-	struct kvm_gmem_convert request = {
-		.start = start,
-		.end = end,
-		.attributes = attributes,
-	};
+	struct kvm_gmem_convert request;
 
+	kvm_gmem_convert_describe(conv, start, end, attributes, &request);
 	trace_kvm_gmem_convert(kvm, &request, changed, result, conv->began_ns ?
 			       ktime_get_ns() - conv->began_ns : 0);
+}
+
+/**
+ * kvm_gmem_converted_unbound - count a conversion of pages that no memslot has
+ * @kvm: the VM
+ * @private: what they are now
+ * @changed: how many of them were not, and not 0
+ *
+ * Context: holds slots_lock.
+ */
+void kvm_gmem_converted_unbound(struct kvm *kvm, bool private, u64 changed)
+{
+	struct kvm_gmem_counters *counters = &kvm->gmem.counters;
+
+	atomic64_add(changed, private ? &counters->pages_to_private :
+					&counters->pages_to_shared);
+	kvm_gmem_count_unbound(kvm, private ? changed : -(s64)changed);
+	kvm_gmem_invalidated(kvm, KVM_GMEM_NO_GFN, KVM_GMEM_NO_GFN, 0,
+			     KVM_GMEM_INVALIDATE_CONVERSION);
+}
+
+/**
+ * kvm_gmem_begins_private - count pages of a guest_memfd that begin private
+ * @kvm: the VM
+ * @nr_pages: how many
+ *
+ * They became it as if somebody had converted them.
+ *
+ * Context: any.
+ */
+void kvm_gmem_begins_private(struct kvm *kvm, u64 nr_pages)
+{
+	atomic64_add(nr_pages, &kvm->gmem.counters.pages_to_private);
+	kvm_gmem_count_unbound(kvm, nr_pages);
+}
+
+/**
+ * kvm_gmem_conversion_held - a conversion failed since somebody holds a page
+ * @kvm: the VM
+ * @inode: the guest_memfd
+ * @index: the first such page
+ * @refs: references to it beside the page cache's, when it was looked at
+ * @holder: who has it, empty if nobody said so
+ *
+ * Context: may sleep; no locks held.
+ */
+void kvm_gmem_conversion_held(struct kvm *kvm, struct inode *inode,
+			      pgoff_t index, int refs, const char *holder)
+{
+	atomic64_inc(&kvm->gmem.counters.conversions_held);
+	trace_kvm_gmem_held(kvm, inode->i_ino, index, refs, holder);
 }
 
 /* guest_memfds */
@@ -577,6 +639,70 @@ void kvm_gmem_inode_released(struct inode *inode)
 	gi->bindings = NULL;
 	/* From here on all of its pages count as stale. */
 	kvm_gmem_inode_close(gi);
+}
+
+/**
+ * kvm_gmem_host_begin - ask for a page that a process of the host wants
+ * @inode: the guest_memfd, which the process has mapped
+ * @request: filled in, for kvm_gmem_host_end()
+ * @index: the page
+ *
+ * The mmap lock is no place to sleep in, so a delay lets the request pass.  Nor is
+ * it one to fault in: a program finds user memory only as far as it is there.
+ *
+ * Context: may sleep, for as long as a program does; in a page fault.
+ * Return: 0 or the errno of the policy that denied.
+ */
+int kvm_gmem_host_begin(struct inode *inode, struct kvm_gmem_request *request,
+			pgoff_t index)
+{
+	struct kvm *kvm = to_kvm_gmem_inode(inode)->kvm;
+	int r = 0;
+
+	request->inode = inode;
+	if (!kvm_gmem_policed(kvm, KVM_GMEM_HOOK_FAULT) &&
+	    !trace_kvm_gmem_fault_enabled())
+		return 0;
+
+	request->fault.gfn = KVM_GMEM_NO_GFN;
+	request->fault.index = index;
+	request->fault.nr_pages = 1;
+	request->fault.reason = KVM_GMEM_FAULT_HOST;
+	if (trace_kvm_gmem_fault_enabled())
+		request->began_ns = ktime_get_ns();
+	request->present = kvm_gmem_request_present(request);
+	if (!request->present && kvm_gmem_policed(kvm, KVM_GMEM_HOOK_FAULT)) {
+		pagefault_disable();
+		r = kvm_gmem_ask(kvm, KVM_GMEM_HOOK_FAULT, &request->fault,
+				 &request->asked, true);
+		pagefault_enable();
+	}
+	if (r && request->began_ns)
+		kvm_gmem_trace_fault(kvm, request, 0, 0, r);
+
+	return r;
+}
+
+/**
+ * kvm_gmem_host_end - count a page that a process of the host asked for
+ * @request: from kvm_gmem_host_begin()
+ * @result: 0 or a negative errno
+ *
+ * Context: in a page fault.
+ */
+void kvm_gmem_host_end(struct kvm_gmem_request *request, int result)
+{
+	struct kvm *kvm = to_kvm_gmem_inode(request->inode)->kvm;
+
+	if (!result)
+		atomic64_inc(&kvm->gmem.counters.host_faults);
+	if (request->asked.chain) {
+		pagefault_disable();
+		kvm_gmem_settle_fault(kvm, request, result);
+		pagefault_enable();
+	}
+	if (request->began_ns)
+		kvm_gmem_trace_fault(kvm, request, 0, 0, result);
 }
 
 /* The bindings are stable: slots_lock or the invalidate lock is held. */
@@ -846,32 +972,15 @@ void kvm_gmem_slot_unbound(struct kvm *kvm, struct kvm_memory_slot *slot)
 }
 
 /**
- * kvm_gmem_init_once - make guest_memfds possible and the interface known to BPF
+ * kvm_gmem_bpf_init - make the interface known to BPF
  *
- * When KVM itself is initialized, before any of its vendor modules: BPF's tables
- * must not move when somebody uses them.  KVM works without policies, but not
- * without inodes for guest_memfds.
+ * Before any of KVM's vendor modules: BPF's tables must not move when somebody
+ * uses them.
  *
- * Context: may sleep.
+ * Context: may sleep; once.
+ * Return: 0 or a negative errno.
  */
-void kvm_gmem_init_once(void)
+int kvm_gmem_bpf_init(void)
 {
-	int r = kvm_gmem_inode_init();
-
-	if (r)
-		pr_err("kvm: gmem: no guest_memfds: %d\n", r);
-
-	r = kvm_gmem_kfuncs_register() ?: kvm_gmem_policy_register();
-	if (r)
-		pr_err("kvm: gmem: no BPF policies, registration failed: %d\n", r);
-}
-
-/**
- * kvm_gmem_exit_once - KVM itself goes
- *
- * Context: may sleep.
- */
-void kvm_gmem_exit_once(void)
-{
-	kvm_gmem_inode_exit();
+	return kvm_gmem_kfuncs_register() ?: kvm_gmem_policy_register();
 }

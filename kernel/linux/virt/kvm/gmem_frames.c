@@ -232,7 +232,8 @@ __bpf_kfunc_start_defs();
  * @kvm: the VM
  * @convert: the conversion that a policy is asked about
  *
- * Of those only that memory is behind.  Others may convert at the same time:
+ * Of those only that memory is behind, and of pages that no memslot has, all.
+ * Others may convert at the same time:
  * what it changed in the end is said to convert_end.
  *
  * Context: may sleep.
@@ -246,6 +247,10 @@ bpf_kvm_gmem_convert_changes(struct kvm *kvm,
 	struct kvm_memslot_iter iter;
 	u64 changes = 0;
 	int idx;
+
+	/* Of pages that no memslot has, all may be. */
+	if (convert->start == KVM_GMEM_NO_GFN)
+		return convert->nr_pages;
 
 	idx = srcu_read_lock(&kvm->srcu);
 	kvm_for_each_memslot_in_gfn_range(&iter, kvm_memslots(kvm),

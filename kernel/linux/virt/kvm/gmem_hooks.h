@@ -59,16 +59,26 @@ struct kvm_gmem_asked {
  * struct kvm_gmem_conversion - an attribute change under way
  * @request: what was asked for
  * @asked: who is to be told how it ends
- * @began_ns: when it began, 0 if nobody asked for the duration
+ * @index: first page of the guest_memfd, or KVM_GMEM_NO_INDEX
+ * @nr: number of frames, or of pages if no memslot has them
+ * @since_ns: when the guest asked for it, by CLOCK_MONOTONIC; 0 if it did not
+ * @began_ns: when it began, 0 if nobody wants to know for how long
  *
- * Of no use, and not filled in, but for @asked.chain and @began_ns, while nobody
- * looks.
+ * Of no use, and not filled in, is @request while nobody looks, and of @asked all
+ * but the chain.
  */
 struct kvm_gmem_conversion {
 	struct kvm_gmem_convert request;
 	struct kvm_gmem_asked asked;
+	u64 index;
+	u64 nr;
+	u64 since_ns;
 	u64 began_ns;
 };
+
+u64 kvm_gmem_request_since(struct kvm *kvm, u64 start, u64 end, bool private);
+void kvm_gmem_requests_converted(struct kvm *kvm, u64 start, u64 end,
+				 bool private);
 
 void kvm_gmem_frames_convert(struct kvm *kvm, u64 start, u64 end, bool private,
 			     u64 changed);
@@ -77,6 +87,17 @@ int kvm_gmem_convert_ask(struct kvm *kvm, struct kvm_gmem_conversion *conv,
 void kvm_gmem_convert_changed(struct kvm *kvm, u64 start, u64 end,
 			      unsigned long attributes,
 			      const struct kvm_mem_attr_change *change);
+void kvm_gmem_converted_unbound(struct kvm *kvm, bool private, u64 changed);
+void kvm_gmem_begins_private(struct kvm *kvm, u64 nr_pages);
+
+/* Private pages, converted in place, that no memslot has have become more. */
+static inline void kvm_gmem_count_unbound(struct kvm *kvm, s64 nr_pages)
+{
+	atomic64_add(nr_pages, &kvm->gmem.counters.unbound_private);
+}
+
+void kvm_gmem_conversion_held(struct kvm *kvm, struct inode *inode,
+			      pgoff_t index, int refs, const char *holder);
 void kvm_gmem_convert_settle(struct kvm *kvm, struct kvm_gmem_conversion *conv,
 			     u64 changed, int result);
 void kvm_gmem_convert_trace(struct kvm *kvm, struct kvm_gmem_conversion *conv,
@@ -89,6 +110,9 @@ void kvm_gmem_convert_trace(struct kvm *kvm, struct kvm_gmem_conversion *conv,
  * @conv: for kvm_gmem_convert_done() and kvm_gmem_convert_end()
  * @start: first guest frame
  * @end: guest frame after the last
+ * @index: first page of the guest_memfd if it was asked of that, or
+ *	KVM_GMEM_NO_INDEX
+ * @nr: number of frames, or of pages if no memslot has them
  * @attributes: what they shall be
  *
  * Context: may sleep, for as long as a policy says; no locks held.
@@ -97,9 +121,17 @@ void kvm_gmem_convert_trace(struct kvm *kvm, struct kvm_gmem_conversion *conv,
  */
 static __always_inline int
 kvm_gmem_convert_begin(struct kvm *kvm, struct kvm_gmem_conversion *conv,
-		       u64 start, u64 end, unsigned long attributes)
+		       u64 start, u64 end, u64 index, u64 nr,
+		       unsigned long attributes)
 {
+	conv->index = index;
+	conv->nr = nr;
 	conv->asked.chain = NULL;
+	conv->since_ns = 0;
+	if (unlikely(READ_ONCE(kvm->gmem.nr_requests)))
+		conv->since_ns =
+			kvm_gmem_request_since(kvm, start, end, attributes &
+					       KVM_MEMORY_ATTRIBUTE_PRIVATE);
 	conv->began_ns = tracepoint_enabled(kvm_gmem_convert) ?
 			 ktime_get_ns() : 0;
 	if (!static_branch_unlikely(&kvm_gmem_policy_key))
@@ -149,6 +181,9 @@ kvm_gmem_convert_done(struct kvm *kvm, u64 start, u64 end,
 		kvm_gmem_convert_changed(kvm, start, end, attributes, change);
 	else if (!result)
 		atomic64_inc(&kvm->gmem.counters.conversions_noop);
+	if (!result && unlikely(READ_ONCE(kvm->gmem.nr_requests)))
+		kvm_gmem_requests_converted(kvm, start, end, attributes &
+					    KVM_MEMORY_ATTRIBUTE_PRIVATE);
 }
 
 /**
@@ -168,6 +203,8 @@ kvm_gmem_convert_end(struct kvm *kvm, struct kvm_gmem_conversion *conv,
 		     u64 start, u64 end, unsigned long attributes, u64 changed,
 		     int result)
 {
+	if (unlikely(conv->since_ns) && changed)
+		atomic64_inc(&kvm->gmem.counters.conversions_asked);
 	if (unlikely(conv->asked.chain))
 		kvm_gmem_convert_settle(kvm, conv, changed, result);
 	if (tracepoint_enabled(kvm_gmem_convert))
@@ -195,14 +232,9 @@ struct kvm_gmem_request {
 	bool present;
 };
 
-struct file *kvm_gmem_inode_getfile(const char *name,
-				    const struct file_operations *fops,
-				    void *priv);
 void kvm_gmem_inode_created(struct inode *inode, struct kvm *kvm,
 			    struct xarray *bindings);
 void kvm_gmem_inode_released(struct inode *inode);
-struct folio *kvm_gmem_inode_grab_folio(struct inode *inode, pgoff_t index,
-					u64 *allocated);
 void kvm_gmem_inode_freed(struct folio *folio);
 
 /* Are pages counted by NUMA node?  With one node it has all of them. */
@@ -211,14 +243,15 @@ static inline bool kvm_gmem_counts_freed(void)
 	return nr_node_ids > 1;
 }
 
-bool kvm_gmem_inode_release_folio(struct folio *folio, gfp_t gfp);
-
 int kvm_gmem_range_begin(struct inode *inode, struct kvm_gmem_request *request,
 			 pgoff_t start, pgoff_t end, u32 reason);
 void kvm_gmem_range_end(struct kvm_gmem_request *request, pgoff_t end,
 			int result);
 int kvm_gmem_arch_begin(struct kvm *kvm, struct kvm_gmem_request *request,
 			struct kvm_memory_slot *slot, gfn_t gfn);
+int kvm_gmem_host_begin(struct inode *inode, struct kvm_gmem_request *request,
+			pgoff_t index);
+void kvm_gmem_host_end(struct kvm_gmem_request *request, int result);
 void kvm_gmem_arch_end(struct kvm *kvm, struct kvm_gmem_request *request,
 		       int result);
 void kvm_gmem_punch_begin(struct inode *inode, pgoff_t start, pgoff_t end);
@@ -241,7 +274,7 @@ struct kvm_gmem_request {
 
 static inline int kvm_gmem_convert_begin(struct kvm *kvm,
 					 struct kvm_gmem_conversion *conv,
-					 u64 start, u64 end,
+					 u64 start, u64 end, u64 index, u64 nr,
 					 unsigned long attributes)
 {
 	return 0;
@@ -268,18 +301,23 @@ static inline void kvm_gmem_convert_end(struct kvm *kvm,
 {
 }
 
-static inline struct file *
-kvm_gmem_inode_getfile(const char *name, const struct file_operations *fops,
-		       void *priv)
+static inline void kvm_gmem_converted_unbound(struct kvm *kvm, bool private,
+					      u64 changed)
 {
-	return anon_inode_create_getfile(name, fops, priv, O_RDWR, NULL);
 }
 
-static inline struct folio *kvm_gmem_inode_grab_folio(struct inode *inode,
-						      pgoff_t index,
-						      u64 *allocated)
+static inline void kvm_gmem_begins_private(struct kvm *kvm, u64 nr_pages)
 {
-	return filemap_grab_folio(inode->i_mapping, index);
+}
+
+static inline void kvm_gmem_count_unbound(struct kvm *kvm, s64 nr_pages)
+{
+}
+
+static inline void kvm_gmem_conversion_held(struct kvm *kvm,
+					    struct inode *inode, pgoff_t index,
+					    int refs, const char *holder)
+{
 }
 
 static inline void kvm_gmem_inode_freed(struct folio *folio)
@@ -316,6 +354,18 @@ static inline int kvm_gmem_arch_begin(struct kvm *kvm,
 
 static inline void kvm_gmem_arch_end(struct kvm *kvm,
 				     struct kvm_gmem_request *request,
+				     int result)
+{
+}
+
+static inline int kvm_gmem_host_begin(struct inode *inode,
+				      struct kvm_gmem_request *request,
+				      pgoff_t index)
+{
+	return 0;
+}
+
+static inline void kvm_gmem_host_end(struct kvm_gmem_request *request,
 				     int result)
 {
 }

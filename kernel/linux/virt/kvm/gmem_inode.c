@@ -1,11 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The memory of guest_memfds, as far as it is observed.  Memory belongs to an
- * inode, and lives as long as that: beyond its file if somebody holds the inode,
- * by an O_PATH descriptor for instance, and beyond its VM.  So guest_memfds
- * have inodes of a file system of their own, which nobody can mount, and are
- * counted until the inode goes: with their VM while there is one, and as memory
- * without a VM afterwards.
+ * The inodes of guest_memfds, which the memory belongs to; a file is a VM's view
+ * of it.  They are of a file system of their own, which nobody can mount.
  *
  * The file system is there for as long as KVM, which each inode holds until it
  * is freed: an inode may be held without its file system, by inotify
@@ -18,12 +14,9 @@
 #include <linux/mount.h>
 #include <linux/pagemap.h>
 #include <linux/pseudo_fs.h>
-#include <linux/rculist.h>
 #include <linux/slab.h>
 
-#include <trace/events/kvm_gmem.h>
-
-#include "gmem.h"
+#include "gmem_inode.h"
 
 /* anon_inode_make_secure_inode() is exported to KVM alone. */
 MODULE_INFO(import_ns, "module:kvm");
@@ -34,36 +27,32 @@ MODULE_INFO(import_ns, "module:kvm");
 static struct kmem_cache *kvm_gmem_inode_cache;
 static struct vfsmount *kvm_gmem_mnt;
 
-/* Protects the lists of inodes, and which VM an inode belongs to. */
-static DEFINE_SPINLOCK(kvm_gmem_inodes_lock);
-/* Pages of those whose VM is gone. */
-static atomic64_t kvm_gmem_nr_orphaned;
-
 static struct inode *kvm_gmem_alloc_inode(struct super_block *sb)
 {
 	struct kvm_gmem_inode *gi;
-	unsigned int nid;
 
 	gi = alloc_inode_sb(sb, kvm_gmem_inode_cache, GFP_KERNEL);
 	if (!gi)
 		return NULL;
-	INIT_LIST_HEAD(&gi->node);
-	INIT_LIST_HEAD(&gi->closed_node);
-	gi->kvm = NULL;
-	gi->closed_pages = 0;
-	gi->bindings = NULL;
-	gi->punch_start = 0;
-	gi->punch_end = 0;
-	gi->closed = false;
-	gi->told = false;
+	gi->flags = 0;
+	gi->has_attrs = false;
+	INIT_LIST_HEAD(&gi->notifiers);
+	kvm_mem_attr_map_init(&gi->attrs, KVM_MEMORY_ATTRIBUTE_PRIVATE);
 	gi->module = NULL;
-	for (nid = 0; nid < nr_node_ids; nid++)
-		atomic64_set(&gi->node_pages[nid], 0);
+	mpol_shared_policy_init(&gi->policy, NULL);
+	kvm_gmem_inode_new(gi);
 
 	return &gi->vfs_inode;
 }
 
-/* Called by RCU, and kvm_gmem_inode_exit() waits until that has returned. */
+/* What may sleep, or need the module that made it. */
+static void kvm_gmem_destroy_inode(struct inode *inode)
+{
+	mpol_free_shared_policy(&to_kvm_gmem_inode(inode)->policy);
+	kvm_mem_attr_map_destroy(&to_kvm_gmem_inode(inode)->attrs);
+}
+
+/* Called by RCU, and kvm_gmem_exit_once() waits until that has returned. */
 static void kvm_gmem_free_inode(struct inode *inode)
 {
 	struct kvm_gmem_inode *gi = to_kvm_gmem_inode(inode);
@@ -73,65 +62,19 @@ static void kvm_gmem_free_inode(struct inode *inode)
 	module_put(module);
 }
 
-/* Tells of pages that outlived their file, now that they go. */
-static void kvm_gmem_inode_tell(struct kvm_gmem_inode *gi)
-{
-	struct kvm *kvm;
-
-	spin_lock(&kvm_gmem_inodes_lock);
-	kvm = gi->kvm;
-	/* One that is being destroyed has nobody left to tell. */
-	if (kvm && !atomic_inc_not_zero(&kvm->gmem.users))
-		kvm = NULL;
-	spin_unlock(&kvm_gmem_inodes_lock);
-	if (!kvm)
-		return;
-
-	kvm_gmem_invalidated(kvm, KVM_GMEM_NO_GFN, KVM_GMEM_NO_GFN,
-			     gi->vfs_inode.i_mapping->nrpages,
-			     KVM_GMEM_INVALIDATE_RELEASE);
-	kvm_gmem_vm_put(kvm);
-}
-
-/* To or from those of its VM whose file is closed, whose pages stay as they are. */
-static void kvm_gmem_move_nodes(struct kvm_gmem_inode *gi, int sign)
-{
-	unsigned int nid;
-
-	lockdep_assert_held(&kvm_gmem_inodes_lock);
-
-	if (!kvm_gmem_counts_freed())
-		return;
-
-	for (nid = 0; nid < nr_node_ids; nid++)
-		atomic64_add(sign * atomic64_read(&gi->node_pages[nid]),
-			     &gi->kvm->gmem.closed_nodes[nid]);
-}
-
 static void kvm_gmem_evict_inode(struct inode *inode)
 {
 	struct kvm_gmem_inode *gi = to_kvm_gmem_inode(inode);
 
-	if (gi->closed && !gi->told)
-		kvm_gmem_inode_tell(gi);
-	/* By node they are counted as long as they cannot go. */
-	spin_lock(&kvm_gmem_inodes_lock);
-	if (gi->closed && gi->kvm)
-		kvm_gmem_move_nodes(gi, -1);
-	spin_unlock(&kvm_gmem_inodes_lock);
+	kvm_gmem_inode_going(gi);
 	truncate_inode_pages_final(inode->i_mapping);
 	clear_inode(inode);
-
-	/* It was counted as long as it had pages. */
-	spin_lock(&kvm_gmem_inodes_lock);
-	list_del(&gi->closed_node);
-	atomic64_sub(gi->closed_pages, gi->kvm ? &gi->kvm->gmem.closed_pages :
-						 &kvm_gmem_nr_orphaned);
-	spin_unlock(&kvm_gmem_inodes_lock);
+	kvm_gmem_inode_gone(gi);
 }
 
 static const struct super_operations kvm_gmem_super_ops = {
 	.alloc_inode	= kvm_gmem_alloc_inode,
+	.destroy_inode	= kvm_gmem_destroy_inode,
 	.free_inode	= kvm_gmem_free_inode,
 	.evict_inode	= kvm_gmem_evict_inode,
 	.statfs		= simple_statfs,
@@ -179,20 +122,13 @@ static void kvm_gmem_inode_init_once(void *object)
 	inode_init_once(&((struct kvm_gmem_inode *)object)->vfs_inode);
 }
 
-/**
- * kvm_gmem_inode_init - prepare for guest_memfds
- *
- * Context: may sleep; once.
- * Return: 0 or a negative errno.
- */
-int kvm_gmem_inode_init(void)
+static int kvm_gmem_inode_init(void)
 {
 	struct vfsmount *mnt;
 
 	kvm_gmem_inode_cache =
 		kmem_cache_create("kvm_gmem_inode",
-				  struct_size((struct kvm_gmem_inode *)NULL,
-					      node_pages, nr_node_ids),
+				  KVM_GMEM_INODE_SIZE,
 				  0, SLAB_ACCOUNT, kvm_gmem_inode_init_once);
 	if (!kvm_gmem_inode_cache)
 		return -ENOMEM;
@@ -208,11 +144,31 @@ int kvm_gmem_inode_init(void)
 }
 
 /**
- * kvm_gmem_inode_exit - KVM goes, which every inode holds
+ * kvm_gmem_init_once - prepare for guest_memfds, and for who observes them
+ *
+ * When KVM itself is initialized.  It works without policies, but guest_memfds
+ * not without inodes.
  *
  * Context: may sleep.
  */
-void kvm_gmem_inode_exit(void)
+void kvm_gmem_init_once(void)
+{
+	int r = kvm_gmem_inode_init();
+
+	if (r)
+		pr_err("kvm: gmem: no guest_memfds: %d\n", r);
+
+	r = kvm_gmem_bpf_init();
+	if (r)
+		pr_err("kvm: gmem: no BPF policies, registration failed: %d\n", r);
+}
+
+/**
+ * kvm_gmem_exit_once - KVM itself goes, which every inode holds
+ *
+ * Context: may sleep.
+ */
+void kvm_gmem_exit_once(void)
 {
 	if (!kvm_gmem_mnt)
 		return;
@@ -259,6 +215,8 @@ struct file *kvm_gmem_inode_getfile(const char *name,
 		goto err;
 	}
 	file->f_mapping = inode->i_mapping;
+	/* Nobody else drops its pages, nor puts others in their place. */
+	mapping_set_release_always(inode->i_mapping);
 	file->private_data = priv;
 
 	return file;
@@ -266,51 +224,6 @@ struct file *kvm_gmem_inode_getfile(const char *name,
 err:
 	module_put(fops->owner);
 	return file;
-}
-
-/**
- * kvm_gmem_inode_created - begin to observe a guest_memfd
- * @inode: its memory
- * @kvm: its VM
- * @bindings: its memslots by page index
- */
-void kvm_gmem_inode_created(struct inode *inode, struct kvm *kvm,
-			    struct xarray *bindings)
-{
-	struct kvm_gmem_inode *gi = to_kvm_gmem_inode(inode);
-
-	gi->bindings = bindings;
-	mapping_set_release_always(inode->i_mapping);
-
-	spin_lock(&kvm_gmem_inodes_lock);
-	gi->kvm = kvm;
-	list_add_tail_rcu(&gi->node, &kvm->gmem.files);
-	spin_unlock(&kvm_gmem_inodes_lock);
-
-	trace_kvm_gmem_create(kvm, i_size_read(inode) >> PAGE_SHIFT);
-}
-
-/**
- * kvm_gmem_inode_close - the file is closed, somebody may hold the inode
- * @gi: the guest_memfd; no page of it comes or goes before the inode does
- *
- * Context: any but an interrupt.
- */
-void kvm_gmem_inode_close(struct kvm_gmem_inode *gi)
-{
-	struct kvm_gmem_vm *gmem = &gi->kvm->gmem;
-
-	gi->closed_pages = gi->vfs_inode.i_mapping->nrpages;
-
-	spin_lock(&kvm_gmem_inodes_lock);
-	atomic64_add(gi->closed_pages, &gmem->closed_pages);
-	kvm_gmem_move_nodes(gi, 1);
-	/* Who counts may find the pages twice, but never not at all. */
-	smp_wmb();
-	list_del_rcu(&gi->node);
-	list_add(&gi->closed_node, &gmem->closed_files);
-	gi->closed = true;
-	spin_unlock(&kvm_gmem_inodes_lock);
 }
 
 /**
@@ -331,96 +244,92 @@ bool kvm_gmem_inode_release_folio(struct folio *folio, gfp_t gfp)
 }
 
 /**
- * kvm_gmem_inode_added - count a page by the node that it is on
- * @gi: the guest_memfd
- * @folio: the page, new in the page cache and still locked
- *
- * The page remembers whose it is, for when it goes nobody else knows any more.
+ * kvm_gmem_is_gmem - is it a guest_memfd?
+ * @file: any file
  *
  * Context: any.
+ * Return: whether it is.
  */
-void kvm_gmem_inode_added(struct kvm_gmem_inode *gi, struct folio *folio)
+bool kvm_gmem_is_gmem(const struct file *file)
 {
-	if (!kvm_gmem_counts_freed())
-		return;
+	return kvm_gmem_mnt && file->f_path.mnt == kvm_gmem_mnt;
+}
 
-	folio->private = gi;
-	atomic64_add(folio_nr_pages(folio), &gi->node_pages[folio_nid(folio)]);
+/* By the NUMA policy that the host has set on its mapping, or by the task's. */
+static struct folio *kvm_gmem_alloc_folio(struct inode *inode, pgoff_t index,
+					  gfp_t gfp)
+{
+	struct mempolicy *policy;
+	struct folio *folio;
+
+	policy = mpol_shared_policy_lookup(&to_kvm_gmem_inode(inode)->policy,
+					   index);
+	if (!policy)
+		return filemap_alloc_folio(gfp, 0);
+
+	folio = folio_alloc_mpol(gfp, 0, policy, index, numa_node_id());
+	mpol_cond_put(policy);
+
+	return folio;
 }
 
 /**
- * kvm_gmem_inode_freed - a page is out of the page cache
- * @folio: the page
+ * kvm_gmem_inode_add_folio - allocate a page of a guest_memfd
+ * @inode: the guest_memfd
+ * @index: the page
+ * @allocated: increased, or NULL
  *
- * Context: any but an interrupt; the inode is there.
+ * Context: may sleep.
+ * Return: the page, locked and with a reference, or an ERR_PTR(), -EEXIST if it is
+ *	there.
  */
-void kvm_gmem_inode_freed(struct folio *folio)
+struct folio *kvm_gmem_inode_add_folio(struct inode *inode, pgoff_t index,
+				       u64 *allocated)
 {
-	struct kvm_gmem_inode *gi = folio->private;
+	struct address_space *mapping = inode->i_mapping;
+	gfp_t gfp = mapping_gfp_mask(mapping);
+	struct folio *folio;
+	int r;
 
-	/* The architecture may be told of each page though nobody counts them. */
-	if (!kvm_gmem_counts_freed())
-		return;
+	folio = kvm_gmem_alloc_folio(inode, index, gfp);
+	if (!folio)
+		return ERR_PTR(-ENOMEM);
 
-	folio->private = NULL;
-	atomic64_sub(folio_nr_pages(folio), &gi->node_pages[folio_nid(folio)]);
-}
-
-/**
- * kvm_gmem_count_node - count a VM's populated pages that are on a node
- * @kvm: the VM
- * @nid: the node; one that there is not has none
- *
- * Context: any.
- * Return: how many there are.
- */
-u64 kvm_gmem_count_node(struct kvm *kvm, unsigned int nid)
-{
-	struct kvm_gmem_inode *gi;
-	u64 nr_pages = 0;
-
-	if (nid >= nr_node_ids)
-		return 0;
-	if (!kvm_gmem_counts_freed())
-		return kvm_gmem_populated(kvm);
-
-	rcu_read_lock();
-	list_for_each_entry_rcu(gi, &kvm->gmem.files, node)
-		nr_pages += atomic64_read(&gi->node_pages[nid]);
-	rcu_read_unlock();
-	/* Pairs with the barrier in kvm_gmem_inode_close(). */
-	smp_rmb();
-
-	return nr_pages + atomic64_read(&kvm->gmem.closed_nodes[nid]);
-}
-
-/**
- * kvm_gmem_inodes_orphan - a VM goes, the memory that somebody holds stays
- * @kvm: the VM; all of its guest_memfds are closed
- *
- * Context: any but an interrupt.
- */
-void kvm_gmem_inodes_orphan(struct kvm *kvm)
-{
-	struct kvm_gmem_vm *gmem = &kvm->gmem;
-	struct kvm_gmem_inode *gi, *next;
-
-	spin_lock(&kvm_gmem_inodes_lock);
-	list_for_each_entry_safe(gi, next, &gmem->closed_files, closed_node) {
-		gi->kvm = NULL;
-		list_del_init(&gi->closed_node);
+	r = filemap_add_folio(mapping, folio, index, gfp);
+	if (r) {
+		folio_put(folio);
+		return ERR_PTR(r);
 	}
-	atomic64_add(atomic64_read(&gmem->closed_pages), &kvm_gmem_nr_orphaned);
-	spin_unlock(&kvm_gmem_inodes_lock);
+	kvm_gmem_inode_added(to_kvm_gmem_inode(inode), folio);
+	if (allocated)
+		++*allocated;
+
+	return folio;
 }
 
 /**
- * kvm_gmem_orphaned_pages - count the pages of guest_memfds whose VM is gone
+ * kvm_gmem_inode_grab_folio - find or allocate a page of a guest_memfd
+ * @inode: the guest_memfd
+ * @index: the page
+ * @allocated: increased if the page was not there before, or NULL
  *
- * Context: any.
- * Return: how many there are.
+ * Like filemap_grab_folio(), but knows who of several callers has added a page.
+ *
+ * Context: may sleep.
+ * Return: the page, locked and with a reference, or an ERR_PTR().
  */
-u64 kvm_gmem_orphaned_pages(void)
+struct folio *kvm_gmem_inode_grab_folio(struct inode *inode, pgoff_t index,
+					u64 *allocated)
 {
-	return atomic64_read(&kvm_gmem_nr_orphaned);
+	struct folio *folio;
+
+	for (;;) {
+		folio = filemap_lock_folio(inode->i_mapping, index);
+		if (folio != ERR_PTR(-ENOENT))
+			return folio;
+
+		folio = kvm_gmem_inode_add_folio(inode, index, allocated);
+		if (folio != ERR_PTR(-EEXIST))
+			return folio;
+	}
 }

@@ -574,8 +574,9 @@ __bpf_kfunc s64 bpf_kvm_gmem_backed_twice(struct kvm *kvm, u64 start,
 		struct kvm_memory_slot *slot = iter.slot;
 		struct file *file;
 
-		file = kvm_gmem_slot_is_going(slot) ? NULL :
-						      kvm_gmem_slot_file(slot);
+		file = kvm_gmem_slot_is_going(slot) ||
+		       kvm_memslot_is_gmem_only(slot) ? NULL :
+						kvm_gmem_slot_file(slot);
 		if (!file)
 			continue;
 		next = kvm_gmem_slot_backed_twice(kvm, slot, file,
@@ -588,6 +589,64 @@ __bpf_kfunc s64 bpf_kvm_gmem_backed_twice(struct kvm *kvm, u64 start,
 	}
 	srcu_read_unlock(&kvm->srcu, idx);
 	*pages = twice;
+
+	return next;
+}
+
+static void kvm_gmem_count_mapped(struct xa_state *xas, struct folio *folio,
+				  bool whole_node, void *arg)
+{
+	u64 *mapped = arg;
+
+	*mapped += folio_mapped(folio);
+}
+
+/**
+ * bpf_kvm_gmem_host_mapped - count memory of a VM that the host has mapped
+ * @kvm: the VM
+ * @start: first guest frame
+ * @pages: set to how many frames have a page of the guest_memfd that is in the
+ *	page tables of any process
+ *
+ * Of guest_memfds that cannot be mapped, or that no memslot has, there is none.
+ * Ends early when it has done much.
+ *
+ * Context: may sleep.
+ * Return: guest frame to go on with, 0 at the end.
+ */
+__bpf_kfunc s64 bpf_kvm_gmem_host_mapped(struct kvm *kvm, u64 start, u64 *pages)
+{
+	int work = KVM_GMEM_LAYOUT_WORK, idx;
+	struct kvm_memslot_iter iter;
+	u64 next = 0, mapped = 0;
+
+	idx = srcu_read_lock(&kvm->srcu);
+	kvm_for_each_memslot_in_gfn_range(&iter, kvm_memslots(kvm), start,
+					  ~0ULL) {
+		struct kvm_memory_slot *slot = iter.slot;
+		pgoff_t index, end = slot->gmem.pgoff + slot->npages;
+		struct file *file;
+
+		file = kvm_gmem_slot_is_going(slot) ||
+		       !kvm_memslot_is_gmem_only(slot) ? NULL :
+						kvm_gmem_slot_file(slot);
+		if (!file)
+			continue;
+		index = max(start, slot->base_gfn) - slot->base_gfn +
+			slot->gmem.pgoff;
+		/* A memslot without pages is work, too. */
+		index = kvm_gmem_walk_pages(file->f_mapping, index, end, false,
+					    &work, kvm_gmem_count_mapped,
+					    &mapped);
+		fput(file);
+		if (index < end || --work <= 0) {
+			next = index - slot->gmem.pgoff + slot->base_gfn;
+			break;
+		}
+		cond_resched();
+	}
+	srcu_read_unlock(&kvm->srcu, idx);
+	*pages = mapped;
 
 	return next;
 }

@@ -312,7 +312,7 @@ s64 kvm_gmem_ask(struct kvm *kvm, enum kvm_gmem_hook hook, void *args,
 		if (hook == KVM_GMEM_HOOK_FAULT)
 			((struct kvm_gmem_fault *)args)->flags = KVM_GMEM_OVERDUE;
 		else
-			((struct kvm_gmem_convert *)args)->flags = KVM_GMEM_OVERDUE;
+			((struct kvm_gmem_convert *)args)->flags |= KVM_GMEM_OVERDUE;
 	}
 
 	return hook == KVM_GMEM_HOOK_FAULT ?

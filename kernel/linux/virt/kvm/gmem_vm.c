@@ -88,6 +88,8 @@ void kvm_gmem_vm_init(struct kvm *kvm)
 	INIT_LIST_HEAD(&gmem->closed_files);
 	INIT_LIST_HEAD(&gmem->pauses);
 	spin_lock_init(&gmem->pauses_lock);
+	INIT_LIST_HEAD(&gmem->requests);
+	raw_spin_lock_init(&gmem->requests_lock);
 	atomic_set(&gmem->users, 1);
 }
 

@@ -560,11 +560,11 @@ EXPORT_SYMBOL_IF_KUNIT(kvm_mem_attr_map_runs);
 
 /* Memory */
 
-VISIBLE_IF_KUNIT void *kvm_mem_attr_map_alloc(size_t size)
+VISIBLE_IF_KUNIT void *kvm_mem_attr_map_alloc(size_t size, gfp_t gfp)
 {
-	KUNIT_STATIC_STUB_REDIRECT(kvm_mem_attr_map_alloc, size);
+	KUNIT_STATIC_STUB_REDIRECT(kvm_mem_attr_map_alloc, size, gfp);
 
-	return kmalloc(size, GFP_KERNEL_ACCOUNT);
+	return kmalloc(size, GFP_KERNEL_ACCOUNT | gfp);
 }
 EXPORT_SYMBOL_IF_KUNIT(kvm_mem_attr_map_alloc);
 
@@ -643,12 +643,13 @@ static void retire(struct kvm_mem_attr_map *map,
 
 /* Memory taken in advance is chained by its first word. */
 
-static int reserve(unsigned long *chain, unsigned int nr, size_t bytes)
+static int reserve(unsigned long *chain, unsigned int nr, size_t bytes,
+		   gfp_t gfp)
 {
 	unsigned long *memory;
 
 	while (nr--) {
-		memory = kvm_mem_attr_map_alloc(bytes);
+		memory = kvm_mem_attr_map_alloc(bytes, gfp);
 		if (!memory)
 			return -ENOMEM;
 		*memory = *chain;
@@ -933,7 +934,7 @@ static void change_slot(struct kvm_mem_attr_map *map,
 /* The root */
 
 /* Makes the tree tall enough for a frame; what is in it stays the same. */
-static int grow_root(struct kvm_mem_attr_map *map, u64 gfn)
+static int grow_root(struct kvm_mem_attr_map *map, u64 gfn, gfp_t gfp)
 {
 	struct kvm_mem_attr_node *node;
 	unsigned long root;
@@ -950,7 +951,7 @@ static int grow_root(struct kvm_mem_attr_map *map, u64 gfn)
 	}
 
 	for (;; shift += NODE_SHIFT) {
-		node = kvm_mem_attr_map_alloc(sizeof(*node));
+		node = kvm_mem_attr_map_alloc(sizeof(*node), gfp);
 		if (!node)
 			return -ENOMEM;
 		count_bytes(map, sizeof(*node));
@@ -1026,7 +1027,8 @@ static int reserve_room(struct kvm_mem_attr_change *change, unsigned int nr)
 	if (nr <= change->room)
 		return 0;
 
-	change->more = kvm_mem_attr_map_alloc(nr * sizeof(*change->more));
+	change->more = kvm_mem_attr_map_alloc(nr * sizeof(*change->more),
+					      change->gfp);
 	if (!change->more)
 		return -ENOMEM;
 	change->room = nr;
@@ -1063,7 +1065,7 @@ static void look_beside(const struct kvm_mem_attr_map *map,
 /**
  * kvm_mem_attr_map_prepare - get ready for a change
  * @map: the map
- * @change: filled in; its member "changed" is the number of frames whose
+ * @change: filled in but for "gfp"; its member "changed" is the number of frames whose
  *	attributes are going to differ from what they are, and if that is all of a
  *	range of one, "before" and "after" are the attributes of its neighbours
  * @start: first frame
@@ -1109,7 +1111,7 @@ int kvm_mem_attr_map_prepare(struct kvm_mem_attr_map *map,
 			return 0;
 		if (!attrs)
 			change->last = BIT_ULL(shift) - 1;
-		else if (grow_root(map, change->last))
+		else if (grow_root(map, change->last, change->gfp))
 			goto err;
 		root = read_root(map, &shift);
 	}
@@ -1141,8 +1143,10 @@ int kvm_mem_attr_map_prepare(struct kvm_mem_attr_map *map,
 		needs.retired += (root_shift - BLOCK_SHIFT) / NODE_SHIFT;
 
 	if (reserve_room(change, needs.retired) ||
-	    reserve(&change->nodes, needs.nodes, sizeof(struct kvm_mem_attr_node)) ||
-	    reserve(&change->blocks, needs.blocks, block_bytes(map)))
+	    reserve(&change->nodes, needs.nodes,
+		    sizeof(struct kvm_mem_attr_node), change->gfp) ||
+	    reserve(&change->blocks, needs.blocks, block_bytes(map),
+		    change->gfp))
 		goto err;
 
 	return 0;

@@ -36,7 +36,7 @@ MODULE_PARM_DESC(operations, "how many random operations, over all tests");
 static int set(struct kvm_mem_attr_map *map, u64 start, u64 end,
 	       unsigned long attrs, u64 *changed)
 {
-	struct kvm_mem_attr_change change;
+	struct kvm_mem_attr_change change = {};
 	int r;
 
 	r = kvm_mem_attr_map_prepare(map, &change, start, end, attrs);
@@ -134,7 +134,7 @@ static void first_and_last_frame(struct kunit *test)
 /* The first frame has none before it, and the last none after it. */
 static void beside_first_and_last(struct kunit *test)
 {
-	struct kvm_mem_attr_change change;
+	struct kvm_mem_attr_change change = {};
 	struct kvm_mem_attr_map map;
 
 	kvm_mem_attr_map_init(&map, ATTR);
@@ -222,7 +222,7 @@ static void splits_and_folds(struct kunit *test)
 
 static void abort_changes_nothing(struct kunit *test)
 {
-	struct kvm_mem_attr_change change;
+	struct kvm_mem_attr_change change = {};
 	struct kvm_mem_attr_map map;
 	unsigned long bytes;
 
@@ -273,7 +273,7 @@ static void terabyte(struct kunit *test)
 static unsigned int allocated;
 static unsigned int freed;
 
-static void *counting_alloc(size_t size)
+static void *counting_alloc(size_t size, gfp_t gfp)
 {
 	allocated++;
 
@@ -295,7 +295,7 @@ static void change_and_count(struct kunit *test, struct kvm_mem_attr_map *map,
 			     u64 changed, unsigned long bytes,
 			     unsigned int retired)
 {
-	struct kvm_mem_attr_change change;
+	struct kvm_mem_attr_change change = {};
 	unsigned int taken;
 
 	allocated = 0;
@@ -361,7 +361,7 @@ static void frees_afterwards(struct kunit *test)
 /* A change that fails has nothing to free that was there before. */
 static void frees_what_it_took(struct kunit *test)
 {
-	struct kvm_mem_attr_change change;
+	struct kvm_mem_attr_change change = {};
 	struct kvm_mem_attr_map map;
 	unsigned long bytes;
 
@@ -478,7 +478,7 @@ static void random_set(struct kunit *test, struct oracle *o, unsigned int start,
 static void expect_beside(struct kunit *test, struct oracle *o, unsigned int i)
 {
 	unsigned long attrs = spread(o, o->attrs[i]) ^ (o->map.bits & -o->map.bits);
-	struct kvm_mem_attr_change change;
+	struct kvm_mem_attr_change change = {};
 
 	KUNIT_ASSERT_EQ(test, kvm_mem_attr_map_prepare(&o->map, &change,
 						       o->base + i,
@@ -605,7 +605,7 @@ static void like_an_array(struct kunit *test)
 
 static unsigned int allocations_left;
 
-static void *failing_alloc(size_t size)
+static void *failing_alloc(size_t size, gfp_t gfp)
 {
 	return allocations_left-- ? kmalloc(size, GFP_KERNEL_ACCOUNT) : NULL;
 }
@@ -638,7 +638,7 @@ static void out_of_memory(struct kunit *test)
 
 	oracle_init(test, &o, c->bits, 63 * BLOCK, 8 * BLOCK);
 	for (i = 0; i < 300; i++) {
-		struct kvm_mem_attr_change change;
+		struct kvm_mem_attr_change change = {};
 		u8 small = random_attrs(&o);
 		u64 above = 0;
 

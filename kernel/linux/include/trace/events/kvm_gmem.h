@@ -13,6 +13,7 @@ TRACE_DEFINE_ENUM(KVM_GMEM_FAULT_PREFAULT);
 TRACE_DEFINE_ENUM(KVM_GMEM_FAULT_POPULATE);
 TRACE_DEFINE_ENUM(KVM_GMEM_FAULT_FALLOCATE);
 TRACE_DEFINE_ENUM(KVM_GMEM_FAULT_ARCH);
+TRACE_DEFINE_ENUM(KVM_GMEM_FAULT_HOST);
 
 TRACE_DEFINE_ENUM(KVM_GMEM_INVALIDATE_CONVERSION);
 TRACE_DEFINE_ENUM(KVM_GMEM_INVALIDATE_PUNCH_HOLE);
@@ -26,7 +27,8 @@ TRACE_DEFINE_ENUM(KVM_GMEM_INVALIDATE_MEMORY_FAILURE);
 		{ KVM_GMEM_FAULT_PREFAULT,		"prefault" },	\
 		{ KVM_GMEM_FAULT_POPULATE,		"populate" },	\
 		{ KVM_GMEM_FAULT_FALLOCATE,		"fallocate" },	\
-		{ KVM_GMEM_FAULT_ARCH,			"arch" })
+		{ KVM_GMEM_FAULT_ARCH,			"arch" },	\
+		{ KVM_GMEM_FAULT_HOST,			"host" })
 
 #define show_kvm_gmem_invalidate_reason(reason)				\
 	__print_symbolic(reason,					\
@@ -91,7 +93,10 @@ TRACE_EVENT(kvm_gmem_convert,
 		__field(u64, attributes)
 		__field(u64, changed)
 		__field(u64, duration_ns)
+		__field(u64, index)
+		__field(u64, pending_ns)
 		__field(s32, result)
+		__field(u8, asked)
 	),
 
 	TP_fast_assign(
@@ -101,13 +106,44 @@ TRACE_EVENT(kvm_gmem_convert,
 		__entry->attributes	= convert->attributes;
 		__entry->changed	= changed;
 		__entry->duration_ns	= duration_ns;
+		__entry->index		= convert->index;
+		__entry->pending_ns	= convert->pending_ns;
+		__entry->asked		= !!(convert->flags & KVM_GMEM_ASKED);
 		__entry->result		= result;
 	),
 
-	TP_printk("vm %llu gfn 0x%llx-0x%llx to %s changed %llu result %d duration %llu ns",
+	TP_printk("vm %llu gfn 0x%llx-0x%llx to %s changed %llu result %d duration %llu ns index 0x%llx asked %u pending %llu ns",
 		  __entry->vm_id, __entry->start, __entry->end,
 		  show_kvm_gmem_attributes(__entry->attributes),
-		  __entry->changed, __entry->result, __entry->duration_ns)
+		  __entry->changed, __entry->result, __entry->duration_ns,
+		  __entry->index, __entry->asked, __entry->pending_ns)
+);
+
+/* A conversion that was refused since somebody has a reference to a page. */
+TRACE_EVENT(kvm_gmem_held,
+	TP_PROTO(struct kvm *kvm, unsigned long inode, u64 index, int refs,
+		 const char *holder),
+	TP_ARGS(kvm, inode, index, refs, holder),
+
+	TP_STRUCT__entry(
+		__field(u64, vm_id)
+		__field(u64, inode)
+		__field(u64, index)
+		__field(s32, refs)
+		__string(holder, holder)
+	),
+
+	TP_fast_assign(
+		__entry->vm_id		= kvm->gmem.id;
+		__entry->inode		= inode;
+		__entry->index		= index;
+		__entry->refs		= refs;
+		__assign_str(holder);
+	),
+
+	TP_printk("vm %llu inode %llu index 0x%llx refs %d holder %s",
+		  __entry->vm_id, __entry->inode, __entry->index,
+		  __entry->refs, __get_str(holder))
 );
 
 TRACE_EVENT(kvm_gmem_invalidate,
