@@ -11,6 +11,9 @@
 #include "gmem_abi.h"
 #include "gmem_trace.h"
 
+/* KVM_GMEM_ASKED; BTF has no macros. */
+#define CONVERT_ASKED	2
+
 /* The VM, set before the program is loaded. */
 const volatile __u64 vm_id = 0;
 
@@ -94,6 +97,8 @@ int BPF_PROG(on_convert, struct kvm *kvm,
 	event->start = convert->start;
 	event->end = convert->end;
 	event->to_private = convert->attributes != 0;
+	event->asked = !!(convert->flags & CONVERT_ASKED);
+	event->pending_ns = convert->pending_ns;
 	event->changed = changed;
 	event->result = result;
 	event->duration_ns = duration_ns;

@@ -42,6 +42,15 @@ SAME_OFFSET(closed_pages);
 SAME_OFFSET(arch_faults);
 SAME_OFFSET(delays_expired);
 SAME_OFFSET(ranges);
+SAME_OFFSET(host_faults);
+SAME_OFFSET(conversions_held);
+SAME_OFFSET(conversions_asked);
+SAME_OFFSET(requests);
+SAME_OFFSET(requests_done);
+SAME_OFFSET(requests_refused);
+SAME_OFFSET(requests_pending);
+SAME_OFFSET(request_ns);
+SAME_OFFSET(request_oldest_ns);
 _Static_assert(offsetof(struct gmem_vm_sample, rss_pages) ==
 	       sizeof(struct kvm_gmem_usage),
 	       "struct gmem_vm_sample differs from the kernel's: size");
@@ -119,12 +128,12 @@ char cgroup_path[GMEM_CGROUP_LEN] = {};
 
 /*
  * Of one VM: which, the frame to begin at and then the one to go on with or 0 at
- * the end, and how many frames are backed twice until there.  A part of it at a
- * time: how much work it is, the VM's process decides.
+ * the end, and how many frames are backed twice, or mapped, until there.  A part of
+ * it at a time: how much work it is, the VM's process decides.
  */
-__u64 twice_vm_id = 0;
-__s64 twice_gfn = 0;
-__u64 twice_pages = 0;
+__u64 part_vm_id = 0;
+__s64 part_gfn = 0;
+__u64 part_pages = 0;
 
 /*
  * Whose memory that is backed twice is looked for, written by the tool.  Not
@@ -132,8 +141,11 @@ __u64 twice_pages = 0;
  */
 __u64 twice_of = GMEM_TWICE_OF_NONE;
 
-/* Time of a walk after which it leaves that to read_twice. */
-#define TWICE_WALK_NS	(50 * 1000000ULL)
+/* Whether memory that is mapped is looked for, likewise. */
+bool find_mapped = false;
+
+/* Time of a walk after which it leaves these to read_twice and read_mapped. */
+#define PARTS_WALK_NS	(50 * 1000000ULL)
 
 /*
  * The kernel counts resident pages for each CPU, so that only the sum over all
@@ -201,6 +213,11 @@ static __u64 rss_pages(const struct kvm *kvm)
 	return pages;
 }
 
+static bool walk_is_long(void)
+{
+	return bpf_ktime_get_ns() - vm_walk.time_ns > PARTS_WALK_NS;
+}
+
 /* Of most VMs the kernel comes to the end in one call, which is all they cost. */
 static void look_twice(struct kvm *kvm, __u64 id, struct gmem_vm_sample *slot)
 {
@@ -212,12 +229,38 @@ static void look_twice(struct kvm *kvm, __u64 id, struct gmem_vm_sample *slot)
 	if (twice_of != GMEM_TWICE_OF_ALL && twice_of != id)
 		return;
 	slot->twice_pages = 0;
-	slot->twice_next = GMEM_TWICE_BEGIN;
-	if (bpf_ktime_get_ns() - vm_walk.time_ns > TWICE_WALK_NS)
+	slot->twice_next = GMEM_PARTS_BEGIN;
+	if (walk_is_long())
 		return;
 	next = bpf_kvm_gmem_backed_twice(kvm, 0, &pages);
 	slot->twice_pages = pages;
 	slot->twice_next = next > 0 ? next : 0;
+}
+
+/* What no process ever touched is in no page tables, and costs nothing. */
+static void look_mapped(struct kvm *kvm, struct gmem_vm_sample *slot)
+{
+	__u64 pages = 0;
+	__s64 next;
+
+	slot->mapped_pages = find_mapped ? 0 : GMEM_UNKNOWN;
+	slot->mapped_next = 0;
+	if (!find_mapped || !slot->host_faults)
+		return;
+	slot->mapped_next = GMEM_PARTS_BEGIN;
+	if (walk_is_long())
+		return;
+	next = bpf_kvm_gmem_host_mapped(kvm, 0, &pages);
+	slot->mapped_pages = pages;
+	slot->mapped_next = next > 0 ? next : 0;
+}
+
+/* Made after the walk began, it has no age yet. */
+static __u64 request_age_ns(const struct gmem_vm_sample *slot)
+{
+	__u64 oldest = slot->request_oldest_ns;
+
+	return oldest && oldest < vm_walk.time_ns ? vm_walk.time_ns - oldest : 0;
 }
 
 /* Those that there can be, of which most machines have few. */
@@ -257,7 +300,9 @@ static void walk_vms(void)
 		bpf_kvm_gmem_usage(kvm, (struct kvm_gmem_usage *)slot,
 				   sizeof(struct kvm_gmem_usage));
 		slot->rss_pages = rss_pages(kvm);
+		slot->request_age_ns = request_age_ns(slot);
 		look_twice(kvm, *id, slot);
+		look_mapped(kvm, slot);
 		read_nodes(kvm, slot);
 		bpf_kvm_gmem_owner(kvm, (void *)&slot->owner_start_ns,
 				   sizeof(struct kvm_gmem_owner));
@@ -325,16 +370,33 @@ int sample_verdicts(void *ctx)
 SEC("syscall")
 int read_twice(void *ctx)
 {
-	struct kvm *kvm = bpf_kvm_gmem_vm_acquire(twice_vm_id);
+	struct kvm *kvm = bpf_kvm_gmem_vm_acquire(part_vm_id);
 	__u64 pages = 0;
 
+	part_pages = 0;
 	if (!kvm) {
-		twice_gfn = 0;
-		twice_pages = 0;
+		part_gfn = 0;
 		return 0;
 	}
-	twice_gfn = bpf_kvm_gmem_backed_twice(kvm, twice_gfn, &pages);
-	twice_pages = pages;
+	part_gfn = bpf_kvm_gmem_backed_twice(kvm, part_gfn, &pages);
+	part_pages = pages;
+	bpf_kvm_gmem_vm_release(kvm);
+	return 0;
+}
+
+SEC("syscall")
+int read_mapped(void *ctx)
+{
+	struct kvm *kvm = bpf_kvm_gmem_vm_acquire(part_vm_id);
+	__u64 pages = 0;
+
+	part_pages = 0;
+	if (!kvm) {
+		part_gfn = 0;
+		return 0;
+	}
+	part_gfn = bpf_kvm_gmem_host_mapped(kvm, part_gfn, &pages);
+	part_pages = pages;
 	bpf_kvm_gmem_vm_release(kvm);
 	return 0;
 }

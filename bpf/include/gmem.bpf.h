@@ -30,6 +30,12 @@
 #ifndef KVM_GMEM_OVERDUE
 #define KVM_GMEM_OVERDUE 1
 #endif
+#ifndef KVM_GMEM_NO_GFN
+#define KVM_GMEM_NO_GFN (~0ULL)
+#endif
+#ifndef KVM_GMEM_ASKED
+#define KVM_GMEM_ASKED 2
+#endif
 
 /* Numbers of the errnos with which KVM lets a policy deny; BTF has none. */
 #ifndef EPERM
@@ -67,6 +73,25 @@ static __always_inline u64
 gmem_is_private(const struct kvm_gmem_convert *convert)
 {
 	return !!(convert->attributes & KVM_MEMORY_ATTRIBUTE_PRIVATE);
+}
+
+/* Whose conversions a policy looks at: what GMEM_PARAM_WHOSE() declares. */
+enum gmem_whose {
+	GMEM_WHOSE_ALL,
+	GMEM_WHOSE_GUEST,
+	GMEM_WHOSE_VMM,
+};
+
+/*
+ * Does a policy look at this one?  The guest's are those that it asked for, the
+ * VMM's all others.
+ */
+static __always_inline bool
+gmem_is_whose(const struct kvm_gmem_convert *convert, u64 whose)
+{
+	bool asked = convert->flags & KVM_GMEM_ASKED;
+
+	return whose == GMEM_WHOSE_ALL || asked == (whose == GMEM_WHOSE_GUEST);
 }
 
 /* Verdicts of fault and convert. */

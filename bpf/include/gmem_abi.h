@@ -26,8 +26,8 @@
 #define GMEM_TWICE_OF_NONE	0ULL
 #define GMEM_TWICE_OF_ALL	(~0ULL)
 
-/* gmem_vm_sample.twice_next: nothing was looked at yet */
-#define GMEM_TWICE_BEGIN	(-1)
+/* gmem_vm_sample.twice_next, mapped_next: nothing was looked at yet */
+#define GMEM_PARTS_BEGIN	(-1)
 
 /* NUMA nodes that memory is told of. */
 #define GMEM_NODES_MAX		64
@@ -63,12 +63,16 @@ enum gmem_invalidate {
  * the members that it does not know 0.  The last ones are filled by the program:
  *
  * @rss_pages: resident pages of the process that created the VM: what VmRSS and
- *	HugetlbPages of /proc/PID/status add up to, in pages of 4 KiB.  None of
- *	guest_memfd is among them.  0 once the process is gone.
+ *	HugetlbPages of /proc/PID/status add up to, in pages of 4 KiB.  Those of
+ *	guest_memfds that it has mapped are among them.  0 once the process is gone.
  * @twice_pages: guest frames that have a page of a guest_memfd and another one
  *	in the process's memory; GMEM_UNKNOWN unless it was asked for
- * @twice_next: guest frame that they are counted to, GMEM_TWICE_BEGIN, or 0 if
+ * @twice_next: guest frame that they are counted to, GMEM_PARTS_BEGIN, or 0 if
  *	all are or it was not asked for; of use to who goes on with it
+ * @mapped_pages: pages of the VM's guest_memfds that any process has in its page
+ *	tables; GMEM_UNKNOWN unless it was asked for
+ * @mapped_next: as @twice_next
+ * @request_age_ns: for how long the oldest of @requests_pending has been waiting
  * @node_pages: @populated_pages by NUMA node
  * @owner_start_ns: when that process began, as the reader's time namespace has it
  * @owner_pid: its pid in the reader's PID namespace; 0 if it has none there, if it
@@ -101,9 +105,21 @@ struct gmem_vm_sample {
 	__u64 arch_faults;
 	__u64 delays_expired;
 	__u64 ranges;
+	__u64 host_faults;
+	__u64 conversions_held;
+	__u64 conversions_asked;
+	__u64 requests;
+	__u64 requests_done;
+	__u64 requests_refused;
+	__u64 requests_pending;
+	__u64 request_ns;
+	__u64 request_oldest_ns;
 	__u64 rss_pages;
 	__u64 twice_pages;
 	__s64 twice_next;
+	__u64 mapped_pages;
+	__s64 mapped_next;
+	__u64 request_age_ns;
 	__u64 node_pages[GMEM_NODES_MAX];
 	__u64 owner_start_ns;
 	__u32 owner_pid;
@@ -252,6 +268,8 @@ enum gmem_event_hook {
  * @result: 0 or a negative errno
  * @hook: of a verdict: enum gmem_event_hook
  * @audit: it was not enforced
+ * @asked: of a conversion: the guest had asked for it
+ * @pending_ns: how long before
  * @policy: whose it is
  */
 struct gmem_event {
@@ -267,7 +285,8 @@ struct gmem_event {
 	__s32 result;
 	__u32 hook;
 	__u32 audit;
-	__u32 pad;
+	__u32 asked;
+	__u64 pending_ns;
 	char policy[GMEM_POLICY_NAME_LEN];
 };
 

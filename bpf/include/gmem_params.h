@@ -73,6 +73,13 @@ enum gmem_limit_action {
 	type name __gmem_tag("values=" values ";help=" help)
 
 /**
+ * GMEM_PARAM_WHOSE() - the parameter "whose", for gmem_is_whose()
+ */
+#define GMEM_PARAM_WHOSE()						\
+	GMEM_PARAM_CHOICE(u64, whose, "all=0,guest=1,vmm=2",		\
+			  "whose conversions it looks at: those that the guest asked for, the VMM's own, or all")
+
+/**
  * GMEM_BOUNDS() - say what figure of a VM a parameter is a ceiling of
  * @figure: "populated", "stale", "shared", "ranges" or "attributes": as gmemtop
  *	has them; shared is what is not private

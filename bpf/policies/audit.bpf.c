@@ -192,7 +192,7 @@ s64 BPF_PROG(audit_convert, struct kvm *kvm,
 		.event = gmem_is_private(convert) ? AUDIT_TO_PRIVATE :
 						    AUDIT_TO_SHARED,
 		.start = convert->start,
-		.pages = convert->end - convert->start,
+		.pages = convert->nr_pages,
 	};
 
 	if (!vm)

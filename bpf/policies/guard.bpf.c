@@ -17,6 +17,12 @@
  * longer than "stale_grace", is delayed when it shares or populates more, until
  * its VMM has punched out enough, and refused with EDQUOT in the end.
  *
+ * Memory that is shared in place is the page that it was when it was private, and
+ * there once: it is never beyond the VM's size.
+ *
+ * "whose" is whose conversions cost tokens: those that the guest asked for, the
+ * VMM's own, or all.  What a VM may have is bounded for all of them.
+ *
  * A conversion that changes nothing, and a page that is there already, cost
  * nothing.  Into how many ranges a guest cuts its memory, how much of it is
  * shared, and how often the same memory is converted is of no concern.
@@ -55,6 +61,7 @@ struct guard_params {
 		   "part of its size that a VM may have beyond its size, since it was not punched out; 100: no bound");
 	GMEM_PARAM(u64, stale_grace, "s", 0, 86400,
 		   "time for which a VM may have more");
+	GMEM_PARAM_WHOSE();
 };
 
 GMEM_PARAMS(struct guard_params,
@@ -122,7 +129,7 @@ GMEM_VM_STATE(vms, struct vm_state);
  * @known: they were read; else all is as it may be
  * @size: pages that it has
  * @beyond: pages that it can have beyond that: what is populated and not
- *	private may be on the host's side as well
+ *	private, nor shared in place, may be on the host's side as well
  * @most: as many as there may be
  * @attributes: bytes that its attributes may yet take
  */
@@ -161,7 +168,10 @@ static __always_inline void guard_read(struct guard_memory *m, struct kvm *kvm,
 		return;
 	m->known = true;
 	m->size = usage.size_pages;
-	m->beyond = guard_less(usage.populated_pages, usage.private_pages);
+	/* No stale page is one that is shared in place, and it is there once. */
+	m->beyond = gmem_min(guard_less(usage.populated_pages,
+					usage.private_pages),
+			     usage.stale_pages);
 	if (p->stale_percent < 100)
 		m->most = m->size * p->stale_percent / 100;
 	if (p->attributes)
@@ -258,12 +268,12 @@ s64 BPF_PROG(guard_convert, struct kvm *kvm,
 	     const struct kvm_gmem_convert *convert)
 {
 	const struct guard_params *params = gmem_params();
-	u64 pages = convert->end - convert->start, adds;
+	u64 pages = convert->nr_pages, adds;
 	u64 now = bpf_ktime_get_ns(), task = gmem_caller();
 	struct vm_state *vm = guard_state(kvm);
 	struct guard_memory m = {};
-	u64 wait;
-	bool over = false;
+	bool over = false, counts;
+	u64 wait = 0;
 	s64 verdict;
 
 	if (!vm)
@@ -288,9 +298,12 @@ s64 BPF_PROG(guard_convert, struct kvm *kvm,
 			return verdict;
 	}
 
+	counts = gmem_is_whose(convert, params->whose);
 	bpf_spin_lock(&vm->lock);
-	wait = guard_take(&vm->conversions, params->conversion_rate,
-			  params->conversion_burst, vm->size, 1, task, now);
+	if (counts)
+		wait = guard_take(&vm->conversions, params->conversion_rate,
+				  params->conversion_burst, vm->size, 1, task,
+				  now);
 	/* Who has to wait looks again: it may have more memory by then. */
 	vm->room = wait ? 0 : guard_less(vm->room, gmem_max(adds, 1));
 	bpf_spin_unlock(&vm->lock);
@@ -305,6 +318,9 @@ void BPF_PROG(guard_convert_end, struct kvm *kvm,
 	struct vm_state *vm = gmem_vm_state_own(vms, kvm);
 
 	if (!vm || changed)
+		return;
+	/* If "whose" was set meanwhile, it is a token more or less. */
+	if (!gmem_is_whose(convert, gmem_params()->whose))
 		return;
 	bpf_spin_lock(&vm->lock);
 	gmem_bucket_give(&vm->conversions.bucket, 1);

@@ -13,6 +13,9 @@
  * way again, as firmware and kernels do when a guest boots, is free, however
  * often it happens.
  *
+ * With "whose" it looks at what the guest asked for, or at the rest, as if there
+ * was nothing else: a block that the VMM alone turns back turns once.
+ *
  * It is fair between VMs: each has a table of its own.  Within a VM it is fair
  * to all but the threads that convert the same block; they wait for each
  * other's delays.
@@ -69,14 +72,15 @@ SEC("struct_ops.s/convert")
 s64 BPF_PROG(pingpong_convert, struct kvm *kvm,
 	     const struct kvm_gmem_convert *convert)
 {
-	struct gmem_toggle_limit limit = pingpong_limit(gmem_params());
+	const struct pingpong_params *params = gmem_params();
+	struct gmem_toggle_limit limit = pingpong_limit(params);
 	u64 private = gmem_is_private(convert), gfn = convert->start;
 	struct vm_state *vm = gmem_vm_state(vms, kvm);
 	u64 now = bpf_ktime_get_ns();
 	struct gmem_toggle *toggle;
 	u64 wait;
 
-	if (!vm)
+	if (!vm || !gmem_is_whose(convert, params->whose))
 		return gmem_allow();
 	pingpong_init(&vm->toggles);
 

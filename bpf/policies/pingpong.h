@@ -18,6 +18,7 @@ struct pingpong_params {
 		   "how long the first turn beyond that waits; each one after it waits twice as long");
 	GMEM_PARAM(u64, most_delay, "ms", 1, 3600000,
 		   "longest wait");
+	GMEM_PARAM_WHOSE();
 };
 
 static __always_inline struct gmem_toggle_limit

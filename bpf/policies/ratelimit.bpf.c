@@ -20,13 +20,17 @@
  * they came, as long as no more than 16 wait; beyond that it is chance who is
  * among the 16.  Under "deny" the thread that asks most often gets most.
  *
- * It cannot tell the VMM's conversions from the guest's.  A VMM makes all memory
- * private when a guest starts; what that is beyond the burst of pages is a debt,
- * and the guest's first conversions wait for it, or are refused.  It cannot stop
- * a guest that converts seldom but much at a time, unless page_rate is set.  It
- * does not look at page faults or hole punching.  VMs beyond the first 16,384
- * share one set of buckets.  It cannot know what a policy that is asked after it
- * says: if that one denies or delays, the token is spent all the same.
+ * A VMM makes all memory private when a guest starts; what that is beyond the
+ * burst of pages is a debt, and the guest's first conversions wait for it, or are
+ * refused, unless "whose" is "guest".  Then only what the guest asked for costs
+ * tokens; with "vmm" only the rest does.
+ *
+ * It cannot stop a guest that converts seldom but much at a time, unless page_rate
+ * is set.  Nor does it know of a request that a VMM answers with more around it:
+ * that is the VMM's own.  It does not look at page faults or hole punching.  VMs
+ * beyond the first 16,384 share one set of buckets.  It cannot know what a policy
+ * that is asked after it says: if that one denies or delays, the token is spent
+ * all the same.
  */
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
@@ -95,7 +99,7 @@ s64 BPF_PROG(ratelimit_convert, struct kvm *kvm,
 	u64 now = bpf_ktime_get_ns();
 	u64 wait;
 
-	if (!vm)
+	if (!vm || !gmem_is_whose(convert, params->whose))
 		return gmem_allow();
 	if (params->action == GMEM_ACTION_DELAY || ratelimit_has_more(params))
 		return ratelimit_all_limits(vm, params, convert, now);

@@ -27,6 +27,7 @@ struct ratelimit_params {
 		   "of the pages, those to shared; 0: no limit of their own");
 	GMEM_PARAM_CHOICE(u64, action, "deny=0,delay=1",
 			  "what happens to a conversion beyond a limit");
+	GMEM_PARAM_WHOSE();
 };
 
 /* For each direction there are two, by what gmem_is_private() says. */
@@ -82,8 +83,7 @@ ratelimit_begin(struct ratelimit_ask *ask, struct ratelimit_buckets *s,
 		const struct ratelimit_params *p,
 		const struct kvm_gmem_convert *convert, u64 task, u64 now)
 {
-	ask->pages = gmem_clamp(convert->end - convert->start, 0,
-				GMEM_BUCKET_MAX);
+	ask->pages = gmem_clamp(convert->nr_pages, 0, GMEM_BUCKET_MAX);
 	ask->private = gmem_is_private(convert);
 	ask->rate = ask->private ? p->private_rate : p->shared_rate;
 	ask->page_rate = ask->private ? p->private_page_rate :

@@ -74,6 +74,20 @@ static __always_inline void sharedcap_init(struct gmem_account *a,
 	bpf_spin_unlock(lock);
 }
 
+/*
+ * Is it where memory may be shared?  What no memslot has yet can be anywhere
+ * afterwards.
+ */
+static __always_inline bool
+sharedcap_in_place(const struct kvm_gmem_convert *convert,
+		   const struct sharedcap_params *p)
+{
+	if (convert->start == KVM_GMEM_NO_GFN)
+		return !p->first_gfn && p->last_gfn == SHAREDCAP_LAST_GFN;
+
+	return convert->start >= p->first_gfn && convert->end - 1 <= p->last_gfn;
+}
+
 /**
  * sharedcap_look() - read what there is to know of a conversion
  * @ask: filled in
@@ -93,14 +107,13 @@ sharedcap_look(struct sharedcap_ask *ask, const struct gmem_account *a,
 {
 	struct kvm_gmem_usage usage;
 
-	ask->pages = gmem_is_private(convert) ? 0 :
-					       convert->end - convert->start;
+	ask->pages = gmem_is_private(convert) ? 0 : convert->nr_pages;
 	ask->bounded = false;
 	ask->cap = ~0ULL;
 	ask->mark = *(const volatile u64 *)&a->moves;
 	if (!ask->pages || now < born + p->grace * NSEC_PER_SEC)
 		return gmem_allow();
-	if (convert->start < p->first_gfn || convert->end - 1 > p->last_gfn)
+	if (!sharedcap_in_place(convert, p))
 		return gmem_deny(EACCES);
 
 	if ((!p->shared && p->percent >= 100) ||
@@ -198,7 +211,7 @@ sharedcap_end(const struct kvm_gmem_convert *convert, struct gmem_account *a,
 	      u64 changed)
 {
 	if (a->known && !gmem_is_private(convert))
-		gmem_account_settle(a, convert->end - convert->start, changed);
+		gmem_account_settle(a, convert->nr_pages, changed);
 }
 
 #endif /* SHAREDCAP_H */

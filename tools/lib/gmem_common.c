@@ -392,6 +392,21 @@ char *gmem_format_pages(char *dst, size_t size, uint64_t pages)
 	return dst;
 }
 
+char *gmem_format_ns(char *dst, size_t size, uint64_t ns)
+{
+	static const char *const units[] = { "ns", "us", "ms", "s" };
+	double value = ns;
+	size_t unit = 0;
+
+	while (value >= 999.5 && unit + 1 < ARRAY_LEN(units)) {
+		value /= 1000;
+		unit++;
+	}
+	snprintf(dst, size, "%.*f %s", unit && value < 9.95 ? 1 : 0, value,
+		 units[unit]);
+	return dst;
+}
+
 char *gmem_format_rate(char *dst, size_t size, double rate)
 {
 	if (rate == 0)

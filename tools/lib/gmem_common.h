@@ -176,6 +176,18 @@ int gmem_parse_seconds(const char *text, uint64_t *ns);
 char *gmem_format_pages(char *dst, size_t size, uint64_t pages);
 
 /**
+ * gmem_format_ns() - write a time for people
+ * @dst: where to
+ * @size: bytes at @dst
+ * @ns: nanoseconds
+ *
+ * Writes "0 ns", "1.5 us", "12 ms", "3600 s".
+ *
+ * Return: @dst.
+ */
+char *gmem_format_ns(char *dst, size_t size, uint64_t ns);
+
+/**
  * gmem_format_rate() - write an amount per second for people
  * @dst: where to
  * @size: bytes at @dst

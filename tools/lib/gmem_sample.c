@@ -12,8 +12,8 @@
 #include <sys/mman.h>
 
 #include "gmem_kernel.h"
+#include "gmem_parts.h"
 #include "gmem_sample.h"
-#include "gmem_twice.h"
 #include "usage.skel.h"
 
 /* VMs may be born while room for them is made; do not chase them forever. */
@@ -32,9 +32,10 @@ struct gmem_sampler {
 	struct usage_bpf *skel;
 	struct table vms;
 	struct table policies;
-	struct gmem_twice twice;
+	struct gmem_parts parts[GMEM_NR_PARTS];
 	uint64_t twice_of;
-	uint64_t twice_max_ns;
+	uint64_t parts_max_ns;
+	bool find_mapped;
 	bool fixed;
 };
 
@@ -133,10 +134,13 @@ struct gmem_sampler *gmem_sampler_open(void)
 
 void gmem_sampler_close(struct gmem_sampler *sampler)
 {
+	size_t i;
+
 	if (!sampler)
 		return;
 	unload(sampler);
-	gmem_twice_free(&sampler->twice);
+	for (i = 0; i < ARRAY_LEN(sampler->parts); i++)
+		gmem_parts_free(&sampler->parts[i]);
 	free(sampler);
 }
 
@@ -177,7 +181,12 @@ void gmem_sampler_twice_of(struct gmem_sampler *sampler, uint64_t vm_id,
 			   uint64_t max_ns)
 {
 	sampler->twice_of = vm_id;
-	sampler->twice_max_ns = max_ns;
+	sampler->parts_max_ns = max_ns;
+}
+
+void gmem_sampler_find_mapped(struct gmem_sampler *sampler)
+{
+	sampler->find_mapped = true;
 }
 
 /* Copies @nr items out, into memory that grows as needed. */
@@ -225,6 +234,7 @@ static int read_tables(struct gmem_sampler *sampler,
 	for (tries = 0; tries < READ_TRIES; tries++) {
 		/* Loaded anew, the skeleton and all in it are others. */
 		sampler->skel->bss->twice_of = sampler->twice_of;
+		sampler->skel->bss->find_mapped = sampler->find_mapped;
 		err = run(prog(sampler->skel));
 		if (err)
 			return -EIO;
@@ -293,6 +303,14 @@ static struct target policies_target(struct gmem_sampler *sampler,
 	};
 }
 
+static int read_parts(struct gmem_sampler *sampler,
+		      enum gmem_parts_figure figure, struct gmem_sample *sample)
+{
+	return gmem_parts_read(&sampler->parts[figure], figure, sampler->skel,
+			       sample->vms, sample->nr_vms,
+			       sampler->parts_max_ns);
+}
+
 /* What is known of the VMs beside what stands in their table. */
 static int describe_vms(struct gmem_sampler *sampler, struct gmem_sample *sample,
 			const struct gmem_walk *walk, int err)
@@ -301,9 +319,9 @@ static int describe_vms(struct gmem_sampler *sampler, struct gmem_sample *sample
 	sample->time_ns = err ? 0 : walk->time_ns;
 	sample->orphaned_pages = err ? 0 : sampler->skel->bss->orphaned_pages;
 	if (!err && sampler->twice_of != GMEM_TWICE_OF_LATER)
-		err = gmem_twice_read(&sampler->twice, sampler->skel,
-				      sample->vms, sample->nr_vms,
-				      sampler->twice_max_ns);
+		err = read_parts(sampler, GMEM_PARTS_TWICE, sample);
+	if (!err)
+		err = read_parts(sampler, GMEM_PARTS_MAPPED, sample);
 	if (err)
 		sample->nr_vms = 0;
 	return err;

@@ -62,13 +62,23 @@ struct gmem_sampler *gmem_sampler_open(void);
  * @vm_id: the VM, GMEM_TWICE_OF_ALL, GMEM_TWICE_OF_LATER or, as at first,
  *	GMEM_TWICE_OF_NONE
  * @max_ns: 0 to take a bounded time for it at each sample, and go on with what
- *	is not done at the next one; else how long to try and come to the end
+ *	is not done at the next one; else how long to try and come to the end.  So
+ *	it is with memory that is mapped, too
  *
  * A sample of others has GMEM_UNKNOWN there.  It takes a look at the page tables
  * of the VMs' processes, which may be more than all counters together.
  */
 void gmem_sampler_twice_of(struct gmem_sampler *sampler, uint64_t vm_id,
 			   uint64_t max_ns);
+
+/**
+ * gmem_sampler_find_mapped() - look for memory that processes have mapped
+ * @sampler: from gmem_sampler_open()
+ *
+ * From then on each sample has it.  Before, it has GMEM_UNKNOWN there.  It takes a
+ * look at the pages of the VMs of which a process ever touched one.
+ */
+void gmem_sampler_find_mapped(struct gmem_sampler *sampler);
 
 /**
  * gmem_sampler_read() - sample all VMs

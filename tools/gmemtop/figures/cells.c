@@ -20,6 +20,16 @@ static char *format_bytes(char *dst, size_t size, double value)
 	return dst;
 }
 
+/* A blank would be the end of the cell for who splits lines at them. */
+static char *format_time(char *dst, size_t size, double ns)
+{
+	char *blank = strchr(gmem_format_ns(dst, size, ns), ' ');
+
+	if (blank)
+		memmove(blank, blank + 1, strlen(blank));
+	return dst;
+}
+
 char *column_format_value(const struct column *col, double value, char *dst,
 			  size_t size)
 {
@@ -28,6 +38,9 @@ char *column_format_value(const struct column *col, double value, char *dst,
 		return gmem_format_pages(dst, size, value);
 	case COLUMN_BYTES:
 		return format_bytes(dst, size, value);
+	case COLUMN_TIME:
+	case COLUMN_MEAN:
+		return format_time(dst, size, value);
 	case COLUMN_RATE:
 		return gmem_format_rate(dst, size, value);
 	case COLUMN_COUNT:
@@ -114,7 +127,7 @@ char *column_format(const struct column *col, const struct row *row, char *dst,
 	else if (col->kind == COLUMN_TREND)
 		format_trend(row->facts, value);
 	else if ((col->kind == COLUMN_RATE && !row->seconds) ||
-		 !column_known(col, row->now))
+		 column_value(col, row) < 0)
 		snprintf(value, sizeof(value), "-");
 	else
 		column_format_value(col, column_value(col, row), value,

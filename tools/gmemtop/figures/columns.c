@@ -17,14 +17,21 @@ static uint64_t vcpus(const struct gmem_vm_sample *vm)
 	return vm->nr_vcpus;
 }
 
+/*
+ * What the process has mapped of the guest_memfds is populated and resident.  More
+ * may be mapped than is resident: by another process.
+ */
 static uint64_t total_pages(const struct gmem_vm_sample *vm)
 {
-	return vm->populated_pages + vm->rss_pages;
+	uint64_t other = vm->rss_pages > vm->mapped_pages ?
+			 vm->rss_pages - vm->mapped_pages : 0;
+
+	return vm->populated_pages + other;
 }
 
 static uint64_t faults(const struct gmem_vm_sample *vm)
 {
-	uint64_t sum = vm->arch_faults;
+	uint64_t sum = vm->arch_faults + vm->host_faults;
 	int i;
 
 	for (i = 0; i < GMEM_NR_FAULTS; i++)
@@ -119,6 +126,7 @@ static const char *nodes(const struct row *row, char *dst)
 }
 
 #define AT(member) .offset = offsetof(struct gmem_vm_sample, member)
+#define PER(member) .per = offsetof(struct gmem_vm_sample, member)
 
 #define GAUGE(_name, _unit, _scale, _help)				\
 	.metric = { METRIC_GAUGE, "gmem_vm_" _name, _unit, _help, _scale }
@@ -183,21 +191,21 @@ const struct column columns[NR_COLUMNS] = {
 		.kind = COLUMN_PAGES, AT(rss_pages),
 		.json = "rss_pages",
 		.help = "its share of its process's resident memory, huge pages too",
-		BYTES("monitor_resident", "Resident memory of the process that created the VM, hugetlb pages included; the VMs of one process have equal shares of it."),
+		BYTES("monitor_resident", "Resident memory of the process that created the VM, hugetlb pages included; of several VMs of one process each has what is mapped of its own guest_memfds, and an equal share of the rest."),
 	},
 	[COLUMN_TOTAL] = {
 		.key = "total", .title = "TOTAL", .width = 5,
 		.kind = COLUMN_PAGES, .counter = total_pages,
 		.json = "total_pages",
-		.help = "host memory it takes: populated and resident",
-		BYTES("host_memory", "Host memory that the VM takes: populated, and its share of what is resident."),
+		.help = "host memory it takes: populated or resident, each page once",
+		BYTES("host_memory", "Host memory that the VM takes: populated, and its share of what else is resident."),
 	},
 	[COLUMN_FAULTS] = {
 		.key = "faults", .title = "FLT/S", .width = 5,
 		.kind = COLUMN_RATE, .counter = faults,
 		.total = "faults/s",
-		.help = "requests for private pages per second",
-		EVENTS("faults", "Requests for private pages."),
+		.help = "requests for pages of its guest_memfds per second",
+		EVENTS("faults", "Requests for pages of guest_memfds."),
 	},
 	[COLUMN_TO_PRIVATE] = {
 		.key = "to_private", .title = ">PRIV", .width = 5,
@@ -310,6 +318,13 @@ const struct column columns[NR_COLUMNS] = {
 		.help = "pages that the host keeps vCPUs' state in per second",
 		EVENTS("faults_arch", "Private pages that the host asked for to keep a vCPU's state in."),
 	},
+	[COLUMN_FAULTS_HOST] = {
+		.key = "faults_host", .title = "F-HOST", .width = 6,
+		.kind = COLUMN_RATE, AT(host_faults),
+		.json = "faults_host",
+		.help = "faults of processes that have its memory mapped per second",
+		EVENTS("faults_host", "Pages that processes of the host faulted in."),
+	},
 	[COLUMN_ALLOCATED] = {
 		.key = "allocated", .title = "ALLOC", .width = 6,
 		.kind = COLUMN_RATE, AT(allocated_pages),
@@ -330,6 +345,63 @@ const struct column columns[NR_COLUMNS] = {
 		.json = "conversions_noop",
 		.help = "attribute changes per second that changed nothing",
 		EVENTS("conversions_noop", "Attribute changes that changed nothing."),
+	},
+	[COLUMN_ASKED] = {
+		.key = "conversions_asked", .title = "ASKED", .width = 6,
+		.kind = COLUMN_RATE, .may_lack = true, AT(conversions_asked),
+		.json = "conversions_asked",
+		.help = "of CONV/S, those that the guest had asked for",
+		EVENTS("conversions_asked", "Attribute changes that changed something and that the guest had asked for."),
+	},
+	[COLUMN_HELD] = {
+		.key = "conversions_held", .title = "HELD", .width = 6,
+		.kind = COLUMN_RATE, AT(conversions_held),
+		.json = "conversions_held",
+		.help = "conversions per second that failed since somebody had a page",
+		EVENTS("conversions_held", "Conversions that failed since somebody had a page."),
+	},
+	[COLUMN_REQUESTS] = {
+		.key = "requests", .title = "REQ", .width = 6,
+		.kind = COLUMN_RATE, .may_lack = true, AT(requests),
+		.json = "requests",
+		.help = "conversions that the guest asked its monitor for per second",
+		EVENTS("requests", "Conversions that the guest asked its monitor for."),
+	},
+	[COLUMN_REQUESTS_DONE] = {
+		.key = "requests_done", .title = "R-DONE", .width = 6,
+		.kind = COLUMN_RATE, .may_lack = true, AT(requests_done),
+		.json = "requests_done",
+		.help = "of REQ, those that the monitor did",
+		EVENTS("requests_done", "Conversions that the guest asked for and got."),
+	},
+	[COLUMN_REQUESTS_REFUSED] = {
+		.key = "requests_refused", .title = "R-NO", .width = 6,
+		.kind = COLUMN_RATE, .may_lack = true, AT(requests_refused),
+		.json = "requests_refused",
+		.help = "of REQ, those that it refused, or that the guest gave up",
+		EVENTS("requests_refused", "Conversions that the guest asked for and did not get."),
+	},
+	[COLUMN_REQUESTS_PENDING] = {
+		.key = "requests_pending", .title = "R-PEND", .width = 6,
+		.kind = COLUMN_COUNT, .may_lack = true, AT(requests_pending),
+		.json = "requests_pending",
+		.help = "conversions that vCPUs have asked for and wait for",
+		GAUGE("requests_pending", NULL, 0, "Conversions that vCPUs have asked for and that have no answer yet."),
+	},
+	[COLUMN_REQUEST_AGE] = {
+		.key = "request_age", .title = "R-AGE", .width = 7,
+		.kind = COLUMN_TIME, .may_lack = true, AT(request_age_ns),
+		.json = "request_age_ns",
+		.help = "how long the oldest of these has been waiting",
+		GAUGE("request_age_seconds", "seconds", 1e-9, "How long the oldest of the requests that have no answer yet has been waiting."),
+	},
+	[COLUMN_REQUEST_WAIT] = {
+		.key = "request_wait", .title = "R-WAIT", .width = 7,
+		.kind = COLUMN_MEAN, .may_lack = true,
+		AT(request_ns), PER(requests_done),
+		.json = "request_ns",
+		.help = "how long those that were done waited, on the average",
+		COUNTER("request_wait_seconds", "seconds", 1e-9, "Time that the guest waited for the conversions that it asked for and got."),
 	},
 	[COLUMN_INVALIDATED_CONVERSION] = {
 		.key = "invalidations_conversion", .title = "I-CONV", .width = 6,
@@ -422,6 +494,13 @@ const struct column columns[NR_COLUMNS] = {
 		.help = "ranges of private and of shared memory it is cut into",
 		GAUGE("ranges", NULL, 0, "Ranges of private and of shared memory that the guest is cut into."),
 	},
+	[COLUMN_MAPPED] = {
+		.key = "mapped", .title = "MAPPED", .width = 6,
+		.kind = COLUMN_PAGES, AT(mapped_pages),
+		.json = "mapped_pages",
+		.help = "populated memory that processes of the host have mapped",
+		BYTES("mapped", "Populated memory that processes of the host have mapped."),
+	},
 	[COLUMN_TWICE] = {
 		.key = "twice", .title = "TWICE", .width = 5,
 		.kind = COLUMN_PAGES, .may_lack = true, AT(twice_pages),
@@ -483,6 +562,25 @@ double column_metric(const struct column *col, const struct gmem_vm_sample *vm)
 	return column_counter(col, vm) * scale;
 }
 
+static uint64_t rise(const struct row *row, size_t offset)
+{
+	uint64_t now = *(const uint64_t *)((const char *)row->now + offset);
+	uint64_t before = 0;
+
+	/* A VM born since the sample before started from zero. */
+	if (row->before)
+		before = *(const uint64_t *)((const char *)row->before + offset);
+	return now > before ? now - before : 0;
+}
+
+/* Of what happened since the sample before; if nothing did, it has none. */
+static double mean(const struct column *col, const struct row *row)
+{
+	uint64_t nr = row->seconds ? rise(row, col->per) : 0;
+
+	return nr ? (double)rise(row, col->offset) / nr : -1;
+}
+
 double column_value(const struct column *col, const struct row *row)
 {
 	uint64_t now = column_counter(col, row->now), before;
@@ -490,6 +588,8 @@ double column_value(const struct column *col, const struct row *row)
 
 	if (col->may_lack && now == GMEM_UNKNOWN)
 		return -1;
+	if (col->kind == COLUMN_MEAN)
+		return mean(col, row);
 	if (col->kind != COLUMN_RATE && col->kind != COLUMN_TREND)
 		return now;
 	if (!row->seconds)

@@ -44,6 +44,9 @@ struct row {
  * @COLUMN_TEXT: what @text gives
  * @COLUMN_PAGES: the counter, an amount of memory
  * @COLUMN_BYTES: the counter, an amount of memory too small for pages
+ * @COLUMN_TIME: the counter, in nanoseconds
+ * @COLUMN_MEAN: how many nanoseconds the counter rose for each time that another
+ *	one did
  * @COLUMN_RATE: how much the counter rose a second
  * @COLUMN_TREND: the row's last conversion rates, as a curve
  */
@@ -53,6 +56,8 @@ enum column_kind {
 	COLUMN_TEXT,
 	COLUMN_PAGES,
 	COLUMN_BYTES,
+	COLUMN_TIME,
+	COLUMN_MEAN,
 	COLUMN_RATE,
 	COLUMN_TREND,
 };
@@ -91,7 +96,7 @@ struct metric {
 
 /**
  * struct column - one column
- * @key: its name for --fields and --sort, in menus, and of a rate in JSON
+ * @key: its name for --fields and --sort, in menus, and of a rate or mean in JSON
  * @title: what stands above it, at most @width characters
  * @total: what its sum over all VMs is called, NULL if it has none
  * @help: one line
@@ -101,6 +106,7 @@ struct metric {
  * @scale: what a rate is multiplied by, 0 for 1
  * @may_lack: GMEM_UNKNOWN is a value that is not known
  * @offset: of the 64-bit counter in struct gmem_vm_sample
+ * @per: of COLUMN_MEAN: the other counter, as @offset
  * @counter: the counter, instead of @offset
  * @text: of COLUMN_TEXT: the text, as gmem_clean() has it; @dst has TEXT_LEN
  *	bytes that it may be made in
@@ -119,6 +125,7 @@ struct column {
 	double scale;
 	bool may_lack;
 	size_t offset;
+	size_t per;
 	uint64_t (*counter)(const struct gmem_vm_sample *vm);
 	const char *(*text)(const struct row *row, char *dst);
 	const char *(*shown)(const struct row *row);
@@ -153,9 +160,18 @@ enum column_id {
 	COLUMN_FAULTS_POPULATE,
 	COLUMN_FAULTS_FALLOCATE,
 	COLUMN_FAULTS_ARCH,
+	COLUMN_FAULTS_HOST,
 	COLUMN_ALLOCATED,
 	COLUMN_FREED,
 	COLUMN_NOOP,
+	COLUMN_ASKED,
+	COLUMN_HELD,
+	COLUMN_REQUESTS,
+	COLUMN_REQUESTS_DONE,
+	COLUMN_REQUESTS_REFUSED,
+	COLUMN_REQUESTS_PENDING,
+	COLUMN_REQUEST_AGE,
+	COLUMN_REQUEST_WAIT,
 	COLUMN_INVALIDATED_CONVERSION,
 	COLUMN_INVALIDATED_PUNCH,
 	COLUMN_INVALIDATED_RELEASE,
@@ -169,6 +185,7 @@ enum column_id {
 	COLUMN_ATTRIBUTES,
 	COLUMN_CLOSED,
 	COLUMN_RANGES,
+	COLUMN_MAPPED,
 	COLUMN_TWICE,
 	COLUMN_NODES,
 	NR_COLUMNS,
@@ -227,7 +244,7 @@ bool column_known(const struct column *col, const struct gmem_vm_sample *vm);
  * @row: a VM
  *
  * Return: the value; a rate of a VM that was never sampled before is 0, what is
- * not known is -1.
+ * not known, or the mean of nothing, is -1.
  */
 double column_value(const struct column *col, const struct row *row);
 

@@ -15,12 +15,28 @@ void source_tell(struct source *source)
 	source->notice[0] = '\0';
 }
 
-/* A process that has VMs, in a table with free places. */
+/**
+ * struct process - a process that has VMs, in a table with free places
+ * @pid: its number
+ * @nr_vms: how many
+ * @nr_served: how many of these have their share
+ * @pages: its resident memory
+ * @mapped: what of it is their guest_memfds
+ * @given: what of @mapped they have
+ */
 struct process {
 	uint32_t pid;
 	uint32_t nr_vms;
 	uint32_t nr_served;
+	uint64_t pages;
+	uint64_t mapped;
+	uint64_t given;
 };
+
+static uint64_t smaller(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
 
 static struct process *find_process(struct process *table, size_t room,
 				    uint32_t pid)
@@ -32,13 +48,27 @@ static struct process *find_process(struct process *table, size_t room,
 	return &table[i];
 }
 
+static void add_vm(struct process *process, const struct gmem_vm_sample *vm)
+{
+	if (!process->nr_vms++) {
+		process->pid = vm->pid;
+		process->pages = vm->rss_pages;
+	}
+	/* More may be mapped than is resident: by another process. */
+	process->mapped += smaller(vm->mapped_pages,
+				   process->pages - process->mapped);
+}
+
 /* The pages that do not divide are the oldest VMs'. */
 static void share(struct gmem_vm_sample *vm, struct process *process)
 {
-	uint64_t pages = vm->rss_pages;
+	uint64_t own = smaller(vm->mapped_pages,
+			       process->mapped - process->given);
+	uint64_t rest = process->pages - process->mapped;
 
-	vm->rss_pages = pages / process->nr_vms +
-			(process->nr_served++ < pages % process->nr_vms);
+	process->given += own;
+	vm->rss_pages = own + rest / process->nr_vms +
+			(process->nr_served++ < rest % process->nr_vms);
 }
 
 int frame_share_resident(struct frame *frame)
@@ -60,8 +90,8 @@ int frame_share_resident(struct frame *frame)
 		if (!vms[i].rss_pages)
 			continue;
 		process = find_process(table, room, vms[i].pid);
-		process->pid = vms[i].pid;
-		shared |= process->nr_vms++;
+		add_vm(process, &vms[i]);
+		shared |= process->nr_vms > 1;
 	}
 	for (i = 0; i < nr && shared; i++)
 		if (vms[i].rss_pages)

@@ -44,7 +44,7 @@ struct frame {
  * @live: it is this host, now; so the kernel can be asked for more
  * @twice_of: of this host: whose memory that is backed twice the next frames
  *	have, as for gmem_sampler_twice_of()
- * @twice_max_ns: how long to look for it, likewise
+ * @look_max_ns: how long to look for it and for what is mapped, likewise
  * @twice_age_ns: how old it may be if it is that of all, unless a VM is new; 0 to
  *	look for it at each frame
  * @seek: of a recording: makes a frame the next one
@@ -62,7 +62,7 @@ struct source {
 		    struct facts *facts);
 	bool live;
 	uint64_t twice_of;
-	uint64_t twice_max_ns;
+	uint64_t look_max_ns;
 	uint64_t twice_age_ns;
 	void (*seek)(struct source *source, size_t nr);
 	int (*find)(struct source *source, const char *text, size_t *nr);
@@ -76,8 +76,9 @@ struct source {
  * frame_share_resident() - divide the resident memory of a process among its VMs
  * @frame: a frame as its source gave it
  *
- * What a process has is the memory of all its VMs together, and nobody knows
- * which of it is whose.  In equal shares, it is in a sum over VMs once.
+ * What a process has is the memory of all its VMs together.  Of guest_memfds it is
+ * known whose they are, and each VM gets its own.  Of the rest nobody knows which
+ * is whose: in equal shares, it is in a sum over VMs once.
  *
  * Return: 0, or -ENOMEM after one line of error.
  */

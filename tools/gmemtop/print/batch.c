@@ -122,7 +122,7 @@ int batch_run(struct view *view, const struct settings *settings)
 	signal(SIGPIPE, SIG_IGN);
 
 	if (settings->once)
-		view->source->twice_max_ns = TWICE_ONCE_NS;
+		view->source->look_max_ns = LOOK_ONCE_NS;
 	sigemptyset(&none);
 	next = gmem_now_ns();
 	err = view_refresh(view);

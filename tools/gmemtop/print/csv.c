@@ -45,14 +45,20 @@ static void print_cell(const struct column *col, const struct row *row,
 		print_quoted(column_text(col, row, text), out);
 		break;
 	case COLUMN_RATE:
-		/* Empty: not known yet. */
-		if (row->seconds)
+		/* Empty: not known yet, or not at all. */
+		if (row->seconds && column_known(col, row->now))
 			fprintf(out, "%.3f", column_value(col, row));
+		break;
+	case COLUMN_MEAN:
+		/* Empty: nothing happened. */
+		if (column_value(col, row) >= 0)
+			fprintf(out, "%.0f", column_value(col, row));
 		break;
 	case COLUMN_NUMBER:
 	case COLUMN_COUNT:
 	case COLUMN_PAGES:
 	case COLUMN_BYTES:
+	case COLUMN_TIME:
 		/* Empty: not known. */
 		if (column_known(col, row->now))
 			fprintf(out, "%ju",

@@ -58,6 +58,17 @@ static bool add_rates(struct json_object *vm, const struct row *row)
 	return true;
 }
 
+/* null: of nothing. */
+static bool add_mean(struct json_object *vm, const struct column *col,
+		     const struct row *row)
+{
+	double value = column_value(col, row);
+
+	if (value < 0)
+		return !json_object_object_add(vm, col->key, NULL);
+	return add_uint(vm, col->key, value);
+}
+
 static bool add_cell(struct json_object *vm, const struct column *col,
 		     const struct row *row)
 {
@@ -68,6 +79,8 @@ static bool add_cell(struct json_object *vm, const struct column *col,
 	if (col->kind == COLUMN_TEXT)
 		return add(vm, col->json,
 			   json_object_new_string(column_text(col, row, text)));
+	if (col->kind == COLUMN_MEAN && !add_mean(vm, col, row))
+		return false;
 	if (!column_known(col, row->now))
 		return !json_object_object_add(vm, col->json, NULL);
 	return add_uint(vm, col->json, column_counter(col, row->now));

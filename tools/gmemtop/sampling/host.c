@@ -152,7 +152,7 @@ static int read_vms(struct host *host, struct frame *frame, struct facts *facts,
 	int err;
 
 	gmem_sampler_twice_of(host->sampler, twice,
-			      host->source.twice_max_ns);
+			      host->source.look_max_ns);
 	err = gmem_sampler_read_all(host->sampler, &frame->vms,
 				    &frame->policies);
 	if (err)
@@ -228,6 +228,7 @@ struct source *host_open(void)
 		free(host);
 		return NULL;
 	}
+	gmem_sampler_find_mapped(host->sampler);
 	return &host->source;
 }
 

@@ -161,7 +161,7 @@ static void draw_head(struct tui *tui)
 		 tui->frozen ? "  FROZEN" : "");
 	put_between(0, before, facts_name(&details.facts), text, COLS, A_BOLD);
 	gmem_format_pages(memory, sizeof(memory),
-			  vm->populated_pages + vm->rss_pages);
+			  column_counter(&columns[COLUMN_TOTAL], vm));
 	snprintf(text, sizeof(text), "host memory %s", memory);
 	put_between(1, "cgroup ", facts_cgroup(&details.facts), "",
 		    COLS - (int)strlen(text) - 1, A_NORMAL);

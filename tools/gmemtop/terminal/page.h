@@ -73,14 +73,4 @@ int page_failed(struct details *details, int err);
  */
 void page_not_recorded(int y);
 
-/**
- * page_format_ns() - write a time for people
- * @dst: where to
- * @size: bytes at @dst
- * @ns: nanoseconds
- *
- * Return: @dst.
- */
-char *page_format_ns(char *dst, size_t size, uint64_t ns);
-
 #endif /* GMEMTOP_PAGE_H */

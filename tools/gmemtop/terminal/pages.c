@@ -15,15 +15,21 @@
 
 /* ---- counters */
 
+/* A mean is one of all since the VM was born. */
 static void format_counter(const struct column *col,
 			   const struct gmem_vm_sample *vm, char *dst,
 			   size_t size)
 {
+	const struct row always = { .now = vm, .seconds = 1 };
 	uint64_t value = column_counter(col, vm);
 
-	if (!column_known(col, vm))
+	if (!column_known(col, vm) ||
+	    (col->kind == COLUMN_MEAN && column_value(col, &always) < 0))
 		snprintf(dst, size, "-");
-	else if (col->kind == COLUMN_PAGES || col->kind == COLUMN_BYTES)
+	else if (col->kind == COLUMN_MEAN)
+		column_format_value(col, column_value(col, &always), dst, size);
+	else if (col->kind == COLUMN_PAGES || col->kind == COLUMN_BYTES ||
+		 col->kind == COLUMN_TIME)
 		column_format_value(col, value, dst, size);
 	else if (col->scale)
 		snprintf(dst, size, "%.1f ms", value * col->scale);
@@ -110,7 +116,7 @@ static void draw_bar(const struct tui *tui, int y, int x, int width, int octave,
 	char limit[16], text[64];
 
 	/* The last of the octave's buckets says how far it goes. */
-	page_format_ns(limit, sizeof(limit),
+	gmem_format_ns(limit, sizeof(limit),
 		       latency_limit((octave + 1) * GMEM_HIST_SUB - 1) + 1);
 	snprintf(text, sizeof(text), "<%7s %9" PRIu64 " ", limit, nr);
 	screen_put(y, x, text, A_NORMAL);
@@ -149,9 +155,9 @@ static void draw_histogram(const struct tui *tui, int y, int x, int width,
 	snprintf(text, sizeof(text), "%s: %" PRIu64, title, latency->count);
 	screen_put(y++, x, text, A_BOLD);
 	snprintf(text, sizeof(text), "p50 %s, p90 %s, p99 %s",
-		 page_format_ns(a, sizeof(a), latency_percentile(latency, 50)),
-		 page_format_ns(b, sizeof(b), latency_percentile(latency, 90)),
-		 page_format_ns(c, sizeof(c), latency_percentile(latency, 99)));
+		 gmem_format_ns(a, sizeof(a), latency_percentile(latency, 50)),
+		 gmem_format_ns(b, sizeof(b), latency_percentile(latency, 90)),
+		 gmem_format_ns(c, sizeof(c), latency_percentile(latency, 99)));
 	screen_put(y++, x, latency->count ? text : "none yet", A_NORMAL);
 	for (i = first; i <= last && y < LINES - 1; i += gap ? gap : 1, y++) {
 		gap = gap_at(octave, i, last);
@@ -203,7 +209,7 @@ static void format_event(const struct tui *tui, const struct gmem_event *event,
 	/* Events and samples are timed by one clock. */
 	double ago = ((double)view_frame(tui->view)->time_ns -
 		      (double)event->time_ns) / NSEC_PER_SEC;
-	char time[16] = "-", name[GMEM_POLICY_NAME_LEN];
+	char time[16] = "-", pending[16], name[GMEM_POLICY_NAME_LEN];
 	int len = snprintf(dst, size, "%8.3f s ago  ", ago < 0 ? 0 : ago);
 
 	dst += len;
@@ -211,12 +217,15 @@ static void format_event(const struct tui *tui, const struct gmem_event *event,
 	if (event->kind == GMEM_EVENT_CONVERT) {
 		/* Of one that began before anybody looked, nobody knows. */
 		if (event->duration_ns)
-			page_format_ns(time, sizeof(time), event->duration_ns);
+			gmem_format_ns(time, sizeof(time), event->duration_ns);
 		snprintf(dst, size,
-			 "gfn 0x%" PRIx64 "-0x%" PRIx64 " to %s, %" PRIu64 " changed, %s%s%s",
+			 "gfn 0x%" PRIx64 "-0x%" PRIx64 " to %s, %" PRIu64 " changed, %s%s%s%s%s",
 			 (uint64_t)event->start, (uint64_t)event->end - 1,
 			 event->to_private ? "private" : "shared",
 			 (uint64_t)event->changed, time,
+			 event->asked ? ", asked " : "",
+			 event->asked ? gmem_format_ns(pending, sizeof(pending),
+						       event->pending_ns) : "",
 			 event->result ? ", " : "",
 			 event->result ? strerrorname_np(-event->result) ?:
 					 "failed" : "");
@@ -233,7 +242,7 @@ static void format_event(const struct tui *tui, const struct gmem_event *event,
 		snprintf(dst, size, "%s delayed a %s by %s%s", name,
 			 event->hook == GMEM_EVENT_HOOK_FAULT ? "fault" :
 								"conversion",
-			 page_format_ns(time, sizeof(time), event->verdict),
+			 gmem_format_ns(time, sizeof(time), event->verdict),
 			 event->audit ? " (audit)" : "");
 }
 

@@ -129,7 +129,7 @@ static int write_files(struct exporter *exporter, struct export_dir *dir,
 	int err;
 
 	if (!args->interval_seen)
-		exporter->source->twice_max_ns = TWICE_ONCE_NS;
+		exporter->source->look_max_ns = LOOK_ONCE_NS;
 	do {
 		err = exporter_sample(exporter, EXPORT_TEXT);
 		if (!err)

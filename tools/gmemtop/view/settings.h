@@ -14,10 +14,10 @@
 #define INTERVAL_RANGE		"0.01 to 3600"
 
 /*
- * How long memory that is backed twice is looked for where there is no other
- * frame to go on in: some TiB of it.
+ * How long memory that is backed twice, or mapped, is looked for where there is no
+ * other frame to go on in: some TiB of it.
  */
-#define TWICE_ONCE_NS		10000000000ULL
+#define LOOK_ONCE_NS		10000000000ULL
 
 #define FRAMES_MAX		1000000000ULL
 
