@@ -4,138 +4,7 @@
 # gmemload: each pattern does what its name says, the numbers add up, the
 # guests' checks of their memory work, and nothing is left behind.
 
-bats_require_minimum_version 1.5.0
-
-GMEMLOAD=$BATS_TEST_DIRNAME/../../build/gmemload
-MEM_PAGES=4096	# of the default 16M
-
-setup() {
-	cd "$BATS_TEST_TMPDIR"
-}
-
-teardown() {
-	# A test that failed half way must not disturb the next one.
-	[ ! -e driver.pid ] || kill -KILL "$(cat driver.pid)" 2>/dev/null || true
-}
-
-# load ARG...: run to the end; the last line of the guest goes to summary.json
-load() {
-	timeout 300 "$GMEMLOAD" "$@" >out.json
-	jq -es 'map(select(.summary)) | last' out.json >summary.json
-}
-
-# holds EXPRESSION [FILE]: a jq expression is true of the summary
-holds() {
-	jq -e "$1" "${2:-summary.json}" >/dev/null || {
-		echo "not true: $1 of"
-		cat "${2:-summary.json}"
-		return 1
-	}
-}
-
-# start ARG...: run in the background until all guests run
-start() {
-	rm -f pids
-	"$GMEMLOAD" --pidfile pids "$@" >out.json 2>err.txt 3>&- &
-	echo $! >driver.pid
-	for _ in $(seq 600); do
-		[ ! -e pids ] || return 0
-		sleep 0.1
-	done
-	echo "guests did not start:"
-	cat err.txt
-	return 1
-}
-
-# gone PID...: none of them exists, after a moment at most
-gone() {
-	local pid
-	for pid in "$@"; do
-		for _ in $(seq 300); do
-			[ -e "/proc/$pid" ] || continue 2
-			sleep 0.1
-		done
-		echo "process $pid is left: $(tr '\0' ' ' <"/proc/$pid/cmdline")"
-		return 1
-	done
-}
-
-# usage_error WORD ARG...: exit status 2, one line that names WORD, no output
-usage_error() {
-	local word=$1
-	shift
-	run --separate-stderr -2 "$GMEMLOAD" "$@"
-	[ -z "$output" ]
-	[ "${#stderr_lines[@]}" -eq 1 ]
-	[[ $stderr == "gmemload: "*"$word"* ]]
-}
-
-# Library that makes KVM's answers what a policy would make them.
-make_refuser() {
-	cat >refuse.c <<-'END'
-	#define _GNU_SOURCE
-	#include <dlfcn.h>
-	#include <errno.h>
-	#include <linux/kvm.h>
-	#include <stdarg.h>
-	#include <stdlib.h>
-	#include <sys/mman.h>
-
-	#ifndef KVM_EXIT_MEMORY_FAULT
-	#define KVM_EXIT_MEMORY_FAULT 39
-	#endif
-	#define SET_ATTRIBUTES 0x4020aed2
-
-	static struct kvm_run *kvm_run;
-
-	void *mmap(void *addr, size_t len, int prot, int flags, int fd, off_t off)
-	{
-		void *(*real)(void *, size_t, int, int, int, off_t) = dlsym(RTLD_NEXT, "mmap");
-		void *p = real(addr, len, prot, flags, fd, off);
-
-		/* The library maps a vCPU's kvm_run last, from offset 0 of its fd. */
-		if (fd >= 0 && (flags & MAP_SHARED) && !off && len < 65536)
-			kvm_run = p;
-		return p;
-	}
-
-	int ioctl(int fd, unsigned long request, ...)
-	{
-		int (*real)(int, unsigned long, void *) = dlsym(RTLD_NEXT, "ioctl");
-		static unsigned int conversions, runs;
-		va_list ap;
-		void *arg;
-
-		va_start(ap, request);
-		arg = va_arg(ap, void *);
-		va_end(ap);
-
-		if (request == SET_ATTRIBUTES && conversions++ && getenv("REFUSE_CONVERT")) {
-			if (conversions % 4 == 1) {
-				errno = EINTR;
-				return -1;
-			}
-			if (conversions % 4 == 3) {
-				errno = EBUSY;
-				return -1;
-			}
-		}
-		if (request == KVM_RUN && getenv("REFUSE_FAULT") && ++runs % 8 == 1) {
-			/* Flags, gpa and size; headers before 6.8 don't name them. */
-			__u64 *fault = (__u64 *)&kvm_run->hw;
-
-			kvm_run->exit_reason = KVM_EXIT_MEMORY_FAULT;
-			fault[0] = 1 << 3;
-			fault[1] = strtoull(getenv("FAULT_GPA") ?: "0", NULL, 0);
-			fault[2] = 4096;
-			errno = atoi(getenv("REFUSE_FAULT"));
-			return -1;
-		}
-		return real(fd, request, arg);
-	}
-	END
-	gcc -O1 -shared -fPIC -o refuse.so refuse.c -ldl
-}
+load gmemload.bash
 
 @test "steady touches its working set and converts nothing" {
 	load steady --iterations 130 --rate max
@@ -232,6 +101,22 @@ make_refuser() {
 	load hoard --mem 4M --rate max --iterations 100
 	holds ".pages_to_shared == 1024 and .pages_to_private == 0"
 	holds ".conversions == 64 and .host_visible == 1024"
+	load hoard --mem 4M --rate max --iterations 100 --buffers 16
+	holds ".conversions == 16 and .host_visible == 256 and .touched == 1024 + 256"
+}
+
+@test "a guest that shares a quarter of its memory takes 1.25 times its size" {
+	share_a_quarter
+	[ "$TAKEN" -ge 1235 ]
+	[ "$TAKEN" -le 1270 ]
+}
+
+@test "in place needs a kernel that converts so" {
+	run --separate-stderr -1 "$GMEMLOAD" pingpong --in-place
+	[ -z "$output" ]
+	[ "$stderr" = "gmemload: KVM does not convert in place: boot with kvm.gmem_in_place_conversion=1, or load kvm with gmem_in_place_conversion=1" ]
+	run --separate-stderr -1 "$GMEMLOAD" --guest steady --guest pingpong,in-place,hold=vmsplice
+	[[ $stderr == *"does not convert in place"* ]]
 }
 
 @test "holes converts frames that have no memory" {
@@ -440,4 +325,11 @@ make_refuser() {
 	usage_error "takes no value" --guest steady,punch=1
 	usage_error "named 'a'" --guest steady,name=a --guest churn,name=a
 	usage_error "idle" idle --iterations 5
+	usage_error "leave out punch" pingpong --in-place --punch
+	usage_error "leave out punch" --guest pingpong,in-place,punch
+	usage_error "takes no value" --guest steady,in-place=1
+	usage_error "bad hold 'glue'" pingpong --in-place --hold glue
+	usage_error "hold needs in-place" pingpong --hold vmsplice
+	usage_error "bad corrupt '3:me'" pingpong --in-place --corrupt 3:me
+	usage_error "needs in-place" pingpong --corrupt 3:host
 }

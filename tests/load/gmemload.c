@@ -23,6 +23,8 @@
 #include <linux/kvm.h>
 #include <linux/kvm_para.h>
 
+#include "../kvm/hold.h"
+#include "../kvm/attributes2.h"
 #include "gmemload.h"
 #include "options.h"
 #include "output.h"
@@ -47,9 +49,25 @@ static uint64_t now_ns(void)
 
 /* The machine */
 
-static void check_kvm(void)
+/* A kernel converts all guests' memory in place, or none's. */
+static void check_mode(const struct gl_config *cfg, bool in_place)
+{
+	const char *needs = cfg->hold ? hold_ways[cfg->hold - 1].needs : NULL;
+
+	if (cfg->in_place && !in_place)
+		gl_fatal("KVM does not convert in place: boot with kvm.gmem_in_place_conversion=1, or load kvm with gmem_in_place_conversion=1");
+	if (!cfg->in_place && in_place)
+		gl_fatal("KVM only converts in place, so KVM_SET_MEMORY_ATTRIBUTES is ENOTTY: add --in-place, or boot with kvm.gmem_in_place_conversion=0");
+	if (needs && access(needs, F_OK))
+		gl_fatal("cannot hold pages by %s: no %s: mount debugfs, with a kernel that has CONFIG_GUP_TEST=y",
+			 hold_ways[cfg->hold - 1].name, needs);
+}
+
+static void check_kvm(const struct gl_options *options)
 {
 	const int map_gpa = 1 << KVM_HC_MAP_GPA_RANGE;
+	unsigned int i;
+	bool in_place;
 	const char *missing = NULL;
 	int fd;
 
@@ -60,7 +78,8 @@ static void check_kvm(void)
 		gl_fatal("cannot open /dev/kvm: %s: load kvm_amd or kvm_intel, or run in a VM with tests/vm/run",
 			 strerror(errno));
 
-	if (ioctl(fd, KVM_CHECK_EXTENSION, KVM_CAP_MEMORY_ATTRIBUTES) <= 0)
+	in_place = ioctl(fd, KVM_CHECK_EXTENSION, KVM_CAP_GUEST_MEMFD_MEMORY_ATTRIBUTES) > 0;
+	if (!in_place && ioctl(fd, KVM_CHECK_EXTENSION, KVM_CAP_MEMORY_ATTRIBUTES) <= 0)
 		missing = "KVM_CAP_MEMORY_ATTRIBUTES";
 	else if (ioctl(fd, KVM_CHECK_EXTENSION, KVM_CAP_GUEST_MEMFD) <= 0)
 		missing = "KVM_CAP_GUEST_MEMFD";
@@ -72,6 +91,8 @@ static void check_kvm(void)
 	if (missing)
 		gl_fatal("KVM has no %s: boot a kernel with CONFIG_KVM_SW_PROTECTED_VM=y, 6.8 or newer",
 			 missing);
+	for (i = 0; i < options->nr_guests; i++)
+		check_mode(&options->configs[i], in_place);
 	close(fd);
 }
 
@@ -281,7 +302,7 @@ static int driver_main(int argc, char **argv)
 	unsigned int i;
 
 	gl_options_parse(&options, argc, argv);
-	check_kvm();
+	check_kvm(&options);
 	gl_output_open(options.json_path, options.pidfile);
 	make_guests(&options);
 

@@ -18,6 +18,7 @@
 #define GL_MAX_VCPUS	256
 #define GL_MAX_MEM	(1ULL << 40)
 #define GL_MAX_BUFFERS	65536
+#define GL_ALL_BUFFERS	UINT64_MAX	/* as many as there are ranges */
 /* More than this is mapped in pages of 1 GiB, and not all looked at in the end. */
 #define GL_LARGE_MEM	(1ULL << 30)
 #define GL_NR_ERRNO	134	/* EHWPOISON is the highest errno of x86 */
@@ -67,9 +68,10 @@ struct gl_counters {
 	uint64_t refused;		/* conversions that failed */
 	uint64_t faults_refused;	/* page faults that failed */
 	uint64_t implicit;		/* conversions no hypercall asked for */
+	uint64_t held;			/* calls refused since somebody held a page */
 	uint64_t punched_pages;		/* out of the guest_memfd */
 	uint64_t discarded_pages;	/* out of the shared memory */
-	uint64_t calls;			/* of KVM_SET_MEMORY_ATTRIBUTES */
+	uint64_t calls;			/* of KVM_SET_MEMORY_ATTRIBUTES(2) */
 	uint64_t call_ns;
 	uint64_t call_hist[GL_NR_HIST];
 	uint64_t convert_errno[GL_NR_ERRNO];
@@ -79,9 +81,11 @@ struct gl_counters {
 struct gl_mailbox {
 	uint32_t request;
 	uint32_t check_shared;	/* the host must see @seq in the shared range */
+	uint32_t check_notes;	/* both sides leave notes for each other */
 	uint64_t gpa;
 	uint64_t size;
 	uint64_t seq;
+	uint64_t turn;		/* number of the request, in the notes */
 	uint64_t want;		/* of GL_REQ_FAIL */
 	uint64_t got;
 };
@@ -94,6 +98,13 @@ struct gl_vcpu {
 	uint64_t call_max;
 } __attribute__((aligned(64)));
 
+/* Which words --corrupt spoils. */
+enum gl_corrupt {
+	GL_CORRUPT_STAMP,	/* a stamp, once */
+	GL_CORRUPT_GUEST,	/* the guest's notes, from then on */
+	GL_CORRUPT_HOST,	/* the host's notes, from then on */
+};
+
 struct gl_config {
 	char name[GL_NAME_LEN];
 	uint32_t pattern;
@@ -104,14 +115,17 @@ struct gl_config {
 	uint64_t iterations;	/* steps of each vCPU, 0: no limit */
 	uint64_t corrupt;	/* spoil a word after this step, 0: never */
 	uint64_t buffers;	/* ranges that a vCPU keeps shared */
+	uint32_t corrupt_what;	/* enum gl_corrupt */
 	uint32_t punch;
+	uint32_t in_place;	/* shared and private memory are the same pages */
+	uint32_t hold;		/* a way to hold shared pages + 1, 0: none are held */
 };
 
 struct gl_guest {
 	struct gl_config cfg;
 	uint32_t state;		/* enum gl_state */
 	uint32_t go;
-	uint64_t boot_ns;	/* to make all memory private at start */
+	uint64_t boot_ns;	/* to make all memory private at start, 0 in place */
 	uint64_t host_visible;	/* pages whose data the host sees at the end */
 	char detail[256];
 	struct gl_vcpu vcpu[GL_MAX_VCPUS];
@@ -125,7 +139,8 @@ struct gl_run;
  * @help: what a step of it does
  * @range: default of the range it works on, 0: all memory of a vCPU
  * @rate: default steps a second, 0: as fast as it can
- * @buffers: default of the ranges that a vCPU keeps shared, 0: it keeps none
+ * @buffers: default of the ranges that a vCPU keeps shared, 0: it keeps none,
+ *	GL_ALL_BUFFERS: all
  * @shared: all memory is shared at the start
  * @start: guest code, once; may be NULL
  * @step: guest code, over and over
@@ -163,6 +178,49 @@ static inline uint64_t gl_stamp(uint64_t gpa, uint64_t seq, bool is_private)
 static inline uint64_t gl_stamp_kind(uint64_t stamp)
 {
 	return stamp >> 48;
+}
+
+/*
+ * Converted in place, a page keeps what is in it.  Beside the stamps, guest and
+ * host each have a word in it for the other to find after the conversion: the
+ * page's number, and which request it was.  A long range has notes in some of
+ * its pages only.
+ */
+#define GL_NOTE_GUEST		0x474eULL
+#define GL_NOTE_HOST		0x484eULL
+#define GL_NOTE_PAGES		64ULL
+
+/* The words of a page that they are in, counted in words. */
+#define GL_NOTE_GUEST_WORD	1
+#define GL_NOTE_HOST_WORD	(GL_PAGE_SIZE / sizeof(uint64_t) - 2)
+
+static inline uint64_t gl_note(uint64_t kind, uint64_t gpa, uint64_t turn)
+{
+	return kind << 48 | (turn & 0xffffff) << 24 |
+	       ((gpa / GL_PAGE_SIZE) & 0xffffff);
+}
+
+/* Page @i of those @samples that stand for a range: its ends, and some between. */
+static inline uint64_t gl_sample(uint64_t pages, uint64_t samples, uint64_t i)
+{
+	return samples == 1 ? 0 : i * (pages - 1) / (samples - 1);
+}
+
+static inline uint64_t gl_nr_notes(uint64_t pages)
+{
+	return pages < GL_NOTE_PAGES ? pages : GL_NOTE_PAGES;
+}
+
+/* The page of note @i of a range. */
+static inline uint64_t gl_note_gpa(uint64_t gpa, uint64_t pages, uint64_t i)
+{
+	return gpa + gl_sample(pages, gl_nr_notes(pages), i) * GL_PAGE_SIZE;
+}
+
+/* Are the notes of @what to be wrong by now? */
+static inline bool gl_spoils(const struct gl_config *cfg, uint32_t what, uint64_t steps)
+{
+	return cfg->corrupt && cfg->corrupt_what == what && steps >= cfg->corrupt;
 }
 
 /* Histogram bucket of a time, and the longest time that falls into a bucket. */

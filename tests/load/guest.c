@@ -25,6 +25,7 @@
 
 /**
  * struct gl_run - where the pattern of one vCPU stands
+ * @cfg: what was asked for
  * @vcpu: counters and mailbox of this vCPU
  * @base: its own part of the memory
  * @pages: size of that part
@@ -38,6 +39,7 @@
  * @half: of a pair, one range is done
  */
 struct gl_run {
+	const struct gl_config *cfg;
 	struct gl_vcpu *vcpu;
 	uint64_t base;
 	uint64_t pages;
@@ -113,10 +115,34 @@ static void expect_page(struct gl_run *run, uint64_t gpa, uint64_t seq, bool is_
 	expect_word(run, last_word(gpa), stamp);
 }
 
+static void write_notes(struct gl_run *run, uint64_t gpa, uint64_t pages)
+{
+	uint64_t spoiled = gl_spoils(run->cfg, GL_CORRUPT_GUEST, run->vcpu->n.steps);
+	uint64_t i, page;
+
+	for (i = 0; i < gl_nr_notes(pages); i++) {
+		page = gl_note_gpa(gpa, pages, i);
+		first_word(page)[GL_NOTE_GUEST_WORD] =
+			gl_note(GL_NOTE_GUEST, page, run->vcpu->mail.turn) ^ spoiled;
+	}
+}
+
+static void expect_notes(struct gl_run *run, uint64_t gpa, uint64_t pages)
+{
+	uint64_t i, page;
+
+	for (i = 0; i < gl_nr_notes(pages); i++) {
+		page = gl_note_gpa(gpa, pages, i);
+		expect_word(run, first_word(page) + GL_NOTE_HOST_WORD,
+			    gl_note(GL_NOTE_HOST, page, run->vcpu->mail.turn));
+	}
+}
+
 /*
  * Ask for a conversion.  Where the range was shared, the host also checks that
- * it sees the stamps of visit @seq, unless that is NEVER_SHARED.  Returns false
- * if it was refused.
+ * it sees the stamps of visit @seq, unless that is NEVER_SHARED.  In place, what
+ * becomes shared has our notes for the host, and either way the host's are there
+ * afterwards.  Returns false if it was refused.
  */
 static bool convert(struct gl_run *run, uint64_t gpa, uint64_t pages,
 		    bool to_private, uint64_t seq)
@@ -126,8 +152,16 @@ static bool convert(struct gl_run *run, uint64_t gpa, uint64_t pages,
 				      KVM_MAP_GPA_RANGE_DECRYPTED;
 
 	mail->seq = seq;
+	mail->turn++;
+	mail->check_notes = run->cfg->in_place && gpa < GL_HOLE_GPA;
+	if (mail->check_notes && !to_private)
+		write_notes(run, gpa, pages);
 	WRITE_ONCE(mail->check_shared, to_private && seq != NEVER_SHARED);
-	return !__kvm_hypercall_map_gpa_range(gpa, pages * GL_PAGE_SIZE, flags);
+	if (__kvm_hypercall_map_gpa_range(gpa, pages * GL_PAGE_SIZE, flags))
+		return false;
+	if (mail->check_notes)
+		expect_notes(run, gpa, pages);
+	return true;
 }
 
 /* A little of what programs do between two visits of memory: read and add. */
@@ -195,12 +229,9 @@ static void churn_step(struct gl_run *run)
 	}
 }
 
-/* The pages that stand for a range: its first, its last, and some between. */
 static uint64_t sample_gpa(struct gl_run *run, uint64_t i)
 {
-	if (run->samples == 1)
-		return run->base;
-	return page_gpa(run, i * (run->range - 1) / (run->samples - 1));
+	return page_gpa(run, gl_sample(run->range, run->samples, i));
 }
 
 static void write_samples(struct gl_run *run)
@@ -406,12 +437,12 @@ static void reset_step(struct gl_run *run)
 		write_page(run, page_gpa(run, i), run->seq, true);
 }
 
-/* Populate all, share one range after the other, and keep it so. */
+/* Populate all, share one range (buffer) after the other, and keep it so. */
 static void hoard_step(struct gl_run *run)
 {
 	uint64_t gpa = page_gpa(run, run->pos), i;
 
-	if (run->pos + run->range > run->pages) {
+	if (run->pos / run->range == run->buffers || run->pos + run->range > run->pages) {
 		expect_page(run, run->base, 2, false);
 		return;
 	}
@@ -506,9 +537,10 @@ const struct gl_pattern gl_patterns[] = {
 		.step = reset_step,
 	}, {
 		.name = "hoard",
-		.help = "touch all memory, then share it by the range, for good",
+		.help = "touch all memory, then share it, or some ranges (buffers), for good",
 		.range = 64 * KIB,
 		.rate = 50,
+		.buffers = GL_ALL_BUFFERS,
 		.step = hoard_step,
 	}, {
 		.name = "holes",
@@ -533,6 +565,7 @@ void gl_guest_main(struct gl_guest *guest, uint64_t vcpu)
 	const struct gl_pattern *pattern = &gl_patterns[cfg->pattern];
 	uint64_t pages = cfg->mem / GL_PAGE_SIZE / cfg->vcpus;
 	struct gl_run run = {
+		.cfg = cfg,
 		.vcpu = &guest->vcpu[vcpu],
 		.base = GL_DATA_GPA + vcpu * pages * GL_PAGE_SIZE,
 		.pages = pages,
@@ -549,7 +582,7 @@ void gl_guest_main(struct gl_guest *guest, uint64_t vcpu)
 			host_request(run.vcpu, GL_REQ_PACE);
 		pattern->step(&run);
 		WRITE_ONCE(run.vcpu->n.steps, ++step);
-		if (step == cfg->corrupt)
+		if (step == cfg->corrupt && cfg->corrupt_what == GL_CORRUPT_STAMP)
 			*last_word(run.base) ^= 1;
 	}
 	for (;;)

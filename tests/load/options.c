@@ -12,6 +12,7 @@
 
 #include <linux/kernel.h>
 
+#include "../kvm/hold.h"
 #include "options.h"
 #include "output.h"
 
@@ -142,7 +143,31 @@ static void set_iterations(struct gl_config *cfg, const char *arg)
 
 static void set_corrupt(struct gl_config *cfg, const char *arg)
 {
-	cfg->corrupt = parse_number("corrupt", arg, 1, UINT64_MAX, NULL);
+	const char *end;
+
+	cfg->corrupt = parse_number("corrupt", arg, 1, UINT64_MAX, &end);
+	if (!*end)
+		cfg->corrupt_what = GL_CORRUPT_STAMP;
+	else if (!strcmp(end, ":guest"))
+		cfg->corrupt_what = GL_CORRUPT_GUEST;
+	else if (!strcmp(end, ":host"))
+		cfg->corrupt_what = GL_CORRUPT_HOST;
+	else
+		gl_usage_error("bad corrupt '%s': give a number of steps, or N:guest or N:host",
+			       arg);
+}
+
+static void set_in_place(struct gl_config *cfg, const char *arg)
+{
+	cfg->in_place = 1;
+}
+
+static void set_hold(struct gl_config *cfg, const char *arg)
+{
+	for (cfg->hold = 1; cfg->hold <= NR_HOLD_WAYS; cfg->hold++)
+		if (!strcmp(hold_ways[cfg->hold - 1].name, arg))
+			return;
+	gl_usage_error("bad hold '%s': see gmemload --help", arg);
 }
 
 /*
@@ -165,8 +190,11 @@ static const struct guest_row {
 	  set_buffers },
 	{ "iterations", 0, "N", "end after N steps of each vCPU", set_iterations },
 	{ "punch", 0, NULL, "a conversion also gives back the side that lost the page", set_punch },
-	{ "corrupt", 0, "N", "spoil a word after N steps, to prove that the check finds it",
-	  set_corrupt },
+	{ "in-place", 0, NULL, "shared and private memory are the same pages, which keep their data",
+	  set_in_place },
+	{ "hold", 0, "WAY", "hold a shared page until it is to be private: see below", set_hold },
+	{ "corrupt", 0, "N[:guest|:host]",
+	  "spoil a word after N steps, to prove that the check finds it", set_corrupt },
 };
 
 static void show_help(struct gl_options *options, const char *arg);
@@ -285,6 +313,13 @@ static void show_help(struct gl_options *options, const char *arg)
 	for (i = 0; i < ARRAY_SIZE(guest_rows); i++)
 		show_row(guest_rows[i].name, guest_rows[i].letter, guest_rows[i].arg,
 			 guest_rows[i].help);
+	printf("\nIn place, guest and host leave notes for each other in pages that are converted,\n"
+	       "and look whether they are there; --corrupt N:guest and N:host spoil those. The\n"
+	       "kernel must have been started with kvm.gmem_in_place_conversion=1.\n"
+	       "Each vCPU has a page held, by one of these ways:");
+	for (i = 0; i < NR_HOLD_WAYS; i++)
+		printf(" %s", hold_ways[i].name);
+	printf(".\nThat it becomes private is refused once (held), and done when it is let go.\n");
 	printf("\nAll memory of a guest is private when it starts; the lines don't count that.\n"
 	       "Exit status: 0 ok, 1 a guest failed or could not start, 2 usage.\n");
 	end_after_output();
@@ -345,9 +380,18 @@ static void finish_config(struct gl_config *cfg)
 			       cfg->name);
 	if (!cfg->buffers)
 		cfg->buffers = p->buffers;
-	if (cfg->buffers && cfg->buffers >= part / cfg->range)
+	if (cfg->buffers && cfg->buffers != GL_ALL_BUFFERS && cfg->buffers >= part / cfg->range)
 		gl_usage_error("guest %s: %llu buffers leave nothing private: give fewer, a smaller range or more mem",
 			       cfg->name, (unsigned long long)cfg->buffers);
+	if (cfg->in_place && cfg->punch)
+		gl_usage_error("guest %s: in place there is no other side to give back: leave out punch",
+			       cfg->name);
+	if (cfg->hold && !cfg->in_place)
+		gl_usage_error("guest %s: hold needs in-place: otherwise nobody minds who holds a page",
+			       cfg->name);
+	if (cfg->corrupt_what != GL_CORRUPT_STAMP && !cfg->in_place)
+		gl_usage_error("guest %s: corrupt of the guest's or the host's notes needs in-place",
+			       cfg->name);
 	if (cfg->rate == RATE_DEFAULT)
 		cfg->rate = p->rate;
 	if (p->idle) {

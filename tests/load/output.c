@@ -164,8 +164,8 @@ static void put_counters(struct line *line, const struct gl_counters *n,
 	    n->conversions);
 	put(line, "\"pages_to_private\":%lu,\"pages_to_shared\":%lu,", n->pages_to_private,
 	    n->pages_to_shared);
-	put(line, "\"refused\":%lu,\"faults_refused\":%lu,\"implicit\":%lu,", n->refused,
-	    n->faults_refused, n->implicit);
+	put(line, "\"refused\":%lu,\"faults_refused\":%lu,\"implicit\":%lu,\"held\":%lu,",
+	    n->refused, n->faults_refused, n->implicit, n->held);
 	put(line, "\"punched_pages\":%lu,\"discarded_pages\":%lu,", n->punched_pages,
 	    n->discarded_pages);
 	put(line, "\"call_ns\":{\"count\":%lu,\"min\":%lu,\"avg\":%lu,\"max\":%lu,\"p99\":%lu}",
@@ -267,11 +267,13 @@ void gl_report_summary(struct guest *g, uint64_t since_start)
 	put(&line, "{\"summary\":true,\"t\":%.3f,\"guest\":\"%s\",\"pid\":%d,\"pattern\":\"%s\",",
 	    (double)since_start / GL_NSEC, cfg->name, g->shown_pid,
 	    gl_patterns[cfg->pattern].name);
-	put(&line, "\"mem\":%lu,\"range\":%lu,\"vcpus\":%u,\"rate\":%lu,\"punch\":%s,",
-	    cfg->mem, cfg->range, cfg->vcpus, cfg->rate, cfg->punch ? "true" : "false");
+	put(&line, "\"mem\":%lu,\"range\":%lu,\"vcpus\":%u,\"rate\":%lu,",
+	    cfg->mem, cfg->range, cfg->vcpus, cfg->rate);
+	put(&line, "\"punch\":%s,\"in_place\":%s,", cfg->punch ? "true" : "false",
+	    cfg->in_place ? "true" : "false");
 	put_counters(&line, &sum, g->call_min, g->call_max);
 	put(&line, ",\"boot\":{\"pages\":%llu,\"ns\":%lu},\"host_visible\":%lu,\"errors\":{",
-	    gl_patterns[cfg->pattern].shared ? 0 : cfg->mem / GL_PAGE_SIZE,
+	    gl_patterns[cfg->pattern].shared || cfg->in_place ? 0 : cfg->mem / GL_PAGE_SIZE,
 	    g->ctl->boot_ns, g->ctl->host_visible);
 	put_errors(&line, "convert", sum.convert_errno);
 	put(&line, ",");

@@ -26,6 +26,8 @@
 #include "kvm_util.h"
 #include "processor.h"
 
+#include "../kvm/hold.h"
+#include "../kvm/attributes2.h"
 #include "gmemload.h"
 
 #define CTL_SLOT	10
@@ -37,12 +39,17 @@
 #define MAX_MISMATCHES		1000
 /* A guest that fell behind its rate by this much starts a new schedule. */
 #define MAX_LAG_NS		1000000000ULL
+/* A page that somebody holds is asked for again, after a pause, for so long. */
+#define HELD_PAUSE_NS		100000
+#define HELD_LIMIT_NS		1000000000ULL
+#define NOT_HELD		UINT64_MAX
 
 struct vmm {
 	struct gl_guest *guest;
 	struct kvm_vm *vm;
 	int memfd;
 	uint8_t *shared;	/* host view of the memory the guest shares */
+	bool in_place;
 	int stop;
 	int live;
 	int failed;
@@ -55,6 +62,8 @@ struct vmm_vcpu {
 	pthread_t thread;
 	uint64_t due;
 	unsigned int mismatches;
+	uint64_t held_gpa;	/* the page that we hold, or NOT_HELD */
+	struct hold hold;
 };
 
 static uint64_t now_ns(void)
@@ -126,25 +135,56 @@ static void count_call(struct gl_vcpu *ctl, uint64_t ns)
 static __thread sigjmp_buf left;
 static __thread struct vmm *volatile converting;
 
-/* Returns 0 or an errno; EINTR means that the guest is to stop. */
-static int set_private(struct vmm *vmm, uint64_t gpa, uint64_t size, bool to_private)
+static bool in_memory(struct vmm *vmm, uint64_t gpa, uint64_t size)
+{
+	uint64_t end = GL_DATA_GPA + vmm->guest->cfg.mem;
+
+	return gpa >= GL_DATA_GPA && gpa < end && size && size <= end - gpa &&
+	       !((gpa | size) % GL_PAGE_SIZE);
+}
+
+static int set_attributes(struct vmm *vmm, uint64_t gpa, uint64_t size, uint64_t attributes,
+			  uint64_t *held_gpa)
 {
 	struct kvm_memory_attributes attr = {
 		.address = gpa,
 		.size = size,
-		.attributes = to_private ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0,
+		.attributes = attributes,
 	};
+	uint64_t at;
+	int err;
+
+	if (!vmm->in_place)
+		return __vm_ioctl(vmm->vm, KVM_SET_MEMORY_ATTRIBUTES, &attr) ? errno : 0;
+	/* Frames that have no memory are nowhere in the file. */
+	if (!in_memory(vmm, gpa, size))
+		return EINVAL;
+	err = set_attributes_at(vmm->memfd, gpa - GL_DATA_GPA, size, attributes, &at);
+	*held_gpa = GL_DATA_GPA + at;
+	return err;
+}
+
+/*
+ * Returns 0 or an errno.  EINTR means that the guest is to stop; EAGAIN, which
+ * there is in place only, that somebody holds the page at @held_gpa.
+ */
+static int set_private(struct vmm *vmm, uint64_t gpa, uint64_t size, bool to_private,
+		       uint64_t *held_gpa)
+{
+	uint64_t attributes = to_private ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0;
+	bool again;
 	int err;
 
 	if (sigsetjmp(left, 0))
 		return EINTR;
 	converting = vmm;
 	do {
-		err = __vm_ioctl(vmm->vm, KVM_SET_MEMORY_ATTRIBUTES, &attr) ? errno : 0;
-	} while ((err == EINTR || err == EAGAIN) && !stopping(vmm));
+		err = set_attributes(vmm, gpa, size, attributes, held_gpa);
+		again = err == EINTR || (err == EAGAIN && !vmm->in_place);
+	} while (again && !stopping(vmm));
 	converting = NULL;
 
-	return err == EAGAIN ? EINTR : err;
+	return err == EAGAIN && stopping(vmm) ? EINTR : err;
 }
 
 static bool is_large(struct vmm *vmm)
@@ -177,13 +217,72 @@ static void discard_shared(struct vmm *vmm, struct gl_vcpu *ctl, uint64_t gpa, u
 		count(&ctl->n.discarded_pages, size / GL_PAGE_SIZE);
 }
 
-static bool in_memory(struct vmm *vmm, uint64_t gpa, uint64_t size)
-{
-	uint64_t end = GL_DATA_GPA + vmm->guest->cfg.mem;
+/* Holding pages, in place */
 
-	return gpa >= GL_DATA_GPA && gpa < end && size && size <= end - gpa &&
-	       !((gpa | size) % GL_PAGE_SIZE);
+static const struct hold_way *hold_way(struct vmm_vcpu *v)
+{
+	return &hold_ways[v->vmm->guest->cfg.hold - 1];
 }
+
+static bool holds(struct vmm_vcpu *v, uint64_t gpa, uint64_t size)
+{
+	return v->held_gpa >= gpa && v->held_gpa - gpa < size;
+}
+
+static void drop_hold(struct vmm_vcpu *v)
+{
+	if (v->held_gpa == NOT_HELD)
+		return;
+	hold_way(v)->drop(&v->hold);
+	v->held_gpa = NOT_HELD;
+}
+
+/* Hold a page that is shared, if that is asked for and we have none yet. */
+static void take_hold(struct vmm_vcpu *v, uint64_t gpa)
+{
+	int err;
+
+	if (!v->vmm->guest->cfg.hold || v->held_gpa != NOT_HELD)
+		return;
+	err = hold_way(v)->take(&v->hold, v->vmm->shared + (gpa - GL_DATA_GPA));
+	if (err)
+		vmm_fail(v->vmm, "cannot hold the page at gpa 0x%lx by %s: %s", gpa,
+			 hold_way(v)->name, strerror(err));
+	else
+		v->held_gpa = gpa;
+}
+
+/*
+ * KVM_SET_MEMORY_ATTRIBUTES2 said of a range whether a page is held.  It must
+ * not overlook ours, and name no page beyond the first one that is held.
+ */
+static void check_hold(struct vmm_vcpu *v, uint64_t gpa, uint64_t size, int err,
+		       uint64_t held_gpa)
+{
+	if (err == EAGAIN && (held_gpa < gpa || held_gpa - gpa >= size))
+		vmm_fail(v->vmm, "KVM says that gpa 0x%lx is held, of 0x%lx bytes at gpa 0x%lx",
+			 held_gpa, size, gpa);
+	else if (holds(v, gpa, size) && (!err || (err == EAGAIN && held_gpa > v->held_gpa)))
+		vmm_fail(v->vmm, "KVM overlooks that gpa 0x%lx is held by %s", v->held_gpa,
+			 hold_way(v)->name);
+}
+
+/*
+ * A page is held: let go of ours, and give others a moment.  Returns false if
+ * they had time enough.
+ */
+static bool wait_for_holder(struct vmm_vcpu *v, uint64_t gpa, uint64_t size, uint64_t deadline)
+{
+	count(&v->ctl->n.held, 1);
+	if (holds(v, gpa, size))
+		drop_hold(v);
+	if (now_ns() > deadline)
+		return false;
+	sleep_until(now_ns() + HELD_PAUSE_NS);
+	return true;
+}
+
+/* Conversion */
 
 /*
  * Complete a conversion as VMMs do: the attributes first, then give back the
@@ -193,13 +292,18 @@ static int convert(struct vmm_vcpu *v, uint64_t gpa, uint64_t size, bool to_priv
 {
 	struct vmm *vmm = v->vmm;
 	struct gl_counters *n = &v->ctl->n;
-	uint64_t start = now_ns();
+	uint64_t start, deadline = now_ns() + HELD_LIMIT_NS, held_gpa = 0;
 	int err;
 
-	err = set_private(vmm, gpa, size, to_private);
-	if (err == EINTR)
-		return err;
-	count_call(v->ctl, now_ns() - start);
+	do {
+		start = now_ns();
+		err = set_private(vmm, gpa, size, to_private, &held_gpa);
+		if (err == EINTR)
+			return err;
+		count_call(v->ctl, now_ns() - start);
+		if (to_private)
+			check_hold(v, gpa, size, err, held_gpa);
+	} while (err == EAGAIN && wait_for_holder(v, gpa, size, deadline));
 
 	if (err) {
 		count(&n->refused, 1);
@@ -224,17 +328,130 @@ static bool in_holes(uint64_t gpa, uint64_t size)
 	       size && !((gpa | size) % GL_PAGE_SIZE);
 }
 
+/* What the host sees */
+
+/* In place, a page that is private is a SIGBUS to us: these say so instead. */
+static __thread sigjmp_buf out_of_reach;
+static __thread volatile bool reaching;
+
+static void on_sigbus(int sig)
+{
+	if (reaching)
+		siglongjmp(out_of_reach, 1);
+	/* Not one of theirs: die of it. */
+	signal(sig, SIG_DFL);
+}
+
+static volatile uint64_t *host_word(struct vmm *vmm, uint64_t gpa, uint64_t word)
+{
+	return (volatile uint64_t *)(vmm->shared + (gpa - GL_DATA_GPA)) + word;
+}
+
+static bool host_read(volatile uint64_t *word, uint64_t *value)
+{
+	if (sigsetjmp(out_of_reach, 0)) {
+		reaching = false;
+		return false;
+	}
+	reaching = true;
+	*value = *word;
+	reaching = false;
+	return true;
+}
+
+static bool host_write(volatile uint64_t *word, uint64_t value)
+{
+	if (sigsetjmp(out_of_reach, 0)) {
+		reaching = false;
+		return false;
+	}
+	reaching = true;
+	*word = value;
+	reaching = false;
+	return true;
+}
+
+/* Reports a word that the guest wrote and the host doesn't find. */
+static void expect_word(struct vmm_vcpu *v, uint64_t gpa, uint64_t word, uint64_t want)
+{
+	uint64_t got;
+
+	if (!host_read(host_word(v->vmm, gpa, word), &got))
+		vmm_fail(v->vmm, "host cannot reach shared memory at gpa 0x%lx", gpa);
+	else if (got != want)
+		vmm_fail(v->vmm, "host sees 0x%lx in shared memory at gpa 0x%lx, guest wrote 0x%lx",
+			 got, gpa + word * sizeof(want), want);
+}
+
 /* What the guest wrote while its page was shared must be here to read. */
 static void check_shared(struct vmm_vcpu *v, uint64_t gpa)
 {
-	const uint64_t *page = (void *)(v->vmm->shared + (gpa - GL_DATA_GPA));
 	uint64_t want = gl_stamp(gpa, v->ctl->mail.seq, false);
-	uint64_t last = GL_PAGE_SIZE / sizeof(*page) - 1;
 
-	if (page[0] != want || page[last] != want)
-		vmm_fail(v->vmm,
-			 "host sees 0x%lx and 0x%lx in shared memory at gpa 0x%lx, guest wrote 0x%lx",
-			 page[0], page[last], gpa, want);
+	expect_word(v, gpa, 0, want);
+	expect_word(v, gpa, GL_PAGE_SIZE / sizeof(want) - 1, want);
+}
+
+static void write_notes(struct vmm_vcpu *v, uint64_t gpa, uint64_t pages)
+{
+	uint64_t steps = __atomic_load_n(&v->ctl->n.steps, __ATOMIC_RELAXED);
+	uint64_t spoiled = gl_spoils(&v->vmm->guest->cfg, GL_CORRUPT_HOST, steps);
+	uint64_t i, page;
+
+	for (i = 0; i < gl_nr_notes(pages); i++) {
+		page = gl_note_gpa(gpa, pages, i);
+		if (!host_write(host_word(v->vmm, page, GL_NOTE_HOST_WORD),
+				gl_note(GL_NOTE_HOST, page, v->ctl->mail.turn) ^ spoiled))
+			vmm_fail(v->vmm, "host cannot reach shared memory at gpa 0x%lx", page);
+	}
+}
+
+static void check_notes(struct vmm_vcpu *v, uint64_t gpa, uint64_t pages)
+{
+	uint64_t i, page;
+
+	for (i = 0; i < gl_nr_notes(pages); i++) {
+		page = gl_note_gpa(gpa, pages, i);
+		expect_word(v, page, GL_NOTE_GUEST_WORD,
+			    gl_note(GL_NOTE_GUEST, page, v->ctl->mail.turn));
+	}
+}
+
+static void check_out_of_reach(struct vmm_vcpu *v, uint64_t gpa)
+{
+	uint64_t got;
+
+	if (host_read(host_word(v->vmm, gpa, 0), &got))
+		vmm_fail(v->vmm, "host can read private memory at gpa 0x%lx", gpa);
+}
+
+/*
+ * A conversion that the guest has asked for.  In place, the guest's notes must
+ * have come with what became shared, and it must find ours, which we leave while
+ * we can.
+ */
+static int convert_for_guest(struct vmm_vcpu *v, uint64_t gpa, uint64_t size, bool to_private)
+{
+	bool notes = v->vmm->in_place && v->ctl->mail.check_notes;
+	uint64_t pages = size / GL_PAGE_SIZE;
+	int err;
+
+	if (to_private && v->ctl->mail.check_shared)
+		check_shared(v, gpa);
+	if (to_private && notes)
+		write_notes(v, gpa, pages);
+	err = convert(v, gpa, size, to_private);
+	if (err || !notes)
+		return err;
+
+	if (to_private) {
+		check_out_of_reach(v, gpa);
+	} else {
+		check_notes(v, gpa, pages);
+		write_notes(v, gpa, pages);
+		take_hold(v, gpa);
+	}
+	return 0;
 }
 
 static void handle_hypercall(struct vmm_vcpu *v)
@@ -245,13 +462,10 @@ static void handle_hypercall(struct vmm_vcpu *v)
 	bool to_private = run->hypercall.args[2] & KVM_MAP_GPA_RANGE_ENCRYPTED;
 	int err = EINVAL;
 
-	if (run->hypercall.nr == KVM_HC_MAP_GPA_RANGE && in_memory(v->vmm, gpa, size)) {
-		if (to_private && v->ctl->mail.check_shared)
-			check_shared(v, gpa);
+	if (run->hypercall.nr == KVM_HC_MAP_GPA_RANGE && in_memory(v->vmm, gpa, size))
+		err = convert_for_guest(v, gpa, size, to_private);
+	else if (run->hypercall.nr == KVM_HC_MAP_GPA_RANGE && in_holes(gpa, size))
 		err = convert(v, gpa, size, to_private);
-	} else if (run->hypercall.nr == KVM_HC_MAP_GPA_RANGE && in_holes(gpa, size)) {
-		err = convert(v, gpa, size, to_private);
-	}
 	run->hypercall.ret = -(int64_t)err;
 }
 
@@ -373,6 +587,7 @@ static void *vcpu_thread(void *arg)
 			handle_other(v);
 	}
 
+	drop_hold(v);
 	__atomic_sub_fetch(&v->vmm->live, 1, __ATOMIC_RELEASE);
 	kill(getpid(), SIGUSR2);
 	return NULL;
@@ -388,6 +603,52 @@ static void kicked(int sig)
 	siglongjmp(left, 1);
 }
 
+/* Both sides in one file, which begins as the guest wants its memory. */
+static void add_memory_in_place(struct vmm *vmm)
+{
+	const struct gl_config *cfg = &vmm->guest->cfg;
+	uint64_t flags = GUEST_MEMFD_FLAG_MMAP;
+
+	if (gl_patterns[cfg->pattern].shared)
+		flags |= GUEST_MEMFD_FLAG_INIT_SHARED;
+	vmm->memfd = vm_create_guest_memfd(vmm->vm, cfg->mem, flags);
+	vmm->shared = mmap(NULL, cfg->mem, PROT_READ | PROT_WRITE, MAP_SHARED, vmm->memfd, 0);
+	TEST_ASSERT(vmm->shared != MAP_FAILED, "cannot map the guest_memfd: %s", strerror(errno));
+	vm_set_user_memory_region2(vmm->vm, DATA_SLOT, KVM_MEM_GUEST_MEMFD, GL_DATA_GPA,
+				   cfg->mem, vmm->shared, vmm->memfd, 0);
+}
+
+/* Each side has its own; all is shared. */
+static void add_memory_of_two(struct vmm *vmm)
+{
+	struct userspace_mem_region *region;
+
+	/* Shared memory is not reserved: a guest may have more than there is. */
+	vm_mem_add(vmm->vm, is_large(vmm) ? VM_MEM_SRC_SHMEM : VM_MEM_SRC_ANONYMOUS,
+		   GL_DATA_GPA, DATA_SLOT, vmm->guest->cfg.mem / GL_PAGE_SIZE,
+		   KVM_MEM_GUEST_MEMFD, -1, 0);
+	region = memslot2region(vmm->vm, DATA_SLOT);
+	vmm->memfd = region->region.guest_memfd;
+	vmm->shared = region->host_mem;
+}
+
+/* Make all memory private, unless it is or shall not be. */
+static int start_private(struct vmm *vmm)
+{
+	const struct gl_config *cfg = &vmm->guest->cfg;
+	uint64_t start = now_ns();
+	int err;
+
+	if (vmm->in_place || gl_patterns[cfg->pattern].shared)
+		return 0;
+	err = set_private(vmm, GL_DATA_GPA, cfg->mem, true, NULL);
+	vmm->guest->boot_ns = now_ns() - start;
+	if (err)
+		vmm_fail(vmm, "cannot make all memory private at start: %s: does a policy deny it?",
+			 strerror(err));
+	return err;
+}
+
 static int vmm_boot(struct vmm *vmm, struct vmm_vcpu *vcpus)
 {
 	const struct gl_config *cfg = &vmm->guest->cfg;
@@ -395,12 +656,9 @@ static int vmm_boot(struct vmm *vmm, struct vmm_vcpu *vcpus)
 		.mode = VM_MODE_DEFAULT,
 		.type = KVM_X86_SW_PROTECTED_VM,
 	};
-	struct userspace_mem_region *region;
 	struct kvm_vcpu *made[GL_MAX_VCPUS];
 	uint64_t ctl_size = align_up(sizeof(*vmm->guest), GL_PAGE_SIZE);
-	uint64_t start;
 	unsigned int i;
-	int err;
 
 	/* The extra pages only make room for the page tables of our memory. */
 	vmm->vm = __vm_create_with_vcpus(shape, cfg->vcpus,
@@ -412,10 +670,11 @@ static int vmm_boot(struct vmm *vmm, struct vmm_vcpu *vcpus)
 				   vmm->guest, 0, 0);
 	virt_map(vmm->vm, GL_CTL_GPA, GL_CTL_GPA, ctl_size / GL_PAGE_SIZE);
 
-	/* Shared memory is not reserved: a guest may have more than there is. */
-	vm_mem_add(vmm->vm, is_large(vmm) ? VM_MEM_SRC_SHMEM : VM_MEM_SRC_ANONYMOUS,
-		   GL_DATA_GPA, DATA_SLOT, cfg->mem / GL_PAGE_SIZE,
-		   KVM_MEM_GUEST_MEMFD, -1, 0);
+	vmm->in_place = cfg->in_place;
+	if (vmm->in_place)
+		add_memory_in_place(vmm);
+	else
+		add_memory_of_two(vmm);
 	/* The guest keeps to its memory, so its last big page may reach beyond. */
 	if (is_large(vmm))
 		virt_map_level(vmm->vm, GL_DATA_GPA, GL_DATA_GPA,
@@ -423,24 +682,14 @@ static int vmm_boot(struct vmm *vmm, struct vmm_vcpu *vcpus)
 	else
 		virt_map_level(vmm->vm, GL_DATA_GPA, GL_DATA_GPA,
 			       align_up(cfg->mem, SZ_2M), PG_LEVEL_2M);
-	region = memslot2region(vmm->vm, DATA_SLOT);
-	vmm->memfd = region->region.guest_memfd;
-	vmm->shared = region->host_mem;
-
-	start = now_ns();
-	err = gl_patterns[cfg->pattern].shared ? 0 :
-	      set_private(vmm, GL_DATA_GPA, cfg->mem, true);
-	vmm->guest->boot_ns = now_ns() - start;
-	if (err) {
-		vmm_fail(vmm, "cannot make all memory private at start: %s: does a policy deny it?",
-			 strerror(err));
+	if (start_private(vmm))
 		return -1;
-	}
 
 	for (i = 0; i < cfg->vcpus; i++) {
 		vcpus[i].vmm = vmm;
 		vcpus[i].vcpu = made[i];
 		vcpus[i].ctl = &vmm->guest->vcpu[i];
+		vcpus[i].held_gpa = NOT_HELD;
 		vcpu_args_set(made[i], 2, GL_CTL_GPA, (uint64_t)i);
 	}
 	return 0;
@@ -488,7 +737,7 @@ static void vmm_run(struct vmm *vmm, struct vmm_vcpu *vcpus, const sigset_t *sig
 /*
  * At the end, look at all that the host can see of the guest's memory, or the
  * first of it if it is large: what was written while it was private must not be
- * there.
+ * there, unless the guest shared the very page afterwards.
  */
 static void check_host_view(struct vmm *vmm)
 {
@@ -497,7 +746,7 @@ static void check_host_view(struct vmm *vmm)
 	uint64_t last = GL_PAGE_SIZE / sizeof(uint64_t) - 1;
 	unsigned char resident[256];
 	uint64_t i, chunk, visible = 0;
-	const uint64_t *page;
+	uint64_t first, end;
 
 	for (i = 0; i < pages; i++) {
 		if (!(i % sizeof(resident))) {
@@ -508,14 +757,16 @@ static void check_host_view(struct vmm *vmm)
 		}
 		if (!(resident[i % sizeof(resident)] & 1))
 			continue;
-		page = (void *)(vmm->shared + i * GL_PAGE_SIZE);
-		if (gl_stamp_kind(page[0]) == GL_STAMP_PRIVATE ||
-		    gl_stamp_kind(page[last]) == GL_STAMP_PRIVATE) {
+		if (!host_read(host_word(vmm, GL_DATA_GPA + i * GL_PAGE_SIZE, 0), &first) ||
+		    !host_read(host_word(vmm, GL_DATA_GPA + i * GL_PAGE_SIZE, last), &end))
+			continue;
+		if (!vmm->in_place && (gl_stamp_kind(first) == GL_STAMP_PRIVATE ||
+				       gl_stamp_kind(end) == GL_STAMP_PRIVATE)) {
 			vmm_fail(vmm, "host can read private data at gpa 0x%llx",
 				 GL_DATA_GPA + i * GL_PAGE_SIZE);
 			return;
 		}
-		visible += gl_stamp_kind(page[0]) == GL_STAMP_SHARED;
+		visible += gl_stamp_kind(first) == GL_STAMP_SHARED;
 	}
 	vmm->guest->host_visible = visible;
 }
@@ -529,6 +780,8 @@ static void check_host_view(struct vmm *vmm)
 int gl_vmm_main(struct gl_guest *guest)
 {
 	const struct sigaction kick = { .sa_handler = kicked };
+	/* Its handler jumps out, and the next one must find it unblocked. */
+	const struct sigaction bus = { .sa_handler = on_sigbus, .sa_flags = SA_NODEFER };
 	struct vmm_vcpu vcpus[GL_MAX_VCPUS] = {};
 	struct vmm vmm = { .guest = guest };
 	sigset_t signals, blocked;
@@ -543,6 +796,7 @@ int gl_vmm_main(struct gl_guest *guest)
 	sigaddset(&blocked, SIGHUP);
 	sigprocmask(SIG_SETMASK, &blocked, NULL);
 	sigaction(SIGUSR1, &kick, NULL);
+	sigaction(SIGBUS, &bus, NULL);
 	prctl(PR_SET_NAME, guest->cfg.name);
 
 	/* The library loads the guest's code from the file of this name. */
