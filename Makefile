@@ -38,6 +38,7 @@ tool_obj = $(patsubst %.c,$(B)/obj/%.o,$(sort $(shell find tools/$(1) -name '*.c
 LIB_OBJ := $(call tool_obj,lib)
 LOAD_SRC := $(wildcard tests/load/*.c)
 LOAD_OBJ := $(LOAD_SRC:%.c=$(B)/obj/%.o)
+BOOT_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(filter-out %/init.c,$(wildcard tests/load/linux/*.c)))
 UNIT_BIN := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/*_test.c))
 BPFTEST_BIN := $(patsubst tests/bpf/%.c,$(B)/tests/bpf/%,$(filter-out %.bpf.c,$(wildcard tests/bpf/*.c)))
 POLICYTEST_BIN := $(patsubst tests/policies/%.c,$(B)/tests/policies/%,$(wildcard tests/policies/*_test.c))
@@ -57,7 +58,7 @@ SELFTESTS_KEY := $(B)/selftests.key
 
 help:
 	@echo 'Ordinary use:'
-	@echo '  make demo             three guests, one abuser, one policy: watch it work'
+	@echo '  make demo             one abuser, one policy; and what sharing costs in each mode'
 	@echo '  make test             the tests; T=PATTERN runs the suites whose name matches'
 	@echo '  make test-all         the tests and those that take longer'
 	@echo '  make test-debug       the same on a kernel with KASAN, lockdep and kmemleak'
@@ -74,7 +75,7 @@ help:
 	@echo '  make kernel-baseline  the same kernel without the patches'
 	@echo '  make bpf              the BPF programs (build/bpf)'
 	@echo '  make tools            gmemtop and gmempolicy'
-	@echo '  make tests            the test programs and gmemload'
+	@echo '  make tests            the test programs, gmemload and gmemboot'
 	@echo '  make unit             the unit tests that run on this machine'
 	@echo '  make checkpatch       kernel coding style of kernel/'
 	@echo '  make clean            remove build/; the cache stays'
@@ -191,6 +192,18 @@ $(B)/gmemload: $(LOAD_OBJ)
 	$(call step,LINK)
 	$(Q)$(CC) -pthread -no-pie $(LOAD_OBJ) $$(find -L $(B)/selftests/kvm/lib -name '*.o') -ldl -o $@
 
+# Boots Linux in a guest, on nothing but KVM. The guest's own program is inside.
+$(B)/tests/load/linux/init: tests/load/linux/init.c
+	@mkdir -p $(@D)
+	$(call step,CC)
+	$(Q)$(CC) $(CFLAGS) -static -s -MMD -MP $< -o $@
+
+$(B)/obj/tests/load/linux/image.o: $(B)/tests/load/linux/init
+
+$(B)/gmemboot: $(BOOT_OBJ)
+	$(call step,LINK)
+	$(Q)$(CC) -no-pie $^ -lz -o $@
+
 # The policies among them see a kernel that tests/unit/fake has.
 $(B)/tests/unit/%: tests/unit/%.c $(SELFTESTS_KEY) $(LIBBPF_KEY)
 	@mkdir -p $(@D)
@@ -205,6 +218,12 @@ $(B)/tests/unit/store_test: UNIT_LIBS = -fsanitize=address,undefined -Wno-clobbe
 $(B)/tests/unit/fit_test: UNIT_LIBS = $$(pkg-config --libs json-c)
 
 $(B)/tests/unit/http_test: UNIT_LIBS = -Wno-clobbered -lmicrohttpd
+
+# What Linux 6.12's selftests do not know yet.
+$(B)/tests/selftests/no_flags.so: tests/selftests/no_flags.c $(SELFTESTS_KEY)
+	@mkdir -p $(@D)
+	$(call step,CC)
+	$(Q)$(CC) $$(<$(B)/selftests/kvm/cflags) -Werror -shared -fPIC $< -o $@ -ldl
 
 # These drive guests with the selftest library, and nothing of ours.
 $(B)/tests/kvm/%: tests/kvm/%.c $(SELFTESTS_KEY)
@@ -247,7 +266,7 @@ $(B)/bench/%: bench/%.c $(LIB_OBJ) $(BENCH_OBJ) $(SELFTESTS_KEY) | $(BPF_SKEL)
 unit: $(UNIT_BIN)
 	@tests/run unit
 
-tests: $(B)/gmemload $(UNIT_BIN) $(BPFTEST_BIN) $(KVMTEST_BIN) $(POLICYTEST_BIN) $(GUARDTEST_BIN)
+tests: $(B)/gmemload $(B)/gmemboot $(B)/tests/selftests/no_flags.so $(UNIT_BIN) $(BPFTEST_BIN) $(KVMTEST_BIN) $(POLICYTEST_BIN) $(GUARDTEST_BIN)
 
 # Debian's own, unpacked: what the exporter is for.
 prometheus: | setup
@@ -280,7 +299,7 @@ test-debug: all $(B)/kernel/debug.key
 		GMEM_TEST_OUT=$(B)/test-debug T='$(or $(T),$(DEBUG_SUITES))' tests/run
 
 # With T=PATTERN, those whose name matches.
-test-selftests: kernel kernel-baseline
+test-selftests: kernel kernel-baseline $(B)/tests/selftests/no_flags.so
 	@kernel/build-selftests
 	@tests/selftests/run '$(T)'
 

@@ -19,6 +19,7 @@
 #include "processor.h"
 #include "kvm_test_harness.h"
 
+#include "../kvm/attributes2.h"
 #include "gmem_sample.h"
 #include "puppet.skel.h"
 
@@ -76,7 +77,12 @@ static inline struct kvm_vm *new_vm(struct kvm_vcpu **vcpu, uint64_t nr_touched)
 	return vm;
 }
 
-/* Returns 0 or the errno. */
+static inline int data_fd(struct kvm_vm *vm)
+{
+	return memslot2region(vm, DATA_SLOT)->region.guest_memfd;
+}
+
+/* By the VM, or by the file if the kernel converts in place.  0 or the errno. */
 static inline int convert(struct kvm_vm *vm, uint64_t page, uint64_t nr,
 			  bool private)
 {
@@ -85,6 +91,13 @@ static inline int convert(struct kvm_vm *vm, uint64_t page, uint64_t nr,
 		.address = DATA_GPA + page * PAGE_SIZE,
 		.size = nr * PAGE_SIZE,
 	};
+	static int in_place = -1;
+
+	if (in_place < 0)
+		in_place = kvm_check_cap(KVM_CAP_GUEST_MEMFD_MEMORY_ATTRIBUTES);
+	if (in_place)
+		return set_attributes_at(data_fd(vm), page * PAGE_SIZE,
+					 nr * PAGE_SIZE, attr.attributes, NULL);
 
 	return __vm_ioctl(vm, KVM_SET_MEMORY_ATTRIBUTES, &attr) ? errno : 0;
 }
@@ -102,11 +115,6 @@ static inline int prefault(struct kvm_vcpu *vcpu, uint64_t page, uint64_t nr)
 	}
 
 	return 0;
-}
-
-static inline int data_fd(struct kvm_vm *vm)
-{
-	return memslot2region(vm, DATA_SLOT)->region.guest_memfd;
 }
 
 static inline int populate(struct kvm_vm *vm, uint64_t page, uint64_t nr)
@@ -133,6 +141,7 @@ static inline struct gmem_vm_sample usage(void)
 		sampler = gmem_sampler_open();
 	MUST(sampler, "cannot load the programs that sample");
 	gmem_sampler_twice_of(sampler, GMEM_TWICE_OF_ALL, 60000000000ULL);
+	gmem_sampler_find_mapped(sampler);
 	MUST(!gmem_sampler_read(sampler, &sample),
 		    "cannot read the kernel's counters");
 	for (i = 0; i < sample.nr_vms; i++) {

@@ -60,7 +60,7 @@ TEST_F(policy, capability_is_announced)
 	/* Its neighbours are nobody's. */
 	EXPECT_EQ(ioctl(kvm, KVM_CHECK_EXTENSION, KVM_CAP_GUEST_MEMFD_POLICY - 1),
 		  0);
-	EXPECT_EQ(ioctl(kvm, KVM_CHECK_EXTENSION, KVM_CAP_GUEST_MEMFD_POLICY + 1),
+	EXPECT_EQ(ioctl(kvm, KVM_CHECK_EXTENSION, KVM_CAP_GUEST_MEMFD_POLICY + 0x1000),
 		  0);
 	close(kvm);
 }

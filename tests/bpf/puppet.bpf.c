@@ -38,6 +38,8 @@ __u32 fault_present = 0;
 __u64 convert_start = 0;
 __u64 convert_end = 0;
 __u64 convert_attributes = 0;
+__u64 convert_flags = 0;
+__u64 convert_pending_ns = 0;
 __u64 invalidated[5] = {};
 __u64 freed = 0;
 __u64 last_vm = 0;
@@ -189,6 +191,8 @@ s64 BPF_PROG(puppet_convert, struct kvm *kvm,
 	convert_start = convert->start;
 	convert_end = convert->end;
 	convert_attributes = convert->attributes;
+	convert_flags = convert->flags;
+	convert_pending_ns = convert->pending_ns;
 	note_time();
 	__sync_fetch_and_add(&converts, 1);
 	verdict = answer(convert_verdict, &convert_times);

@@ -28,7 +28,7 @@ teardown_file()
 # Opens page $2 of the guest named $1, in a terminal without UTF-8.
 open_page()
 {
-	start_live "LC_ALL=C ${3-}" 80 24 "--vm $1"
+	start_live "LC_ALL=C ${3-}" 80 "${4-24}" "--vm $1"
 	wait_screen " $1 "
 	press Enter
 	wait_screen "^VM [0-9]+  $1 "
@@ -52,12 +52,13 @@ programs()
 	pid=$(pid_of abuser)
 	kill -STOP "$pid"
 	sample 0.1
-	open_page abuser 1
+	# As high as it takes to show all of them.
+	open_page abuser 1 "" 40
 	wait_screen '^private +8.00M'
 	# Looked for from the next refresh on.
 	wait_screen 'twice +[0-9.]+[KM]'
 	# Both columns, by key.
-	shown=$(screen | sed -n '4,23p' | cut -c1-40; screen | sed -n '4,23p' | cut -c41-)
+	shown=$(screen | sed -n '4,39p' | cut -c1-40; screen | sed -n '4,39p' | cut -c41-)
 	kill -CONT "$pid"
 	n=0
 	while read -r key value; do
@@ -70,10 +71,18 @@ programs()
 		to_private | to_shared) want=$(of_pid "$pid" ".pages_$key") ;;
 		allocated | freed) want=$(of_pid "$pid" ".${key}_pages") ;;
 		vcpus) want=1 ;;
+		# It was stopped with a request under way or without.
+		request_age) [[ $value =~ ^[0-9.]+[num]?s$ ]]; want=$value ;;
+		request_wait)
+			want=$(of_pid "$pid" '.request_ns / .requests_done' | awk '{
+				for (u = 1; $1 >= 999.5; u++) $1 /= 1000
+				split("ns us ms s", unit)
+				printf((u > 1 && $1 < 9.95) ? "%.1f%s" : "%.0f%s", $1, unit[u]) }')
+			;;
 		attributes)
 			want=$(of_pid "$pid" .attribute_bytes | awk '{ print $1 < 999.5 ? $1 "B" : sprintf("%.2fK", $1 / 1024) }')
 			;;
-		private | populated | stale | rss | total | size | closed | twice)
+		private | populated | stale | rss | total | size | closed | twice | mapped)
 			# Shown in units that three digits fit; compare in KiB.
 			want=$(of_pid "$pid" ".${key}_pages * 4")
 			value=$(awk -v v="$value" -v w="$want" 'BEGIN {
@@ -85,7 +94,7 @@ programs()
 		[ "$value" = "$want" ] || { echo "$key: $value instead of $want"; return 1; }
 		n=$((n + 1))
 	done <<<"$shown"
-	[ "$n" -ge 36 ]
+	[ "$n" -ge 46 ]
 	leave
 }
 
@@ -137,7 +146,7 @@ programs()
 @test "details: events name the policy and what it said" {
 	pid=$(pid_of abuser)
 	open_page abuser 3
-	wait_screen ' s ago  gfn 0x[0-9a-f]+-0x[0-9a-f]+ to (private|shared), 1 changed, [0-9.]+ [um]?s'
+	wait_screen ' s ago  gfn 0x[0-9a-f]+-0x[0-9a-f]+ to (private|shared), 1 changed, [0-9.]+ [um]?s, asked [0-9.]+ [um]?s$'
 	"$gmempolicy" attach ratelimit --pid "$pid" --set rate=1 --set burst=1 --set action=deny
 	wait_screen ' s ago  ratelimit denied a conversion: EBUSY$'
 	"$gmempolicy" detach --all
@@ -166,14 +175,14 @@ start_slow()
 @test "details: what began before the page came up has no time, and is in no histogram" {
 	start_slow
 	open_page slow 3
-	wait_screen ' s ago  gfn 0x[0-9a-f]+-0x[0-9a-f]+ to (private|shared), 1 changed, -$'
-	wait_screen ', 1 changed, [0-9.]+ m?s$'
+	wait_screen ' s ago  gfn 0x[0-9a-f]+-0x[0-9a-f]+ to (private|shared), 1 changed, -(, asked .*)?$'
+	wait_screen ', 1 changed, [0-9.]+ m?s(, asked .*)?$'
 	press z
 	wait_screen FROZEN
 	# The oldest, and no other.
 	[ "$(screen | grep -c ' changed, ')" -ge 2 ]
-	[ "$(screen | grep -c ' changed, -$')" -eq 1 ]
-	screen | grep ' changed, ' | tail -n 1 | grep -q ' changed, -$'
+	[ "$(screen | grep -cE ' changed, -(, asked .*)?$')" -eq 1 ]
+	screen | grep ' changed, ' | tail -n 1 | grep -qE ' changed, -(, asked .*)?$'
 	press z
 	press 2
 	# Events and Latency share what is attached: all but that one is counted.

@@ -5,60 +5,9 @@
 # a machine of two NUMA nodes. monitor.pl has the VMs, /proc knows better.
 
 load gmemtop.bash
+load monitor.bash
 
-G=0x100000000
 docs=$BATS_TEST_DIRNAME/../../docs
-
-# A monitor of that name; tell talks to the last one. Sets pid.
-start_monitor()
-{
-	mkfifo "$1.in" "$1.out"
-	"$BATS_TEST_DIRNAME/monitor.pl" "$1" <>"$1.in" >"$1.out" 3>&- &
-	pid=$!
-	mine="$mine $pid"
-	exec {to_monitor}>"$1.in" {from_monitor}<>"$1.out"
-	heard
-}
-
-heard()
-{
-	read -r -t 120 reply <&"$from_monitor"
-	[ "$reply" = ok ] || { echo "$reply" >&2; return 1; }
-}
-
-# tell COMMAND...: waits until it is done
-tell()
-{
-	echo "$*" >&"$to_monitor"
-	heard
-}
-
-# Resident memory of process $1 in pages of 4 KiB, hugetlb pages included.
-resident()
-{
-	awk '/^VmRSS|^HugetlbPages/ { kib += $2 } END { print kib / 4 }' "/proc/$1/status"
-}
-
-# The sum of jq expression $2 over the VMs of process $1.
-sum_of()
-{
-	jq "[.vms[] | select(.pid == $1) | $2] | add" frame.json
-}
-
-# The sum of metric $1 over the VMs of process $2, in pages.
-metric_sum()
-{
-	"$gmemtop" export --textfile "$PWD" >/dev/null
-	perl -e '
-		my ($metric, $pid, %vms, $sum) = @ARGV;
-		open(my $f, "<", "gmem.prom") or die $!;
-		while (<$f>) {
-			$vms{$1} = 1 if /^gmem_vm_info\{vm="(\d+)",pid="$pid"/;
-			$sum += $2 if /^$metric\{vm="(\d+)".*\} (\S+)$/ && $vms{$1};
-		}
-		print $sum / 4096;
-	' "$1" "$2"
-}
 
 # Pages as MiB, as three digits show them.
 mib()
@@ -112,6 +61,89 @@ huge_pages()
 	wait_screen "^3 tagged, .*, $(mib "$want")M rss, $(mib "$want")M total"
 	press q
 	wait_screen '^status 0'
+	kill -CONT "$pid"
+}
+
+@test "a guest_memfd that is mapped is in TOTAL once" {
+	start_monitor maps
+	tell vm default
+	tell slot 0 $G 32 mapped
+	tell allocate 0 0 100
+	kill -STOP "$pid"
+	# Populated, and in nobody's page tables.
+	mapped_is 0 $(($(resident "$pid") + 100))
+	kill -CONT "$pid"
+	# All of it: that much, and what the process has besides.
+	tell touch 0 0 8192
+	kill -STOP "$pid"
+	[ "$(resident "$pid")" -gt 8192 ]
+	mapped_is 8192 "$(resident "$pid")"
+	[ "$(of_pid "$pid" .faults_host)" -eq 8192 ]
+	[ "$(metric_sum gmem_vm_faults_host_total "$pid")" = 2 ]
+	start_live "" 80 24 "--vm maps"
+	wait_screen ' maps '
+	press Enter
+	wait_screen "host memory $(mib "$(resident "$pid")")M$"
+	tmux -L "$session" kill-server
+	kill -CONT "$pid"
+	# It stays populated when it is mapped no more.
+	tell drop 0 0 4096
+	kill -STOP "$pid"
+	mapped_is 4096 $(($(resident "$pid") + 4096))
+	kill -CONT "$pid"
+	tell punch 0 0 8192
+	kill -STOP "$pid"
+	mapped_is 0 "$(resident "$pid")"
+	kill -CONT "$pid"
+}
+
+@test "VMs of one process, of which some map their guest_memfds" {
+	start_monitor mixed
+	for i in 0 1 2; do
+		tell vm default
+	done
+	tell slot 0 $G 16 mapped
+	tell slot 1 $G 8 mapped
+	tell slot 2 $G 8 anon
+	tell touch 0 0 4096
+	tell touch 1 0 1000
+	tell touch 2 0 500
+	tell allocate 2 0 300
+	kill -STOP "$pid"
+	mapped_is 5096 $(($(resident "$pid") + 300))
+	# Each has its own, and nobody less than is populated.
+	[ "$(jq -c "[.vms[] | select(.pid == $pid).mapped_pages]" frame.json)" = '[4096,1000,0]' ]
+	run jq -e "[.vms[] | select(.pid == $pid) | .rss_pages - .mapped_pages] | min > 0 and max - min <= 1" frame.json
+	[ "$status" -eq 0 ]
+	run jq -e "[.vms[] | .total_pages >= .populated_pages] | all" frame.json
+	[ "$status" -eq 0 ]
+	kill -CONT "$pid"
+}
+
+@test "what another process has mapped of it is populated all the same" {
+	start_monitor lends
+	tell vm default
+	tell slot 0 $G 8 mapped
+	# 2,048 pages, by a process that is given the file.
+	fd=$(for fd in "/proc/$pid/fd"/*; do
+		[[ $(readlink "$fd") != *guest_memfd* && $(readlink "$fd") != *kvm-gmem* ]] || echo "${fd##*/}"
+	done)
+	perl -e '
+		my $pidfd = syscall(434, $ARGV[0] + 0, 0);
+		my $fd = syscall(438, $pidfd, $ARGV[1] + 0, 0);
+		my $at = syscall(9, 0, 8 << 20, 3, 1, $fd, 0);
+		open(my $zero, "<", "/dev/zero") or die $!;
+		$at != -1 && syscall(0, fileno($zero), $at, 8 << 20) == 8 << 20 or die $!;
+		open(my $f, ">", "mapped"); close($f);
+		sleep 1000;
+	' "$pid" "$fd" 3>&- &
+	mine="$mine $!"
+	wait_for 30 test -e mapped
+	kill -STOP "$pid"
+	sample 0.1
+	[ "$(of_pid "$pid" .mapped_pages)" -eq 2048 ]
+	[ "$(of_pid "$pid" .total_pages)" -ge 2048 ]
+	[ "$(of_pid "$pid" .total_pages)" -le $((2048 + $(resident "$pid"))) ]
 	kill -CONT "$pid"
 }
 
@@ -225,7 +257,8 @@ ranges_are()
 	ranges_are 1003 cut
 	tell shared 0 0 4096
 	ranges_are 3 cut
-	start_live "" 80 24 "--vm cut"
+	# As high as it takes to show all counters.
+	start_live "" 80 40 "--vm cut"
 	wait_screen ' cut '
 	press Enter
 	wait_screen ' ranges +3$|^ranges +3 '

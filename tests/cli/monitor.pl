@@ -5,13 +5,18 @@
 # answers "ok" or "err REASON". It has VMs, each with memslots that have a
 # guest_memfd and memory of this process; no vCPU runs.
 #
-#	vm				another VM; they count from 0
-#	slot VM GPA MIB KIND		memory of KIND anon, shared, hugetlb or
-#					hugememfd; slots count from 0
+#	vm [default]			another VM, software-protected if it is not to be
+#					a default VM; they count from 0
+#	slot VM GPA MIB KIND		memory of KIND anon, shared, hugetlb, hugememfd,
+#					or mapped: the guest_memfd's own, which takes a
+#					default VM or conversion in place; slots count
+#					from 0
 #	touch|drop|lock SLOT PAGE NR	pages of this process
 #	allocate|punch SLOT PAGE NR	pages of the guest_memfd
 #	private|shared SLOT PAGE NR	what the frames are; NR may be STEPxNR: NR
 #					single frames, STEP from one to the next
+#	hold SLOT PAGE NR		takes references to pages of this process
+#	release				gives back those that were taken last
 #	frames VM GFN NR		makes frames private, whoever has them
 #	cpu NR				run there from now on
 #	close SLOT			closes the guest_memfd
@@ -26,19 +31,21 @@ use constant {
 	KVM_CREATE_GUEST_MEMFD => 0xc040aed4,
 	KVM_SET_USER_MEMORY_REGION2 => 0x40a0ae49,
 	KVM_SET_MEMORY_ATTRIBUTES => 0x4020aed2,
+	KVM_SET_MEMORY_ATTRIBUTES2 => 0xc080aed2,
 	KVM_MEM_GUEST_MEMFD => 1 << 2,
+	GUEST_MEMFD_MMAP => 1 << 0, GUEST_MEMFD_INIT_SHARED => 1 << 1,
 	PRIVATE => 1 << 3,
 	PAGE => 4096,
 	# System calls of x86-64.
-	READ => 0, MMAP => 9, MADVISE => 28, FTRUNCATE => 77, MLOCK => 149,
-	SCHED_SETAFFINITY => 203, FALLOCATE => 285, MEMFD_CREATE => 319,
+	READ => 0, MMAP => 9, IOCTL => 16, MADVISE => 28, FTRUNCATE => 77, MLOCK => 149,
+	SCHED_SETAFFINITY => 203, VMSPLICE => 278, FALLOCATE => 285, MEMFD_CREATE => 319,
 	MAP_SHARED => 1, MAP_PRIVATE => 2, MAP_ANONYMOUS => 0x20,
 	MAP_NORESERVE => 0x4000, MAP_HUGETLB => 0x40000,
 	MFD_HUGETLB => 4, MADV_DONTNEED => 4, MADV_NOHUGEPAGE => 15,
 	KEEP_SIZE => 1, PUNCH_HOLE => 2,
 };
 
-my (@vms, @slots);
+my (@vms, @slots, @pipe);
 
 $0 = shift // 'monitor';
 $| = 1;
@@ -60,9 +67,10 @@ sub memfd
 
 sub memory
 {
-	my ($size, $kind) = @_;
+	my ($size, $kind, $fd) = @_;
 	my $rw = 3;
 
+	return call(MMAP, 0, $size, $rw, MAP_SHARED, $fd, 0) if $kind eq 'mapped';
 	return call(MMAP, 0, $size, $rw, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0)
 		if $kind eq 'hugetlb';
 	return call(MMAP, 0, $size, $rw, MAP_SHARED, memfd($size, MFD_HUGETLB), 0)
@@ -81,23 +89,35 @@ sub attributes
 	ioctl($vms[$vm], KVM_SET_MEMORY_ATTRIBUTES, $arg) or die "$!\n";
 }
 
+# Of the guest_memfd itself.
+sub attributes_in_place
+{
+	my ($fd, $page, $nr, $attributes) = @_;
+	my $arg = pack('Q16', $page * PAGE, $nr * PAGE, $attributes, 0, 0);
+
+	return if syscall(IOCTL, $fd, KVM_SET_MEMORY_ATTRIBUTES2, $arg) >= 0;
+	die "$! at page ", unpack('x32 Q', $arg) / PAGE, "\n";
+}
+
 my %commands = (
 	vm => sub {
-		my $fd = ioctl($kvm, KVM_CREATE_VM, KVM_X86_SW_PROTECTED_VM) or die "$!\n";
+		my $type = ($_[0] // '') eq 'default' ? 0 : KVM_X86_SW_PROTECTED_VM;
+		my $fd = ioctl($kvm, KVM_CREATE_VM, $type) or die "$!\n";
 		open(my $vm, '+<&=', $fd + 0) or die "$!\n";
 		push @vms, $vm;
 	},
 	slot => sub {
 		my ($vm, $gpa, $mib, $kind) = @_;
 		my $size = $mib << 20;
-		my $create = pack('Q8', $size);
+		my $flags = $kind eq 'mapped' ? GUEST_MEMFD_MMAP | GUEST_MEMFD_INIT_SHARED : 0;
+		my $create = pack('Q8', $size, $flags);
 		my $fd = ioctl($vms[$vm], KVM_CREATE_GUEST_MEMFD, $create) or die "$!\n";
-		my $at = memory($size, $kind);
+		my $at = memory($size, $kind, $fd + 0);
 		my $region = pack('LLQQQQLLQ14', scalar @slots, KVM_MEM_GUEST_MEMFD,
 			hex($gpa), $size, $at, 0, $fd + 0, 0);
 
 		ioctl($vms[$vm], KVM_SET_USER_MEMORY_REGION2, $region) or die "$!\n";
-		push @slots, { vm => $vm, gpa => hex($gpa), at => $at, fd => $fd + 0 };
+		push @slots, { vm => $vm, gpa => hex($gpa), at => $at, fd => $fd + 0, kind => $kind };
 	},
 	touch => sub {
 		my ($slot, $page, $nr) = @_;
@@ -111,6 +131,14 @@ my %commands = (
 	punch => sub {
 		call(FALLOCATE, $slots[$_[0]]{fd}, KEEP_SIZE | PUNCH_HOLE, $_[1] * PAGE, $_[2] * PAGE);
 	},
+	hold => sub {
+		my ($slot, $page, $nr) = @_;
+		my $vec = pack('QQ', $slots[$slot]{at} + $page * PAGE, $nr * PAGE);
+
+		pipe($pipe[0], $pipe[1]) or die "$!\n";
+		syscall(VMSPLICE, fileno($pipe[1]), $vec, 1, 0) == $nr * PAGE or die "$!\n";
+	},
+	release => sub { @pipe = (); },
 	frames => sub { attributes($_[0], hex($_[1]) * PAGE, $_[2], PRIVATE); },
 	cpu => sub {
 		my $mask = pack('Q16', 1 << $_[0]);
@@ -125,7 +153,9 @@ for my $word ('private', 'shared') {
 		my ($vm, $gpa) = @{$slots[$slot]}{'vm', 'gpa'};
 		my $attributes = $word eq 'private' ? PRIVATE : 0;
 
-		if ($nr =~ /^(\d+)x(\d+)$/) {
+		if ($slots[$slot]{kind} eq 'mapped') {
+			attributes_in_place($slots[$slot]{fd}, $page, $nr, $attributes);
+		} elsif ($nr =~ /^(\d+)x(\d+)$/) {
 			attributes($vm, $gpa + ($page + $_ * $1) * PAGE, 1, $attributes) for 0 .. $2 - 1;
 		} else {
 			attributes($vm, $gpa + $page * PAGE, $nr, $attributes);

@@ -9,7 +9,7 @@
 
 bats_require_minimum_version 1.5.0
 
-events="bind convert create fault invalidate unbind verdict vm_create vm_destroy"
+events="bind convert create fault held invalidate unbind verdict vm_create vm_destroy"
 
 # Every field of every event, for a program that counts a run's events.
 all_fields='
@@ -136,8 +136,8 @@ kvm_gmem_vm_create: vm V pid P
 kvm_gmem_create: vm V pages 32
 kvm_gmem_bind: vm V slot 10 gfn 0x10000-0x10010 index 0x10
 kvm_gmem_invalidate: vm V gfn 0x10000-0x10010 freed 0 reason conversion
-kvm_gmem_convert: vm V gfn 0x10000-0x10010 to private changed 16 result 0 duration D ns
-kvm_gmem_convert: vm V gfn 0x10000-0x10010 to private changed 0 result 0 duration D ns
+kvm_gmem_convert: vm V gfn 0x10000-0x10010 to private changed 16 result 0 duration D ns index 0xffffffffffffffff asked 0 pending 0 ns
+kvm_gmem_convert: vm V gfn 0x10000-0x10010 to private changed 0 result 0 duration D ns index 0xffffffffffffffff asked 0 pending 0 ns
 kvm_gmem_fault: vm V gfn 0x10000 index 0x10 pages 1 pfn P order 0 new reason vcpu result 0 duration D ns
 kvm_gmem_fault: vm V gfn 0x10001 index 0x11 pages 1 pfn P order 0 new reason vcpu result 0 duration D ns
 kvm_gmem_fault: vm V gfn 0x10002 index 0x12 pages 1 pfn P order 0 new reason vcpu result 0 duration D ns
@@ -146,12 +146,12 @@ kvm_gmem_fault: vm V gfn 0x10004 index 0x14 pages 1 pfn P order 0 new reason pre
 kvm_gmem_fault: vm V gfn 0x10005 index 0x15 pages 1 pfn P order 0 new reason prefault result 0 duration D ns
 kvm_gmem_fault: vm V gfn 0x10008 index 0x18 pages 3 pfn 0x0 order 0 new reason fallocate result 0 duration D ns
 kvm_gmem_invalidate: vm V gfn 0x10000-0x10002 freed 0 reason conversion
-kvm_gmem_convert: vm V gfn 0x10000-0x10002 to shared changed 2 result 0 duration D ns
+kvm_gmem_convert: vm V gfn 0x10000-0x10002 to shared changed 2 result 0 duration D ns index 0xffffffffffffffff asked 0 pending 0 ns
 kvm_gmem_invalidate: vm V gfn 0x10000-0x10001 freed 0 reason conversion
-kvm_gmem_convert: vm V gfn 0x10000-0x10001 to private changed 1 result 0 duration D ns
+kvm_gmem_convert: vm V gfn 0x10000-0x10001 to private changed 1 result 0 duration D ns index 0xffffffffffffffff asked 0 pending 0 ns
 kvm_gmem_invalidate: vm V gfn 0x10001-0x10002 freed 1 reason punch_hole
 kvm_gmem_invalidate: vm V gfn 0x10001-0x10002 freed 0 reason conversion
-kvm_gmem_convert: vm V gfn 0x10001-0x10002 to private changed 1 result 0 duration D ns
+kvm_gmem_convert: vm V gfn 0x10001-0x10002 to private changed 1 result 0 duration D ns index 0xffffffffffffffff asked 0 pending 0 ns
 kvm_gmem_fault: vm V gfn 0x10000 index 0x10 pages 1 pfn P order 0 present reason vcpu result 0 duration D ns
 kvm_gmem_fault: vm V gfn 0x10001 index 0x11 pages 1 pfn P order 0 new reason vcpu result 0 duration D ns
 kvm_gmem_invalidate: vm V gfn 0x10003-0x10004 freed 0 reason memory_failure
@@ -222,7 +222,10 @@ u64 end
 u64 attributes
 u64 changed
 u64 duration_ns
+u64 index
+u64 pending_ns
 s32 result
+u8 asked
 create
 u64 vm_id
 u64 nr_pages
@@ -237,6 +240,12 @@ u32 order
 u32 reason
 s32 result
 u8 present
+held
+u64 vm_id
+u64 inode
+u64 index
+s32 refs
+__data_loc char[] holder
 invalidate
 u64 vm_id
 u64 start

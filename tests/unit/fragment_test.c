@@ -19,7 +19,8 @@ static u64 shared_pages(u64 most)
 	u64 i;
 
 	for (i = 0; i < most; i++) {
-		struct kvm_gmem_convert c = { .start = 2 * i, .end = 2 * i + 1 };
+		struct kvm_gmem_convert c = { .start = 2 * i, .end = 2 * i + 1,
+					      .nr_pages = 1 };
 		struct kvm_gmem_invalidate done = {
 			.start = c.start,
 			.end = c.end,
@@ -105,6 +106,7 @@ static struct kvm_gmem_convert range(u64 start, u64 end, bool private)
 	return (struct kvm_gmem_convert){
 		.start = start,
 		.end = end,
+		.nr_pages = end - start,
 		.attributes = private ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0,
 	};
 }

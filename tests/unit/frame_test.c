@@ -78,6 +78,52 @@ TEST(shares_add_up_to_the_process)
 	EXPECT_EQ(3001, sum(5));
 }
 
+/* Each has its own, and what else there is in equal shares. */
+TEST(mapped_memory_is_its_vms)
+{
+	struct frame frame = frame_of(3);
+	size_t i;
+
+	for (i = 0; i < 3; i++) {
+		vms[i].pid = 7;
+		vms[i].rss_pages = 1100;
+		vms[i].mapped_pages = i * 300;
+		vms[i].populated_pages = i * 400;
+	}
+	EXPECT_EQ(0, frame_share_resident(&frame));
+	for (i = 0; i < 3; i++) {
+		EXPECT_EQ(i * 300 + (i == 2 ? 66 : 67), vms[i].rss_pages);
+		EXPECT_EQ(i * 400 + (i == 2 ? 66 : 67),
+			  column_counter(&columns[COLUMN_TOTAL], &vms[i]));
+	}
+	EXPECT_EQ(1100, sum(3));
+	memset(vms, 0, 3 * sizeof(*vms));
+}
+
+/* Not by the process that created the VMs. */
+TEST(more_is_mapped_than_is_resident)
+{
+	struct frame frame = frame_of(3);
+	uint64_t total = 0;
+	size_t i;
+
+	for (i = 0; i < 3; i++) {
+		vms[i].pid = 7;
+		vms[i].rss_pages = 100;
+		vms[i].mapped_pages = 80;
+		vms[i].populated_pages = 90;
+	}
+	EXPECT_EQ(0, frame_share_resident(&frame));
+	EXPECT_EQ(80, vms[0].rss_pages);
+	EXPECT_EQ(20, vms[1].rss_pages);
+	EXPECT_EQ(0, vms[2].rss_pages);
+	EXPECT_EQ(100, sum(3));
+	for (i = 0; i < 3; i++)
+		total += column_counter(&columns[COLUMN_TOTAL], &vms[i]);
+	EXPECT_EQ(270, total);
+	memset(vms, 0, 3 * sizeof(*vms));
+}
+
 TEST(more_vms_than_pages)
 {
 	struct frame frame = frame_of(4);
@@ -171,6 +217,29 @@ TEST(counts_fit_their_column)
 		vms->ranges = counts[i].nr;
 		EXPECT_STREQ(counts[i].text, cell(COLUMN_RANGES, &row));
 	}
+}
+
+TEST(times)
+{
+	struct gmem_vm_sample before = { .request_ns = 1000000 };
+	struct row row = { .now = vms, .before = &before, .seconds = 2 };
+
+	before.requests_done = 1;
+	vms->requests_done = 1;
+	vms->request_ns = 1000000;
+	/* Of no request there is no mean. */
+	EXPECT_STREQ("-", cell(COLUMN_REQUEST_WAIT, &row));
+	vms->requests_done = 4;
+	vms->request_ns = 10000000;
+	EXPECT_EQ(3000000, column_value(&columns[COLUMN_REQUEST_WAIT], &row));
+	EXPECT_STREQ("3.0ms", cell(COLUMN_REQUEST_WAIT, &row));
+	row.before = NULL;
+	EXPECT_STREQ("2.5ms", cell(COLUMN_REQUEST_WAIT, &row));
+	row.seconds = 0;
+	EXPECT_STREQ("-", cell(COLUMN_REQUEST_WAIT, &row));
+	EXPECT_STREQ("0ns", cell(COLUMN_REQUEST_AGE, &row));
+	vms->request_age_ns = 3600 * 1000000000ULL;
+	EXPECT_STREQ("3600s", cell(COLUMN_REQUEST_AGE, &row));
 }
 
 /* Nodes that have nothing take no room; as many as there are fit. */

@@ -12,6 +12,8 @@
 
 static struct kvm vm;
 static struct guard_params defaults;
+/* What is shared is the same page. */
+static bool in_place;
 
 static void reset(void)
 {
@@ -21,6 +23,7 @@ static void reset(void)
 		defaults = params;
 	saved = true;
 	params = defaults;
+	in_place = false;
 	fake_reset(&vms_common);
 	vm = (struct kvm){
 		.gmem.id = 1,
@@ -41,6 +44,13 @@ static struct vm_state *state(void)
 	return gmem_vm_state_own(vms, &vm);
 }
 
+static void count_stale(void)
+{
+	vm.usage.stale_pages = in_place ? 0 :
+			       guard_less(vm.usage.populated_pages,
+					  vm.usage.private_pages);
+}
+
 /*
  * Converts as KVM does, waiting as told, for 10 s at most.  Returns 0 or a
  * negative errno.
@@ -51,6 +61,7 @@ static s64 convert_some(u64 start, u64 pages, bool private, u64 changed,
 	struct kvm_gmem_convert c = {
 		.start = start,
 		.end = start + pages,
+		.nr_pages = pages,
 		.attributes = private ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0,
 	};
 	u64 began = fake.now;
@@ -70,6 +81,7 @@ static s64 convert_some(u64 start, u64 pages, bool private, u64 changed,
 		vm.usage.private_pages += changed;
 	else
 		vm.usage.private_pages -= changed;
+	count_stale();
 	if (!verdict)
 		guard_convert_end(&vm, &c, changed, 0);
 	return 0;
@@ -89,6 +101,7 @@ static s64 request(u64 pages)
 	if (!verdict) {
 		vm.usage.populated_pages += pages;
 		vm.usage.allocated_pages += pages;
+		count_stale();
 		guard_fault_end(&vm, &fault, pages, 0);
 	}
 	return verdict;
@@ -98,6 +111,7 @@ static void punch(u64 pages)
 {
 	vm.usage.populated_pages -= pages;
 	vm.usage.freed_pages += pages;
+	count_stale();
 }
 
 /* Its memory in one piece or in memslots, all at once or page by page. */
@@ -264,6 +278,7 @@ static void hold(u64 size, u64 beyond)
 	new_vm(size);
 	vm.usage.private_pages = size - beyond;
 	vm.usage.populated_pages = size;
+	count_stale();
 }
 
 TEST(memory_beyond_the_size_is_free_for_a_time)
@@ -294,6 +309,50 @@ TEST(memory_beyond_the_size_is_free_for_a_time)
 	EXPECT_EQ(request(1), 0);
 	EXPECT_EQ(convert(DATA, 10, false, &waited), 0);
 	EXPECT_EQ(waited, 0);
+}
+
+/* However much of it is shared, and for how long. */
+TEST(memory_that_is_shared_in_place_is_there_once)
+{
+	u64 waited = 0;
+
+	hold(1000, 501);
+	in_place = true;
+	count_stale();
+	fake.now += 1000 * NSEC_PER_SEC;
+	EXPECT_EQ(convert(DATA, 499, false, &waited), 0);
+	fake.now += 1000 * NSEC_PER_SEC;
+	EXPECT_EQ(request(1), 0);
+	EXPECT_EQ(waited, 0);
+	EXPECT_EQ(state()->over, 0);
+}
+
+TEST(whose_conversions_cost)
+{
+	struct kvm_gmem_convert own = { .start = DATA, .end = DATA + 1,
+					.nr_pages = 1 };
+	struct kvm_gmem_convert asked = own;
+	s64 left;
+
+	asked.flags = KVM_GMEM_ASKED;
+	new_vm(1000);
+	params.whose = GMEM_WHOSE_GUEST;
+	EXPECT_EQ(guard_convert(&vm, &asked), 0);
+	left = state()->conversions.bucket.credit;
+	EXPECT_EQ(guard_convert(&vm, &own), 0);
+	EXPECT_EQ(state()->conversions.bucket.credit, left);
+	/* What cost nothing is not given back. */
+	guard_convert_end(&vm, &own, 0, 0);
+	EXPECT_EQ(state()->conversions.bucket.credit, left);
+	guard_convert_end(&vm, &asked, 0, 0);
+	EXPECT_GT(state()->conversions.bucket.credit, left);
+
+	params.whose = GMEM_WHOSE_VMM;
+	left = state()->conversions.bucket.credit;
+	EXPECT_EQ(guard_convert(&vm, &asked), 0);
+	EXPECT_EQ(state()->conversions.bucket.credit, left);
+	EXPECT_EQ(guard_convert(&vm, &own), 0);
+	EXPECT_LT(state()->conversions.bucket.credit, left);
 }
 
 /* Memory that is not there yet may be there twice. */

@@ -37,6 +37,10 @@ int gmem_sampler_fix(struct gmem_sampler *sampler, size_t vms, size_t policies)
 	return 0;
 }
 
+void gmem_sampler_find_mapped(struct gmem_sampler *sampler)
+{
+}
+
 void gmem_sampler_twice_of(struct gmem_sampler *sampler, uint64_t vm_id,
 			   uint64_t max_ns)
 {

@@ -15,7 +15,7 @@ static struct kvm vm = {
 
 static s64 share(void)
 {
-	struct kvm_gmem_convert c = { .start = 1, .end = 2 };
+	struct kvm_gmem_convert c = { .start = 1, .end = 2, .nr_pages = 1 };
 
 	return sharedcap_convert_hook(&vm, &c);
 }
@@ -68,6 +68,7 @@ static s64 ask(u64 pages, bool private)
 	struct kvm_gmem_convert c = {
 		.start = 1,
 		.end = 1 + pages,
+		.nr_pages = pages,
 		.attributes = private ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0,
 	};
 
@@ -90,6 +91,7 @@ static void end(u64 pages, u64 changed, bool private)
 	struct kvm_gmem_convert c = {
 		.start = 1,
 		.end = 1 + pages,
+		.nr_pages = pages,
 		.attributes = private ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0,
 	};
 

@@ -62,6 +62,10 @@ static void make(size_t nr, struct frame *frame, struct facts *facts)
 		vms[i].delays_expired = nr + 3;
 		vms[i].ranges = nr * 5 + 1;
 		vms[i].twice_pages = nr & 2 ? GMEM_UNKNOWN : nr;
+		vms[i].mapped_pages = nr + 5;
+		vms[i].requests_done = nr + 6;
+		vms[i].request_ns = nr + 7;
+		vms[i].request_age_ns = nr + 8;
 		vms[i].node_pages[0] = nr + 4;
 		vms[i].node_pages[63] = i;
 	}
@@ -504,10 +508,19 @@ struct forged {
 /* Is the column one that recordings had from the beginning? */
 static bool is_forged(const struct forged *forged, int c)
 {
-	return column_is_stored(&columns[c]) &&
-	       !(forged->old && (c == COLUMN_CLOSED || c == COLUMN_FAULTS_ARCH ||
-				 c == COLUMN_DELAYS_EXPIRED ||
-				 c == COLUMN_RANGES || c == COLUMN_TWICE));
+	static const enum column_id later[] = {
+		COLUMN_CLOSED, COLUMN_FAULTS_ARCH, COLUMN_DELAYS_EXPIRED,
+		COLUMN_RANGES, COLUMN_TWICE, COLUMN_MAPPED, COLUMN_FAULTS_HOST,
+		COLUMN_ASKED, COLUMN_HELD, COLUMN_REQUESTS,
+		COLUMN_REQUESTS_DONE, COLUMN_REQUESTS_REFUSED,
+		COLUMN_REQUESTS_PENDING, COLUMN_REQUEST_AGE, COLUMN_REQUEST_WAIT,
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(later); i++)
+		if (forged->old && c == (int)later[i])
+			return false;
+	return column_is_stored(&columns[c]);
 }
 
 static int read_forged(const struct forged *forged, struct frame *frame,
@@ -631,6 +644,12 @@ TEST_F(store, reads_recordings_of_older_versions)
 	EXPECT_EQ(GMEM_UNKNOWN, frame.vms.vms[1].ranges);
 	EXPECT_EQ(GMEM_UNKNOWN, frame.vms.vms[1].twice_pages);
 	EXPECT_FALSE(column_known(&columns[COLUMN_TWICE], &frame.vms.vms[1]));
+	EXPECT_EQ(GMEM_UNKNOWN, frame.vms.vms[1].requests);
+	EXPECT_FALSE(column_known(&columns[COLUMN_REQUEST_WAIT],
+				  &frame.vms.vms[1]));
+	/* Those kernels let nobody map it. */
+	EXPECT_EQ(0, frame.vms.vms[1].mapped_pages);
+	EXPECT_EQ(0, frame.vms.vms[1].host_faults);
 	EXPECT_EQ(0, frame.nodes);
 	frame_free(&frame);
 	facts_free(&facts);

@@ -35,6 +35,7 @@ typedef int32_t s32;
 
 #define GMEM_PARAM(type, name, unit, min, max, help)	type name
 #define GMEM_PARAM_CHOICE(type, name, values, help)	type name
+#define GMEM_PARAM_WHOSE()				u64 whose
 #define GMEM_PARAMS(params_type, about, sees)				\
 	extern params_type params;					\
 	static const params_type *gmem_params(void) { return &params; }	\
@@ -78,9 +79,11 @@ struct kvm_gmem_convert {
 	u64 end;
 	u64 attributes;
 	u64 flags;
+	u64 nr_pages;
 };
 
 #define KVM_GMEM_OVERDUE	1
+#define KVM_GMEM_ASKED		2
 
 struct kvm_gmem_fault {
 	u64 gfn;
@@ -259,7 +262,7 @@ static inline u64
 bpf_kvm_gmem_convert_changes(struct kvm *kvm,
 			     const struct kvm_gmem_convert *convert)
 {
-	u64 pages = convert->end - convert->start;
+	u64 pages = convert->nr_pages;
 
 	fake_no_lock("a look at frames");
 	return fake.changes < pages ? fake.changes : pages;
