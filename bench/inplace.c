@@ -12,24 +12,8 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
+#include "../tests/kvm/attributes2.h"
 #include "vm.h"
-
-/* Linux's own, which the headers of this kernel's selftests do not have. */
-#ifndef KVM_SET_MEMORY_ATTRIBUTES2
-#define GUEST_MEMFD_FLAG_MMAP		(1ULL << 0)
-#define GUEST_MEMFD_FLAG_INIT_SHARED	(1ULL << 1)
-struct kvm_memory_attributes2 {
-	__u64 offset;
-	__u64 size;
-	__u64 attributes;
-	__u64 flags;
-	__u64 error_offset;
-	__u64 reserved[11];
-};
-
-#define KVM_SET_MEMORY_ATTRIBUTES2 \
-	_IOWR(KVMIO, 0xd2, struct kvm_memory_attributes2)
-#endif
 
 #define PAGES_AT_A_TIME	256ULL
 #define FAULTS		2048ULL
@@ -85,17 +69,13 @@ static void end_vm(uint64_t size)
 
 static void convert(uint64_t offset, uint64_t size, bool private)
 {
-	struct kvm_memory_attributes2 attr = {
-		.offset = offset,
-		.size = size,
-		.attributes = private ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0,
-	};
-
-	if (in_place)
-		BENCH_MUST(!ioctl(memfd, KVM_SET_MEMORY_ATTRIBUTES2, &attr),
-			   "convert memory in place");
-	else
+	if (!in_place) {
 		bench_convert(vm, offset, size, private);
+		return;
+	}
+	errno = set_attributes_at(memfd, offset, size, private ?
+				  KVM_MEMORY_ATTRIBUTE_PRIVATE : 0, NULL);
+	BENCH_MUST(!errno, "convert memory in place");
 }
 
 /* What was in the one page is in the other one afterwards. */

@@ -367,8 +367,8 @@ int sample_verdicts(void *ctx)
 	return 0;
 }
 
-SEC("syscall")
-int read_twice(void *ctx)
+/* The next part of a figure that takes a walk over a VM's memory. */
+static __always_inline int read_part(bool mapped)
 {
 	struct kvm *kvm = bpf_kvm_gmem_vm_acquire(part_vm_id);
 	__u64 pages = 0;
@@ -378,27 +378,23 @@ int read_twice(void *ctx)
 		part_gfn = 0;
 		return 0;
 	}
-	part_gfn = bpf_kvm_gmem_backed_twice(kvm, part_gfn, &pages);
+	part_gfn = mapped ? bpf_kvm_gmem_host_mapped(kvm, part_gfn, &pages) :
+			    bpf_kvm_gmem_backed_twice(kvm, part_gfn, &pages);
 	part_pages = pages;
 	bpf_kvm_gmem_vm_release(kvm);
 	return 0;
 }
 
 SEC("syscall")
+int read_twice(void *ctx)
+{
+	return read_part(false);
+}
+
+SEC("syscall")
 int read_mapped(void *ctx)
 {
-	struct kvm *kvm = bpf_kvm_gmem_vm_acquire(part_vm_id);
-	__u64 pages = 0;
-
-	part_pages = 0;
-	if (!kvm) {
-		part_gfn = 0;
-		return 0;
-	}
-	part_gfn = bpf_kvm_gmem_host_mapped(kvm, part_gfn, &pages);
-	part_pages = pages;
-	bpf_kvm_gmem_vm_release(kvm);
-	return 0;
+	return read_part(true);
 }
 
 SEC("syscall")

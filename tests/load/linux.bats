@@ -133,6 +133,14 @@ usage_error() {
 	usage_error "bad name" --name ''
 }
 
+@test "output that nobody gets is an error" {
+	for args in --help "--type default"; do
+		# shellcheck disable=SC2086
+		run --separate-stderr -1 bash -c "'$build/gmemboot' $args >/dev/full"
+		[ "$stderr" = "gmemboot: cannot write the output" ]
+	done
+}
+
 @test "a kernel that is none is refused in one line" {
 	local file
 

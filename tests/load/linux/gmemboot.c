@@ -95,6 +95,13 @@ static void usage_error(const char *fmt, ...)
 	exit(2);
 }
 
+/* The console is the output: one that nobody got is a failure. */
+static void must_be_written(void)
+{
+	if (fflush(stdout) || ferror(stdout))
+		die("cannot write the output");
+}
+
 /* Options */
 
 static uint64_t parse_number(const char *what, const char *arg, uint64_t max, const char *units)
@@ -193,6 +200,7 @@ static void show_help(const char *arg)
 	for (i = 0; i < NR_ROWS; i++)
 		printf("  --%-7s %-6s %s\n", rows[i].name, rows[i].arg ?: "", rows[i].help);
 	printf("\nExit status: 0 after the last line, 1 for any failure, 2 for wrong usage.\n");
+	must_be_written();
 	exit(0);
 }
 
@@ -423,5 +431,6 @@ int main(int argc, char **argv)
 	}
 	catch_signals();
 	run_guest();
+	must_be_written();
 	return 0;
 }

@@ -10,30 +10,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "../../kvm/attributes2.h"
 #include "gmemboot.h"
-
-/* Linux's own, which the headers of this kernel do not have. */
-#ifndef GUEST_MEMFD_FLAG_MMAP
-#define GUEST_MEMFD_FLAG_MMAP		(1ULL << 0)
-#define GUEST_MEMFD_FLAG_INIT_SHARED	(1ULL << 1)
-#define KVM_CAP_GUEST_MEMFD_FLAGS	244
-#endif
-
-#ifndef KVM_SET_MEMORY_ATTRIBUTES2
-struct kvm_memory_attributes2 {
-	union {
-		__u64 address;
-		__u64 offset;
-	};
-	__u64 size;
-	__u64 attributes;
-	__u64 flags;
-	__u64 error_offset;
-	__u64 reserved[11];
-};
-
-#define KVM_SET_MEMORY_ATTRIBUTES2 _IOWR(KVMIO, 0xd2, struct kvm_memory_attributes2)
-#endif
 
 #define BOTH	(GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED)
 
