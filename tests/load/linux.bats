@@ -134,7 +134,7 @@ usage_error() {
 }
 
 @test "output that nobody gets is an error" {
-	for args in --help "--type default"; do
+	for args in --help "--kernel $kernel"; do
 		# shellcheck disable=SC2086
 		run --separate-stderr -1 bash -c "'$build/gmemboot' $args >/dev/full"
 		[ "$stderr" = "gmemboot: cannot write the output" ]
