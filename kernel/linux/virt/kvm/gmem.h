@@ -204,7 +204,18 @@ void kvm_gmem_delay_fault(struct kvm_gmem_vcpu *gmem, u64 gfn, u64 delay_ns);
 void kvm_gmem_pauses_forget(struct kvm *kvm);
 
 /* gmem_requests.c */
+u64 kvm_gmem_requested(struct kvm *kvm, u64 start, u64 end, bool private);
 u64 kvm_gmem_request_oldest(struct kvm *kvm);
+
+/* When did the guest ask for a conversion?  0 if it did not. */
+static __always_inline u64 kvm_gmem_request_since(struct kvm *kvm, u64 start,
+						  u64 end, bool private)
+{
+	if (likely(!READ_ONCE(kvm->gmem.nr_requests)))
+		return 0;
+
+	return kvm_gmem_requested(kvm, start, end, private);
+}
 
 /* gmem_policy.c */
 s64 kvm_gmem_ask(struct kvm *kvm, enum kvm_gmem_hook hook, void *args,

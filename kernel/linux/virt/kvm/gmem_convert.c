@@ -31,8 +31,9 @@
 /* Pages that are counted before others may run: 1 GiB. */
 #define KVM_GMEM_COUNT_BATCH	(1UL << (30 - PAGE_SHIFT))
 
-static bool gmem_in_place_conversion;
-module_param(gmem_in_place_conversion, bool, 0444);
+bool kvm_gmem_in_place_conversion __ro_after_init;
+module_param_named(gmem_in_place_conversion, kvm_gmem_in_place_conversion, bool,
+		   0444);
 MODULE_PARM_DESC(gmem_in_place_conversion,
 		 "Whether memory is private by the guest_memfd, and not by the VM");
 
@@ -48,18 +49,20 @@ MODULE_PARM_DESC(gmem_in_place_conversion,
  */
 bool kvm_gmem_in_place(struct kvm *kvm)
 {
-	return gmem_in_place_conversion &&
+	return kvm_gmem_in_place_conversion &&
 	       (!kvm || kvm_arch_gmem_keeps_contents(kvm));
 }
 
 /**
- * kvm_gmem_attributes_supported - which attributes a guest_memfd's pages can have
+ * kvm_gmem_own_attributes - which attributes a guest_memfd's pages can have
  * @kvm: the VM, or NULL for any
+ *
+ * See kvm_gmem_attributes_supported().
  *
  * Context: any.
  * Return: KVM_MEMORY_ATTRIBUTE_*, 0 if it has none of its own.
  */
-u64 kvm_gmem_attributes_supported(struct kvm *kvm)
+u64 kvm_gmem_own_attributes(struct kvm *kvm)
 {
 	if (!kvm_gmem_in_place(kvm) || (kvm && !kvm_arch_has_private_mem(kvm)))
 		return 0;
@@ -162,7 +165,7 @@ static u64 kvm_gmem_gfn(const struct kvm_memory_slot *slot, pgoff_t index)
 /**
  * kvm_gmem_unbind_attributes - forget what the frames of a memslot were
  * @kvm: the VM
- * @slot: the memslot, which nobody finds any more or whose file is being closed
+ * @slot: the memslot, which nobody finds, or whose file is being closed
  * @inode: the guest_memfd that it had
  *
  * Context: may sleep; holds slots_lock.
@@ -216,7 +219,7 @@ void kvm_gmem_release_attributes(struct kvm_gmem *gmem, struct inode *inode)
  *
  * Takes a step for each range of pages, as many as the VMM has made of them.
  *
- * Context: may sleep; holds slots_lock and the invalidate lock.
+ * Context: may sleep; holds slots_lock, without which no attribute changes.
  * Return: 0; -ENOMEM, or -EINTR if the task is killed, and they are what they were.
  */
 int kvm_gmem_bind_attributes(struct kvm *kvm, const struct kvm_memory_slot *slot,
@@ -384,7 +387,6 @@ static void kvm_gmem_end_parts(const struct kvm_gmem_attr_request *request,
 		if (part == stop)
 			break;
 		kvm_gmem_convert_end(request->gmem->kvm, &part->conv,
-				     part->start, part->end, request->attrs,
 				     part->changed, result);
 	}
 }

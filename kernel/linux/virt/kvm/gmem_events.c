@@ -294,22 +294,17 @@ void kvm_gmem_arch_end(struct kvm *kvm, struct kvm_gmem_request *request,
 
 /* Conversions */
 
-static void kvm_gmem_convert_describe(const struct kvm_gmem_conversion *conv,
-				      u64 start, u64 end,
-				      unsigned long attributes,
-				      struct kvm_gmem_convert *request)
+static void kvm_gmem_convert_pending(struct kvm_gmem_conversion *conv)
 {
-	*request = (struct kvm_gmem_convert) {
-		.start = start,
-		.end = end,
-		.attributes = attributes,
-		.index = conv->index,
-		.nr_pages = conv->nr,
-	};
 	if (conv->since_ns) {
-		request->flags = KVM_GMEM_ASKED;
-		request->pending_ns = ktime_get_ns() - conv->since_ns;
+		conv->request.flags = KVM_GMEM_ASKED;
+		conv->request.pending_ns = ktime_get_ns() - conv->since_ns;
 	}
+}
+
+static u64 kvm_gmem_convert_lasted(const struct kvm_gmem_conversion *conv)
+{
+	return conv->began_ns ? ktime_get_ns() - conv->began_ns : 0;
 }
 
 /**
@@ -318,26 +313,44 @@ static void kvm_gmem_convert_describe(const struct kvm_gmem_conversion *conv,
  * @conv: the conversion
  * @start: first guest frame
  * @end: guest frame after the last
+ * @index: first page of the guest_memfd, or KVM_GMEM_NO_INDEX
+ * @nr: number of frames, or of pages if no memslot has them
  * @attributes: what they shall be
  *
  * See kvm_gmem_convert_begin().
  */
 int kvm_gmem_convert_ask(struct kvm *kvm, struct kvm_gmem_conversion *conv,
-			 u64 start, u64 end, unsigned long attributes)
+			 u64 start, u64 end, u64 index, u64 nr,
+			 unsigned long attributes)
 {
-	struct kvm_gmem_convert *request = &conv->request;
+	bool policed = kvm_gmem_policed(kvm, KVM_GMEM_HOOK_CONVERT);
 	int r;
 
-	if (!kvm_gmem_policed(kvm, KVM_GMEM_HOOK_CONVERT))
+	conv->began_ns = trace_kvm_gmem_convert_enabled() ? ktime_get_ns() : 0;
+	if (!policed && !conv->began_ns)
 		return 0;
 
-	kvm_gmem_convert_describe(conv, start, end, attributes, request);
-	r = kvm_gmem_ask_and_wait(kvm, KVM_GMEM_HOOK_CONVERT, request,
+	conv->watched = true;
+	conv->request = (struct kvm_gmem_convert) {
+		.start = start,
+		.end = end,
+		.attributes = attributes,
+		.index = index,
+		.nr_pages = nr,
+	};
+	conv->asked.chain = NULL;
+	conv->since_ns = kvm_gmem_request_since(kvm, start, end, attributes &
+						KVM_MEMORY_ATTRIBUTE_PRIVATE);
+	kvm_gmem_convert_pending(conv);
+	if (!policed)
+		return 0;
+
+	r = kvm_gmem_ask_and_wait(kvm, KVM_GMEM_HOOK_CONVERT, &conv->request,
 				  &conv->asked);
 	/* A request that is made again is reported when it has ended. */
 	if (unlikely(r && r != -ERESTARTNOINTR))
-		trace_kvm_gmem_convert(kvm, request, 0, r, conv->began_ns ?
-				       ktime_get_ns() - conv->began_ns : 0);
+		trace_kvm_gmem_convert(kvm, &conv->request, 0, r,
+				       kvm_gmem_convert_lasted(conv));
 
 	return r;
 }
@@ -446,42 +459,25 @@ void kvm_gmem_convert_changed(struct kvm *kvm, u64 start, u64 end,
 }
 
 /**
- * kvm_gmem_convert_settle - tell who let a conversion pass how it ended
+ * kvm_gmem_convert_tell - tell who let a conversion pass, or traces, how it ended
  * @kvm: the VM
  * @conv: the conversion
- * @changed: how many frames really changed
+ * @changed: how many frames or pages really changed
  * @result: 0 or a negative errno
  *
  * See kvm_gmem_convert_end().
  */
-void kvm_gmem_convert_settle(struct kvm *kvm, struct kvm_gmem_conversion *conv,
-			     u64 changed, int result)
+void kvm_gmem_convert_tell(struct kvm *kvm, struct kvm_gmem_conversion *conv,
+			   u64 changed, int result)
 {
-	kvm_gmem_settle_convert(kvm, &conv->request, &conv->asked, changed,
-				result);
-}
-
-/**
- * kvm_gmem_convert_trace - report a conversion to who traces
- * @kvm: the VM
- * @conv: the conversion
- * @start: first guest frame
- * @end: guest frame after the last
- * @attributes: what they are now
- * @changed: how many of them really changed
- * @result: 0 or a negative errno
- *
- * See kvm_gmem_convert_end().
- */
-void kvm_gmem_convert_trace(struct kvm *kvm, struct kvm_gmem_conversion *conv,
-			    u64 start, u64 end, unsigned long attributes,
-			    u64 changed, int result)
-{
-	struct kvm_gmem_convert request;
-
-	kvm_gmem_convert_describe(conv, start, end, attributes, &request);
-	trace_kvm_gmem_convert(kvm, &request, changed, result, conv->began_ns ?
-			       ktime_get_ns() - conv->began_ns : 0);
+	if (conv->asked.chain)
+		kvm_gmem_settle_convert(kvm, &conv->request, &conv->asked,
+					changed, result);
+	if (trace_kvm_gmem_convert_enabled()) {
+		kvm_gmem_convert_pending(conv);
+		trace_kvm_gmem_convert(kvm, &conv->request, changed, result,
+				       kvm_gmem_convert_lasted(conv));
+	}
 }
 
 /**

@@ -30,6 +30,32 @@ static inline bool kvm_gmem_interrupted(void)
 	return signal_pending(current);
 }
 
+#ifdef CONFIG_KVM_PRIVATE_MEM
+
+u64 kvm_gmem_supported_flags(struct kvm *kvm);
+
+/* gmem_convert.c */
+extern bool kvm_gmem_in_place_conversion;
+u64 kvm_gmem_own_attributes(struct kvm *kvm);
+void kvm_gmem_unbind_attributes(struct kvm *kvm,
+				const struct kvm_memory_slot *slot,
+				struct inode *inode);
+
+/* KVM_MEMORY_ATTRIBUTE_* that a guest_memfd's pages have, and not the VM. */
+static inline u64 kvm_gmem_attributes_supported(struct kvm *kvm)
+{
+	return kvm_gmem_in_place_conversion ? kvm_gmem_own_attributes(kvm) : 0;
+}
+
+#else /* !CONFIG_KVM_PRIVATE_MEM */
+
+static inline u64 kvm_gmem_attributes_supported(struct kvm *kvm)
+{
+	return 0;
+}
+
+#endif /* CONFIG_KVM_PRIVATE_MEM */
+
 #ifdef CONFIG_KVM_GMEM_BPF
 
 /* Functions of guest_memfd.c that are called from here, or by it alone. */
@@ -57,33 +83,28 @@ struct kvm_gmem_asked {
 
 /**
  * struct kvm_gmem_conversion - an attribute change under way
+ * @watched: somebody wants to know of it; if not, nothing below is filled in
  * @request: what was asked for
  * @asked: who is to be told how it ends
- * @index: first page of the guest_memfd, or KVM_GMEM_NO_INDEX
- * @nr: number of frames, or of pages if no memslot has them
  * @since_ns: when the guest asked for it, by CLOCK_MONOTONIC; 0 if it did not
  * @began_ns: when it began, 0 if nobody wants to know for how long
- *
- * Of no use, and not filled in, is @request while nobody looks, and of @asked all
- * but the chain.
  */
 struct kvm_gmem_conversion {
+	bool watched;
 	struct kvm_gmem_convert request;
 	struct kvm_gmem_asked asked;
-	u64 index;
-	u64 nr;
 	u64 since_ns;
 	u64 began_ns;
 };
 
-u64 kvm_gmem_request_since(struct kvm *kvm, u64 start, u64 end, bool private);
 void kvm_gmem_requests_converted(struct kvm *kvm, u64 start, u64 end,
-				 bool private);
+				 bool private, bool changed);
 
 void kvm_gmem_frames_convert(struct kvm *kvm, u64 start, u64 end, bool private,
 			     u64 changed);
 int kvm_gmem_convert_ask(struct kvm *kvm, struct kvm_gmem_conversion *conv,
-			 u64 start, u64 end, unsigned long attributes);
+			 u64 start, u64 end, u64 index, u64 nr,
+			 unsigned long attributes);
 void kvm_gmem_convert_changed(struct kvm *kvm, u64 start, u64 end,
 			      unsigned long attributes,
 			      const struct kvm_mem_attr_change *change);
@@ -98,11 +119,8 @@ static inline void kvm_gmem_count_unbound(struct kvm *kvm, s64 nr_pages)
 
 void kvm_gmem_conversion_held(struct kvm *kvm, struct inode *inode,
 			      pgoff_t index, int refs, const char *holder);
-void kvm_gmem_convert_settle(struct kvm *kvm, struct kvm_gmem_conversion *conv,
-			     u64 changed, int result);
-void kvm_gmem_convert_trace(struct kvm *kvm, struct kvm_gmem_conversion *conv,
-			    u64 start, u64 end, unsigned long attributes,
-			    u64 changed, int result);
+void kvm_gmem_convert_tell(struct kvm *kvm, struct kvm_gmem_conversion *conv,
+			   u64 changed, int result);
 
 /**
  * kvm_gmem_convert_begin - ask whether a range may change its attributes
@@ -124,20 +142,13 @@ kvm_gmem_convert_begin(struct kvm *kvm, struct kvm_gmem_conversion *conv,
 		       u64 start, u64 end, u64 index, u64 nr,
 		       unsigned long attributes)
 {
-	conv->index = index;
-	conv->nr = nr;
-	conv->asked.chain = NULL;
-	conv->since_ns = 0;
-	if (unlikely(READ_ONCE(kvm->gmem.nr_requests)))
-		conv->since_ns =
-			kvm_gmem_request_since(kvm, start, end, attributes &
-					       KVM_MEMORY_ATTRIBUTE_PRIVATE);
-	conv->began_ns = tracepoint_enabled(kvm_gmem_convert) ?
-			 ktime_get_ns() : 0;
-	if (!static_branch_unlikely(&kvm_gmem_policy_key))
+	conv->watched = false;
+	if (!static_branch_unlikely(&kvm_gmem_policy_key) &&
+	    !tracepoint_enabled(kvm_gmem_convert))
 		return 0;
 
-	return kvm_gmem_convert_ask(kvm, conv, start, end, attributes);
+	return kvm_gmem_convert_ask(kvm, conv, start, end, index, nr,
+				    attributes);
 }
 
 /**
@@ -183,33 +194,25 @@ kvm_gmem_convert_done(struct kvm *kvm, u64 start, u64 end,
 		atomic64_inc(&kvm->gmem.counters.conversions_noop);
 	if (!result && unlikely(READ_ONCE(kvm->gmem.nr_requests)))
 		kvm_gmem_requests_converted(kvm, start, end, attributes &
-					    KVM_MEMORY_ATTRIBUTE_PRIVATE);
+					    KVM_MEMORY_ATTRIBUTE_PRIVATE,
+					    change->changed);
 }
 
 /**
  * kvm_gmem_convert_end - report a conversion that was begun
  * @kvm: the VM
  * @conv: from kvm_gmem_convert_begin()
- * @start: first guest frame
- * @end: guest frame after the last
- * @attributes: what they are now
- * @changed: how many of them have really changed
+ * @changed: how many frames or pages have really changed
  * @result: 0 or a negative errno
  *
  * Context: no locks held.
  */
 static __always_inline void
 kvm_gmem_convert_end(struct kvm *kvm, struct kvm_gmem_conversion *conv,
-		     u64 start, u64 end, unsigned long attributes, u64 changed,
-		     int result)
+		     u64 changed, int result)
 {
-	if (unlikely(conv->since_ns) && changed)
-		atomic64_inc(&kvm->gmem.counters.conversions_asked);
-	if (unlikely(conv->asked.chain))
-		kvm_gmem_convert_settle(kvm, conv, changed, result);
-	if (tracepoint_enabled(kvm_gmem_convert))
-		kvm_gmem_convert_trace(kvm, conv, start, end, attributes,
-				       changed, result);
+	if (unlikely(conv->watched))
+		kvm_gmem_convert_tell(kvm, conv, changed, result);
 }
 
 /**
@@ -295,9 +298,7 @@ kvm_gmem_convert_done(struct kvm *kvm, u64 start, u64 end,
 
 static inline void kvm_gmem_convert_end(struct kvm *kvm,
 					struct kvm_gmem_conversion *conv,
-					u64 start, u64 end,
-					unsigned long attributes, u64 changed,
-					int result)
+					u64 changed, int result)
 {
 }
 

@@ -255,15 +255,26 @@ bool kvm_gmem_is_gmem(const struct file *file)
 	return kvm_gmem_mnt && file->f_path.mnt == kvm_gmem_mnt;
 }
 
-/* By the NUMA policy that the host has set on its mapping, or by the task's. */
+/* The NUMA policy that the host has set on its mapping of a page, or NULL. */
+static struct mempolicy *kvm_gmem_mempolicy(struct inode *inode, pgoff_t index)
+{
+	struct shared_policy *policies = &to_kvm_gmem_inode(inode)->policy;
+
+#ifdef CONFIG_NUMA
+	/* It is asked for each page, and most guest_memfds have none. */
+	if (likely(RB_EMPTY_ROOT(&policies->root)))
+		return NULL;
+#endif
+	return mpol_shared_policy_lookup(policies, index);
+}
+
+/* By that policy, or by the task's. */
 static struct folio *kvm_gmem_alloc_folio(struct inode *inode, pgoff_t index,
 					  gfp_t gfp)
 {
-	struct mempolicy *policy;
+	struct mempolicy *policy = kvm_gmem_mempolicy(inode, index);
 	struct folio *folio;
 
-	policy = mpol_shared_policy_lookup(&to_kvm_gmem_inode(inode)->policy,
-					   index);
 	if (!policy)
 		return filemap_alloc_folio(gfp, 0);
 

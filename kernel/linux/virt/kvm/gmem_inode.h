@@ -102,9 +102,6 @@ void kvm_gmem_init_attributes(struct inode *inode, struct kvm *kvm);
 bool kvm_gmem_page_is_shared(struct inode *inode, pgoff_t index);
 int kvm_gmem_bind_attributes(struct kvm *kvm, const struct kvm_memory_slot *slot,
 			     struct inode *inode);
-void kvm_gmem_unbind_attributes(struct kvm *kvm,
-				const struct kvm_memory_slot *slot,
-				struct inode *inode);
 void kvm_gmem_release_attributes(struct kvm_gmem *gmem, struct inode *inode);
 long kvm_gmem_ioctl(struct file *file, unsigned int ioctl, unsigned long arg);
 

@@ -92,7 +92,7 @@ void kvm_gmem_guest_answered(struct kvm_vcpu *vcpu)
 }
 
 /**
- * kvm_gmem_request_since - has the guest asked for a conversion?
+ * kvm_gmem_requested - has the guest asked for a conversion?
  * @kvm: the VM
  * @start: first guest frame
  * @end: guest frame after the last
@@ -101,7 +101,7 @@ void kvm_gmem_guest_answered(struct kvm_vcpu *vcpu)
  * Context: may not be an interrupt.
  * Return: when it asked for all of them, by CLOCK_MONOTONIC; 0 if it did not.
  */
-u64 kvm_gmem_request_since(struct kvm *kvm, u64 start, u64 end, bool private)
+u64 kvm_gmem_requested(struct kvm *kvm, u64 start, u64 end, bool private)
 {
 	struct kvm_gmem_vcpu *gmem;
 	u64 since = 0;
@@ -125,20 +125,24 @@ u64 kvm_gmem_request_since(struct kvm *kvm, u64 start, u64 end, bool private)
  * @start: first guest frame
  * @end: guest frame after the last
  * @private: what they are now
+ * @changed: any of them was something else
  *
  * Context: may not be an interrupt.
  */
 void kvm_gmem_requests_converted(struct kvm *kvm, u64 start, u64 end,
-				 bool private)
+				 bool private, bool changed)
 {
 	struct kvm_gmem_vm *vm = &kvm->gmem;
 	struct kvm_gmem_vcpu *gmem, *next;
 	u64 now = ktime_get_ns();
+	bool asked = false;
 
 	raw_spin_lock(&vm->requests_lock);
 	list_for_each_entry_safe(gmem, next, &vm->requests, request_node) {
 		if (gmem->request_private != private)
 			continue;
+		asked |= gmem->request_start <= start &&
+			 end <= gmem->request_end;
 		if (start <= gmem->request_start && end > gmem->request_start)
 			gmem->request_start = end;
 		else if (end >= gmem->request_end && start < gmem->request_end)
@@ -152,6 +156,9 @@ void kvm_gmem_requests_converted(struct kvm *kvm, u64 start, u64 end,
 			   gmem->request_since_ns);
 	}
 	raw_spin_unlock(&vm->requests_lock);
+
+	if (asked && changed)
+		atomic64_inc(&vm->counters.conversions_asked);
 }
 
 /**
