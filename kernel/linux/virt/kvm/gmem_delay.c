@@ -236,6 +236,44 @@ static int kvm_gmem_pause_sleep(struct kvm *kvm,
 	return -ERESTARTNOINTR;
 }
 
+/* The rest of kvm_gmem_ask_and_wait(), with a verdict to delay or none yet. */
+static noinline int kvm_gmem_wait_and_ask(struct kvm *kvm,
+					  enum kvm_gmem_hook hook, void *args,
+					  struct kvm_gmem_asked *asked,
+					  s64 verdict)
+{
+	struct kvm_gmem_pause request = {};
+	u64 now_ns;
+	int r;
+
+	kvm_gmem_pause_describe(&request, hook, args);
+	if (!verdict && kvm_gmem_pause_take(kvm, &request)) {
+		r = kvm_gmem_pause_sleep(kvm, &request);
+		if (r)
+			return r;
+	}
+
+	for (;; verdict = 0) {
+		if (!verdict) {
+			now_ns = request.since_ns ? ktime_get_ns() : 0;
+			verdict = kvm_gmem_ask(kvm, hook, args, asked,
+					       kvm_gmem_overdue(request.since_ns,
+								now_ns));
+		}
+		if (verdict <= 0)
+			return verdict;
+
+		now_ns = ktime_get_ns();
+		if (!request.since_ns)
+			request.since_ns = now_ns;
+		request.until_ns = kvm_gmem_delay_end(request.since_ns, now_ns,
+						      verdict);
+		r = kvm_gmem_pause_sleep(kvm, &request);
+		if (r)
+			return r;
+	}
+}
+
 /**
  * kvm_gmem_ask_and_wait - put a request to the policies until they let it pass
  * @kvm: the VM
@@ -250,36 +288,16 @@ static int kvm_gmem_pause_sleep(struct kvm *kvm,
 int kvm_gmem_ask_and_wait(struct kvm *kvm, enum kvm_gmem_hook hook,
 			  void *args, struct kvm_gmem_asked *asked)
 {
-	struct kvm_gmem_pause request = {};
-	bool overdue;
-	s64 verdict;
-	u64 now_ns;
-	int r;
+	s64 verdict = 0;
 
-	kvm_gmem_pause_describe(&request, hook, args);
-	if (unlikely(!list_empty_careful(&kvm->gmem.pauses)) &&
-	    kvm_gmem_pause_take(kvm, &request)) {
-		r = kvm_gmem_pause_sleep(kvm, &request);
-		if (r)
-			return r;
-	}
-
-	for (;;) {
-		overdue = kvm_gmem_overdue(request.since_ns, request.since_ns ?
-					   ktime_get_ns() : 0);
-		verdict = kvm_gmem_ask(kvm, hook, args, asked, overdue);
+	/* Most requests are not delayed, and were not before. */
+	if (likely(list_empty_careful(&kvm->gmem.pauses))) {
+		verdict = kvm_gmem_ask(kvm, hook, args, asked, false);
 		if (verdict <= 0)
 			return verdict;
-
-		now_ns = ktime_get_ns();
-		if (!request.since_ns)
-			request.since_ns = now_ns;
-		request.until_ns = kvm_gmem_delay_end(request.since_ns, now_ns,
-						      verdict);
-		r = kvm_gmem_pause_sleep(kvm, &request);
-		if (r)
-			return r;
 	}
+
+	return kvm_gmem_wait_and_ask(kvm, hook, args, asked, verdict);
 }
 
 /* vCPUs */

@@ -310,46 +310,29 @@ static u64 kvm_gmem_convert_lasted(const struct kvm_gmem_conversion *conv)
 /**
  * kvm_gmem_convert_ask - put a conversion to the policies
  * @kvm: the VM
- * @conv: the conversion
- * @start: first guest frame
- * @end: guest frame after the last
- * @index: first page of the guest_memfd, or KVM_GMEM_NO_INDEX
- * @nr: number of frames, or of pages if no memslot has them
- * @attributes: what they shall be
+ * @conv: the conversion, and what was asked for
  *
  * See kvm_gmem_convert_begin().
  */
-int kvm_gmem_convert_ask(struct kvm *kvm, struct kvm_gmem_conversion *conv,
-			 u64 start, u64 end, u64 index, u64 nr,
-			 unsigned long attributes)
+int kvm_gmem_convert_ask(struct kvm *kvm, struct kvm_gmem_conversion *conv)
 {
-	bool policed = kvm_gmem_policed(kvm, KVM_GMEM_HOOK_CONVERT);
+	struct kvm_gmem_convert *request = &conv->request;
 	int r;
 
 	conv->began_ns = trace_kvm_gmem_convert_enabled() ? ktime_get_ns() : 0;
-	if (!policed && !conv->began_ns)
-		return 0;
-
-	conv->watched = true;
-	conv->request = (struct kvm_gmem_convert) {
-		.start = start,
-		.end = end,
-		.attributes = attributes,
-		.index = index,
-		.nr_pages = nr,
-	};
-	conv->asked.chain = NULL;
-	conv->since_ns = kvm_gmem_request_since(kvm, start, end, attributes &
-						KVM_MEMORY_ATTRIBUTE_PRIVATE);
+	conv->since_ns =
+		kvm_gmem_request_since(kvm, request->start, request->end,
+				       request->attributes &
+				       KVM_MEMORY_ATTRIBUTE_PRIVATE);
 	kvm_gmem_convert_pending(conv);
-	if (!policed)
+	if (!kvm_gmem_policed(kvm, KVM_GMEM_HOOK_CONVERT))
 		return 0;
 
-	r = kvm_gmem_ask_and_wait(kvm, KVM_GMEM_HOOK_CONVERT, &conv->request,
+	r = kvm_gmem_ask_and_wait(kvm, KVM_GMEM_HOOK_CONVERT, request,
 				  &conv->asked);
 	/* A request that is made again is reported when it has ended. */
 	if (unlikely(r && r != -ERESTARTNOINTR))
-		trace_kvm_gmem_convert(kvm, &conv->request, 0, r,
+		trace_kvm_gmem_convert(kvm, request, 0, r,
 				       kvm_gmem_convert_lasted(conv));
 
 	return r;
@@ -459,7 +442,7 @@ void kvm_gmem_convert_changed(struct kvm *kvm, u64 start, u64 end,
 }
 
 /**
- * kvm_gmem_convert_tell - tell who let a conversion pass, or traces, how it ended
+ * kvm_gmem_convert_settle - tell who let a conversion pass how it ended
  * @kvm: the VM
  * @conv: the conversion
  * @changed: how many frames or pages really changed
@@ -467,17 +450,28 @@ void kvm_gmem_convert_changed(struct kvm *kvm, u64 start, u64 end,
  *
  * See kvm_gmem_convert_end().
  */
-void kvm_gmem_convert_tell(struct kvm *kvm, struct kvm_gmem_conversion *conv,
-			   u64 changed, int result)
+void kvm_gmem_convert_settle(struct kvm *kvm, struct kvm_gmem_conversion *conv,
+			     u64 changed, int result)
 {
-	if (conv->asked.chain)
-		kvm_gmem_settle_convert(kvm, &conv->request, &conv->asked,
-					changed, result);
-	if (trace_kvm_gmem_convert_enabled()) {
-		kvm_gmem_convert_pending(conv);
-		trace_kvm_gmem_convert(kvm, &conv->request, changed, result,
-				       kvm_gmem_convert_lasted(conv));
-	}
+	kvm_gmem_settle_convert(kvm, &conv->request, &conv->asked, changed,
+				result);
+}
+
+/**
+ * kvm_gmem_convert_trace - report a conversion to who traces
+ * @kvm: the VM
+ * @conv: the conversion
+ * @changed: how many frames or pages really changed
+ * @result: 0 or a negative errno
+ *
+ * See kvm_gmem_convert_end().
+ */
+void kvm_gmem_convert_trace(struct kvm *kvm, struct kvm_gmem_conversion *conv,
+			    u64 changed, int result)
+{
+	kvm_gmem_convert_pending(conv);
+	trace_kvm_gmem_convert(kvm, &conv->request, changed, result,
+			       kvm_gmem_convert_lasted(conv));
 }
 
 /**

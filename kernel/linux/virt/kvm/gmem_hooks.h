@@ -102,9 +102,7 @@ void kvm_gmem_requests_converted(struct kvm *kvm, u64 start, u64 end,
 
 void kvm_gmem_frames_convert(struct kvm *kvm, u64 start, u64 end, bool private,
 			     u64 changed);
-int kvm_gmem_convert_ask(struct kvm *kvm, struct kvm_gmem_conversion *conv,
-			 u64 start, u64 end, u64 index, u64 nr,
-			 unsigned long attributes);
+int kvm_gmem_convert_ask(struct kvm *kvm, struct kvm_gmem_conversion *conv);
 void kvm_gmem_convert_changed(struct kvm *kvm, u64 start, u64 end,
 			      unsigned long attributes,
 			      const struct kvm_mem_attr_change *change);
@@ -119,8 +117,10 @@ static inline void kvm_gmem_count_unbound(struct kvm *kvm, s64 nr_pages)
 
 void kvm_gmem_conversion_held(struct kvm *kvm, struct inode *inode,
 			      pgoff_t index, int refs, const char *holder);
-void kvm_gmem_convert_tell(struct kvm *kvm, struct kvm_gmem_conversion *conv,
-			   u64 changed, int result);
+void kvm_gmem_convert_settle(struct kvm *kvm, struct kvm_gmem_conversion *conv,
+			     u64 changed, int result);
+void kvm_gmem_convert_trace(struct kvm *kvm, struct kvm_gmem_conversion *conv,
+			    u64 changed, int result);
 
 /**
  * kvm_gmem_convert_begin - ask whether a range may change its attributes
@@ -147,8 +147,18 @@ kvm_gmem_convert_begin(struct kvm *kvm, struct kvm_gmem_conversion *conv,
 	    !tracepoint_enabled(kvm_gmem_convert))
 		return 0;
 
-	return kvm_gmem_convert_ask(kvm, conv, start, end, index, nr,
-				    attributes);
+	/* All of it, without a loop that clears what is set at once. */
+	conv->watched = true;
+	conv->request.start = start;
+	conv->request.end = end;
+	conv->request.attributes = attributes;
+	conv->request.flags = 0;
+	conv->request.index = index;
+	conv->request.nr_pages = nr;
+	conv->request.pending_ns = 0;
+	conv->asked.chain = NULL;
+
+	return kvm_gmem_convert_ask(kvm, conv);
 }
 
 /**
@@ -211,8 +221,12 @@ static __always_inline void
 kvm_gmem_convert_end(struct kvm *kvm, struct kvm_gmem_conversion *conv,
 		     u64 changed, int result)
 {
-	if (unlikely(conv->watched))
-		kvm_gmem_convert_tell(kvm, conv, changed, result);
+	if (likely(!conv->watched))
+		return;
+	if (conv->asked.chain)
+		kvm_gmem_convert_settle(kvm, conv, changed, result);
+	if (tracepoint_enabled(kvm_gmem_convert))
+		kvm_gmem_convert_trace(kvm, conv, changed, result);
 }
 
 /**
