@@ -328,7 +328,8 @@ by_bpftrace()
 	local vm=perf_$2_vm map
 
 	map=bpftrace_vm${!vm}_$3
-	echo "$2, $3: bpftrace ${!map-0}, should be $1"
+	echo "$2, $3: bpftrace ${!map-0}, should be $1; it has:"
+	grep "^bpftrace.*_${3##*_}=" numbers
 	[ "${!map-0}" -eq "$1" ]
 }
 
