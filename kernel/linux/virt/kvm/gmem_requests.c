@@ -90,8 +90,8 @@ void kvm_gmem_guest_answered(struct kvm_vcpu *vcpu)
 {
 	struct kvm_gmem_vcpu *gmem = &vcpu->gmem;
 	struct kvm *kvm = vcpu->kvm;
+	bool met = false;
 	u64 start, end;
-	bool met;
 
 	if (!READ_ONCE(gmem->requests) || !gmem->request_waits)
 		return;
@@ -102,10 +102,13 @@ void kvm_gmem_guest_answered(struct kvm_vcpu *vcpu)
 	end = gmem->request_end;
 	raw_spin_unlock(&kvm->gmem.requests_lock);
 
-	met = kvm_range_has_memory_attributes(kvm, start, end,
-					      KVM_MEMORY_ATTRIBUTE_PRIVATE,
-					      gmem->request_private ?
-					      KVM_MEMORY_ATTRIBUTE_PRIVATE : 0);
+	/* What has no private memory gets none of it, and shares nothing. */
+	if (start < end && kvm_arch_has_private_mem(kvm))
+		met = kvm_range_has_memory_attributes(kvm, start, end,
+						      KVM_MEMORY_ATTRIBUTE_PRIVATE,
+						      gmem->request_private ?
+						      KVM_MEMORY_ATTRIBUTE_PRIVATE :
+						      0);
 
 	raw_spin_lock(&kvm->gmem.requests_lock);
 	if (gmem->requests && met)
