@@ -256,7 +256,7 @@ static void look_mapped(struct kvm *kvm, struct gmem_vm_sample *slot)
 	slot->mapped_next = GMEM_PARTS_BEGIN;
 	if (walk_is_long())
 		return;
-	next = bpf_kvm_gmem_host_mapped(kvm, 0, &pages);
+	next = bpf_kvm_gmem_host_mapped(kvm, 0, ~0ULL, &pages);
 	slot->mapped_pages = pages;
 	slot->mapped_next = next > 0 ? next : 0;
 }
@@ -384,8 +384,9 @@ static __always_inline int read_part(bool mapped)
 		part_gfn = 0;
 		return 0;
 	}
-	part_gfn = mapped ? bpf_kvm_gmem_host_mapped(kvm, part_gfn, &pages) :
-			    bpf_kvm_gmem_backed_twice(kvm, part_gfn, &pages);
+	part_gfn = mapped ?
+		   bpf_kvm_gmem_host_mapped(kvm, part_gfn, ~0ULL, &pages) :
+		   bpf_kvm_gmem_backed_twice(kvm, part_gfn, &pages);
 	part_pages = pages;
 	bpf_kvm_gmem_vm_release(kvm);
 	return 0;
