@@ -284,9 +284,18 @@ static struct folio *kvm_gmem_alloc_folio(struct inode *inode, pgoff_t index,
 	return folio;
 }
 
-/* Inline where most pages come from. */
-static __always_inline struct folio *
-__kvm_gmem_inode_add_folio(struct inode *inode, pgoff_t index, u64 *allocated)
+/**
+ * kvm_gmem_inode_add_folio - allocate a page of a guest_memfd
+ * @inode: the guest_memfd
+ * @index: the page
+ * @allocated: increased, or NULL
+ *
+ * Context: may sleep.
+ * Return: the page, locked and with a reference, or an ERR_PTR(), -EEXIST if it is
+ *	there.
+ */
+struct folio *kvm_gmem_inode_add_folio(struct inode *inode, pgoff_t index,
+				       u64 *allocated)
 {
 	struct address_space *mapping = inode->i_mapping;
 	gfp_t gfp = mapping_gfp_mask(mapping);
@@ -310,34 +319,19 @@ __kvm_gmem_inode_add_folio(struct inode *inode, pgoff_t index, u64 *allocated)
 }
 
 /**
- * kvm_gmem_inode_add_folio - allocate a page of a guest_memfd
- * @inode: the guest_memfd
- * @index: the page
- * @allocated: increased, or NULL
- *
- * Context: may sleep.
- * Return: the page, locked and with a reference, or an ERR_PTR(), -EEXIST if it is
- *	there.
- */
-struct folio *kvm_gmem_inode_add_folio(struct inode *inode, pgoff_t index,
-				       u64 *allocated)
-{
-	return __kvm_gmem_inode_add_folio(inode, index, allocated);
-}
-
-/**
  * kvm_gmem_inode_grab_folio - find or allocate a page of a guest_memfd
  * @inode: the guest_memfd
  * @index: the page
  * @allocated: increased if the page was not there before, or NULL
  *
  * Like filemap_grab_folio(), but knows who of several callers has added a page.
+ * Most pages come by it: what it calls here is inline in it.
  *
  * Context: may sleep.
  * Return: the page, locked and with a reference, or an ERR_PTR().
  */
-struct folio *kvm_gmem_inode_grab_folio(struct inode *inode, pgoff_t index,
-					u64 *allocated)
+struct folio __flatten *
+kvm_gmem_inode_grab_folio(struct inode *inode, pgoff_t index, u64 *allocated)
 {
 	struct folio *folio;
 
@@ -346,7 +340,7 @@ struct folio *kvm_gmem_inode_grab_folio(struct inode *inode, pgoff_t index,
 		if (folio != ERR_PTR(-ENOENT))
 			return folio;
 
-		folio = __kvm_gmem_inode_add_folio(inode, index, allocated);
+		folio = kvm_gmem_inode_add_folio(inode, index, allocated);
 		if (folio != ERR_PTR(-EEXIST))
 			return folio;
 	}
