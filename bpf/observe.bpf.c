@@ -10,6 +10,7 @@
 
 #include "gmem_abi.h"
 #include "gmem_trace.h"
+#include "gmem_vm.h"
 
 /* KVM_GMEM_ASKED; BTF has no macros. */
 #define CONVERT_ASKED	2
@@ -76,7 +77,7 @@ SEC("tp_btf/kvm_gmem_fault")
 int BPF_PROG(on_fault, struct kvm *kvm, const struct kvm_gmem_fault *fault,
 	     bool present, u64 pfn, u32 order, int result, u64 duration_ns)
 {
-	if (kvm && kvm->gmem.id == vm_id)
+	if (kvm && gmem_vm_id(kvm) == vm_id)
 		count(fault_hist, duration_ns);
 	return 0;
 }
@@ -89,7 +90,7 @@ int BPF_PROG(on_convert, struct kvm *kvm,
 	struct gmem_event *event;
 	__u64 nr;
 
-	if (!kvm || !convert || kvm->gmem.id != vm_id)
+	if (!kvm || !convert || gmem_vm_id(kvm) != vm_id)
 		return 0;
 	count(convert_hist, duration_ns);
 	event = next_event(&nr);
@@ -113,7 +114,7 @@ int BPF_PROG(on_verdict, struct kvm *kvm, const struct kvm_gmem_ops *ops,
 	struct gmem_event *event;
 	__u64 nr;
 
-	if (!kvm || !ops || kvm->gmem.id != vm_id)
+	if (!kvm || !ops || gmem_vm_id(kvm) != vm_id)
 		return 0;
 	event = next_event(&nr);
 	event->kind = GMEM_EVENT_VERDICT;

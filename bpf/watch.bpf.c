@@ -11,6 +11,7 @@
 #include <bpf/bpf_tracing.h>
 
 #include "gmem_trace.h"
+#include "gmem_vm.h"
 #include "gmem_watch.h"
 
 /* Only verdicts on this VM; 0: on any. */
@@ -22,6 +23,21 @@ struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 1 << 20);
 } events SEC(".maps");
+
+static __u32 vm_pid(struct kvm *kvm)
+{
+	/* As struct kvm_gmem_usage begins, of which no more is asked for. */
+	struct {
+		u64 vm_id;
+		u32 pid;
+		u32 nr_vcpus;
+	} usage = {};
+
+	if (gmem_kvm_is_known(kvm))
+		return kvm->gmem.pid;
+	bpf_kvm_gmem_usage(kvm, (struct kvm_gmem_usage *)&usage, sizeof(usage));
+	return usage.pid;
+}
 
 static struct gmem_watch_event *reserve(struct kvm *kvm, __u32 type)
 {
@@ -36,8 +52,8 @@ static struct gmem_watch_event *reserve(struct kvm *kvm, __u32 type)
 		return NULL;
 	}
 	event->type = type;
-	event->vm_id = kvm->gmem.id;
-	event->vm_pid = kvm->gmem.pid;
+	event->vm_id = gmem_vm_id(kvm);
+	event->vm_pid = vm_pid(kvm);
 	return event;
 }
 
@@ -47,7 +63,7 @@ int BPF_PROG(on_verdict, struct kvm *kvm, const struct kvm_gmem_ops *ops,
 {
 	struct gmem_watch_event *event;
 
-	if (!kvm || !ops || (only_vm && kvm->gmem.id != only_vm))
+	if (!kvm || !ops || (only_vm && gmem_vm_id(kvm) != only_vm))
 		return 0;
 	event = reserve(kvm, GMEM_WATCH_VERDICT);
 	if (!event)

@@ -25,6 +25,7 @@
 #include "gmem_kfuncs.h"
 #include "gmem_bucket.h"
 #include "gmem_params.h"
+#include "gmem_vm.h"
 
 /* struct kvm_gmem_fault.flags, struct kvm_gmem_convert.flags */
 #ifndef KVM_GMEM_OVERDUE
@@ -162,7 +163,7 @@ static __always_inline u64 gmem_caller(void)
  */
 #define gmem_vm_state_own(states, kvm)					\
 	({								\
-		u64 __id = (kvm)->gmem.id;				\
+		u64 __id = gmem_vm_id(kvm);				\
 									\
 		bpf_map_lookup_elem(&(states), &__id);			\
 	})
@@ -170,8 +171,7 @@ static __always_inline u64 gmem_caller(void)
 static __always_inline void *__gmem_vm_state(void *states, void *common,
 					     const void *zero, struct kvm *kvm)
 {
-	/* What bpf_kvm_gmem_vm_id() returns, without the cost of a call. */
-	u64 id = kvm->gmem.id;
+	u64 id = gmem_vm_id(kvm);
 	void *state = bpf_map_lookup_elem(states, &id);
 	u32 first = 0;
 
@@ -186,12 +186,6 @@ static __always_inline void *__gmem_vm_state(void *states, void *common,
 
 	/* Full: a VM must not get out of its limits by being one too many. */
 	return bpf_map_lookup_elem(common, &first);
-}
-
-/* In vm_exit: does the VM end, or only the policy's rule over it? */
-static __always_inline bool gmem_vm_is_dying(const struct kvm *kvm)
-{
-	return !kvm->users_count.refs.counter;
 }
 
 /*

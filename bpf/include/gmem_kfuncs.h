@@ -10,6 +10,9 @@
 /* The VM's id: never 0, never used for another VM. */
 extern u64 bpf_kvm_gmem_vm_id(const struct kvm *kvm) __ksym;
 
+/* Does the VM end?  Weak, as who reads struct kvm itself does not need it. */
+extern bool bpf_kvm_gmem_vm_is_dying(const struct kvm *kvm) __ksym __weak;
+
 /*
  * Fills as much of *usage as the kernel knows, zeroes the rest.  Returns the
  * bytes filled, or -EINVAL if usage__sz is too small to be useful.

@@ -111,6 +111,20 @@ __bpf_kfunc u64 bpf_kvm_gmem_vm_id(const struct kvm *kvm)
 }
 
 /**
+ * bpf_kvm_gmem_vm_is_dying - does a VM end?
+ * @kvm: the VM
+ *
+ * For vm_exit, which is called as well when only the policy's rule over it ends.
+ *
+ * Context: any.
+ * Return: whether it does.
+ */
+__bpf_kfunc bool bpf_kvm_gmem_vm_is_dying(const struct kvm *kvm)
+{
+	return !refcount_read(&kvm->users_count);
+}
+
+/**
  * bpf_kvm_gmem_usage - what a VM uses and did
  * @kvm: the VM
  * @usage: filled in as far as it reaches
@@ -422,12 +436,14 @@ __bpf_kfunc_end_defs();
 /* A module may register one set for a kind of program, hence the repetition. */
 BTF_KFUNCS_START(kvm_gmem_any_ids)
 BTF_ID_FLAGS(func, bpf_kvm_gmem_vm_id, KF_TRUSTED_ARGS)
+BTF_ID_FLAGS(func, bpf_kvm_gmem_vm_is_dying, KF_TRUSTED_ARGS)
 BTF_ID_FLAGS(func, bpf_kvm_gmem_usage, KF_TRUSTED_ARGS)
 BTF_KFUNCS_END(kvm_gmem_any_ids)
 
 /* The fault of a policy's hook is part of a request that is under way. */
 BTF_KFUNCS_START(kvm_gmem_policy_ids)
 BTF_ID_FLAGS(func, bpf_kvm_gmem_vm_id, KF_TRUSTED_ARGS)
+BTF_ID_FLAGS(func, bpf_kvm_gmem_vm_is_dying, KF_TRUSTED_ARGS)
 BTF_ID_FLAGS(func, bpf_kvm_gmem_usage, KF_TRUSTED_ARGS)
 BTF_ID_FLAGS(func, bpf_kvm_gmem_fault_present, KF_TRUSTED_ARGS)
 BTF_ID_FLAGS(func, bpf_kvm_gmem_convert_changes, KF_TRUSTED_ARGS | KF_SLEEPABLE)
@@ -435,6 +451,7 @@ BTF_KFUNCS_END(kvm_gmem_policy_ids)
 
 BTF_KFUNCS_START(kvm_gmem_sleepable_ids)
 BTF_ID_FLAGS(func, bpf_kvm_gmem_vm_id, KF_TRUSTED_ARGS)
+BTF_ID_FLAGS(func, bpf_kvm_gmem_vm_is_dying, KF_TRUSTED_ARGS)
 BTF_ID_FLAGS(func, bpf_kvm_gmem_usage, KF_TRUSTED_ARGS)
 BTF_ID_FLAGS(func, bpf_kvm_gmem_vm_acquire, KF_ACQUIRE | KF_RET_NULL | KF_SLEEPABLE)
 BTF_ID_FLAGS(func, bpf_kvm_gmem_vm_release, KF_RELEASE | KF_SLEEPABLE)
@@ -470,7 +487,7 @@ static const struct btf_kfunc_id_set kvm_gmem_policy_set = {
 /*
  * Tenants must not learn of each other, and what CAP_BPF or a BPF token allows
  * may be meant for one of them.  Asked when the program is loaded: who may run
- * it afterwards is up to who loaded it.  The first id is for everybody.
+ * it afterwards is up to who loaded it.  The first set is for everybody.
  */
 static int kvm_gmem_sleepable_filter(const struct bpf_prog *prog, u32 kfunc_id)
 {
