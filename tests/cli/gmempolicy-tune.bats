@@ -637,7 +637,7 @@ held()
 @test "status: nothing attached, and wrong usage" {
 	run gmempolicy status
 	[ "$output" = "No policy is attached." ]
-	[ "$(gmempolicy status --json | jq -c 'del(.vms, .held)')" = \
+	[ "$(gmempolicy status --json | jq -c 'del(.vms, .held, .without)')" = \
 		'{"policies":[],"verdicts":[],"parameters":[],"limits":[],"budgets":[]}' ]
 	refuses 1 "no attached policy has the name" status nope
 	refuses 2 "leave 'b' out" status a b

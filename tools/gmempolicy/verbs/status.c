@@ -31,6 +31,8 @@
 /* Policies shown however many VMs there are, and the other way round. */
 #define LEAST_POLICIES	5
 #define LEAST_VMS	3
+/* Words of KVM on what it does not do. */
+#define WITHOUT_MAX	16
 
 static bool json, state;
 
@@ -512,10 +514,65 @@ static void print_head(const struct findings *f)
 	printf("\n\n");
 }
 
+/* What a KVM that was built for another kernel does not do, in its own words. */
+static const struct without {
+	const char *name;
+	const char *means;
+} without_known[] = {
+	{ "kcore", "/proc/kcore shows the memory of guests that is not encrypted" },
+	{ "mbind", "a guest_memfd has no NUMA policy: mbind(2) of its mapping fails" },
+};
+
+#define WITHOUT	"/sys/module/kvm/parameters/gmem_without"
+
+static size_t read_without(struct without *found)
+{
+	static char words[256];
+	FILE *file = fopen(WITHOUT, "re");
+	char *word, *rest = words;
+	size_t i, nr = 0;
+
+	if (!file)
+		return 0;
+	if (!fgets(words, sizeof(words), file))
+		words[0] = '\0';
+	fclose(file);
+	words[strcspn(words, "\n")] = '\0';
+	while (nr < WITHOUT_MAX && (word = strsep(&rest, ","))) {
+		if (!*word)
+			continue;
+		found[nr].name = word;
+		found[nr].means = "nothing that this gmempolicy knows";
+		for (i = 0; i < ARRAY_LEN(without_known); i++)
+			if (!strcmp(word, without_known[i].name))
+				found[nr].means = without_known[i].means;
+		nr++;
+	}
+	return nr;
+}
+
+static struct value without_name(const void *row)
+{
+	return TEXT_VALUE(((const struct without *)row)->name);
+}
+
+static struct value without_means(const void *row)
+{
+	return TEXT_VALUE(((const struct without *)row)->means);
+}
+
+static const struct column without_columns[] = {
+	{ "NOT HERE", "name", without_name },
+	{ "WHAT THAT MEANS", "means", without_means },
+	{}
+};
+
 static int print_findings(const struct findings *f)
 {
 	struct screen screen = {};
 	struct summary s = {};
+	struct without without[WITHOUT_MAX];
+	size_t nr_without = read_without(without);
 	bool all = json || state;
 
 	if (!verb_wide && !all) {
@@ -549,6 +606,15 @@ static int print_findings(const struct findings *f)
 			.row_size = f->policies.size,
 			.nr_rows = s.nr_policies,
 			.rest = *s.policies ? s.policies : NULL,
+		},
+		{
+			.key = "without",
+			.none = "Nothing is missing.",
+			.columns = without_columns,
+			.rows = without,
+			.row_size = sizeof(*without),
+			.nr_rows = nr_without,
+			.is_json_only = !nr_without,
 		},
 		{
 			.key = "verdicts",
@@ -601,7 +667,8 @@ static int print_findings(const struct findings *f)
 	if (json)
 		return tables_print(tables, ARRAY_LEN(tables), true);
 	if (!f->policies.nr)
-		return tables_print(&tables[1], 1, false);
+		return tables_print(&tables[1], 1, false) ?:
+		       (nr_without ? tables_print(&tables[2], 1, false) : 0);
 	print_head(f);
 	return tables_print(tables, ARRAY_LEN(tables), false);
 }
