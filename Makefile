@@ -21,8 +21,11 @@ SHELL := /bin/bash
 Q := $(if $(V),,@)
 step = $(if $(V),,@printf '  %-8s%s\n' $(1) $@)
 
-CFLAGS = -std=gnu11 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter
-CPPFLAGS = -Itools/lib -Ibpf/include -I$(B)/bpf -I$(B)/policies -I$(B)/libbpf/include
+CFLAGS = -std=gnu11 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter $(EXTRA_CFLAGS)
+# The one place that a version stands in.
+VERSION := $(shell sed -n '1s/^gmem //p' NEWS)
+
+CPPFLAGS = -DGMEM_VERSION='"$(VERSION)"' -Itools/lib -Ibpf/include -I$(B)/bpf -I$(B)/policies -I$(B)/libbpf/include
 SELFTESTS = $(B)/selftests/source/..
 BPF_CFLAGS = -g -O2 -Wall -Werror -target bpf -D__TARGET_ARCH_x86 -mcpu=v3 \
 	     -I$(B)/include -I$(B)/libbpf/include -Ibpf/include
@@ -53,8 +56,8 @@ SELFTESTS_KEY := $(B)/selftests.key
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: help all setup kernel kernel-baseline tools bpf tests unit prometheus demo test test-all \
-	test-debug test-selftests test-patches test-debian bench shell checkpatch clean distclean FORCE
+.PHONY: help all setup install uninstall deb kernel kernel-baseline tools bpf tests unit prometheus demo test test-all \
+	test-debug test-selftests test-patches test-debian test-stock bench shell checkpatch clean distclean FORCE
 
 help:
 	@echo 'Ordinary use:'
@@ -64,8 +67,11 @@ help:
 	@echo '  make test-debug       the same on a kernel with KASAN, lockdep and kmemleak'
 	@echo '  make test-selftests   all KVM selftests, on the kernel without the patches and on ours'
 	@echo '  make test-patches     KVM builds after each patch, built in and as modules'
+	@echo '  make test-stock       the packages and the tests on Debian'\''s own kernel; D=12|13, T= choose'
 	@echo '  make test-debian      setup, demo and test in a clean Debian 12 and 13; D=12|13, W=demo choose'
 	@echo '  make bench            what operations cost and how long they wait; B=NAME runs one bench'
+	@echo '  make install          under PREFIX= (now $(PREFIX)), within DESTDIR=; make uninstall undoes it'
+	@echo '  make deb              Debian packages, in build/deb'
 	@echo '  make shell            a shell in the test VM'
 	@echo
 	@echo 'Parts:'
@@ -143,6 +149,10 @@ $(B)/obj/tools/%.o: tools/%.c $(LIBBPF_KEY) | $(BPF_SKEL)
 	$(Q)$(CC) $(CFLAGS) $(CPPFLAGS) -Itools/$(firstword $(subst /, ,$*)) \
 		$$(pkg-config --cflags json-c ncursesw libmicrohttpd libzstd) -MMD -MP -c $< -o $@
 
+# Those that name the version.
+$(B)/obj/tools/lib/gmem_common.o $(B)/obj/tools/gmemtop/terminal/help.o \
+	$(B)/obj/tools/gmemtop/export/exposition.o $(B)/obj/tools/gmemtop/export/http.o: NEWS
+
 $(B)/gmemtop: $(call tool_obj,gmemtop) $(LIB_OBJ)
 	$(call step,LINK)
 	$(Q)$(CC) $(CFLAGS) $^ -o $@ $(LIBBPF_LIBS) \
@@ -177,7 +187,30 @@ $(B)/gmempolicy: $(call tool_obj,gmempolicy) $(LIB_OBJ)
 	$(call step,LINK)
 	$(Q)$(CC) $(CFLAGS) $^ -o $@ $(LIBBPF_LIBS) $$(pkg-config --libs json-c)
 
-tools: $(TOOL_BIN)
+$(B)/obj/packaging/%.o: packaging/%.c
+	@mkdir -p $(@D)
+	$(call step,CC)
+	$(Q)$(CC) $(CFLAGS) $(CPPFLAGS) -MMD -MP -c $< -o $@
+
+# Each with its table of options as its help, for who generates from that.
+$(B)/obj/tools/gmemtop.rows: $(call tool_obj,gmemtop) $(LIB_OBJ) $(B)/obj/packaging/completion/rows.o
+	$(call step,LINK)
+	$(Q)$(CC) $(CFLAGS) -Wl,--wrap=gmem_usage $^ -o $@ $(LIBBPF_LIBS) \
+		$$(pkg-config --libs json-c ncursesw libmicrohttpd libzstd) -lcap
+
+$(B)/obj/tools/gmempolicy.rows: $(call tool_obj,gmempolicy) $(LIB_OBJ) $(B)/obj/packaging/completion/rows.o
+	$(call step,LINK)
+	$(Q)$(CC) $(CFLAGS) -Wl,--wrap=gmem_usage $^ -o $@ $(LIBBPF_LIBS) $$(pkg-config --libs json-c)
+
+$(B)/completion/bash/% $(B)/completion/zsh/_%: $(B)/obj/tools/%.rows packaging/completion/generate
+	@mkdir -p $(B)/completion/bash $(B)/completion/zsh
+	$(call step,GEN)
+	$(Q)packaging/completion/generate bash $* $< $(POLICIES) >$(B)/completion/bash/$*
+	$(Q)packaging/completion/generate zsh $* $< $(POLICIES) >$(B)/completion/zsh/_$*
+
+COMPLETION := $(TOOLS:%=$(B)/completion/bash/%) $(TOOLS:%=$(B)/completion/zsh/_%)
+
+tools: $(TOOL_BIN) $(COMPLETION)
 
 # ---------------------------------------------------------- test programs
 
@@ -303,12 +336,100 @@ test-selftests: kernel kernel-baseline $(B)/tests/selftests/no_flags.so
 	@kernel/build-selftests
 	@tests/selftests/run '$(T)'
 
+# --------------------------------------------------------------- install it
+
+PREFIX ?= /usr/local
+# gmempolicy looks nowhere else.
+SYSCONFDIR := /etc
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+ZSHDIR ?= $(PREFIX)/share/zsh/site-functions
+UNITS := tools/gmempolicy/gmempolicyd.service tools/gmemtop/gmemtop-export.service \
+	tools/gmemtop/gmemtop-record.service
+MANS := $(wildcard docs/man/*)
+DOCS := README.md NEWS $(wildcard docs/*.md)
+TEMPLATES := $(wildcard tools/gmempolicy/template/*)
+
+# Mode, source and place of each file. Those of mode 644+ are the administrator's:
+# one that is there is left as it is.
+define INSTALLED
+$(foreach t,$(TOOLS),755 $(B)/$t $(PREFIX)/sbin/$t
+)
+$(foreach m,$(MANS),644 $(B)/install/$(notdir $m) $(PREFIX)/share/man/man$(patsubst .%,%,$(suffix $m))/$(notdir $m)
+)
+$(foreach u,$(UNITS),644 $(B)/install/$(notdir $u) $(UNITDIR)/$(notdir $u)
+)
+$(foreach t,$(TOOLS),644 $(B)/completion/bash/$t $(PREFIX)/share/bash-completion/completions/$t
+644 $(B)/completion/zsh/_$t $(ZSHDIR)/_$t
+)
+$(foreach d,$(DOCS),644 $d $(PREFIX)/share/doc/gmem/$(notdir $d)
+)
+644 docs/grafana-gmem.json $(PREFIX)/share/gmem/grafana-gmem.json
+644 docs/prometheus-gmem.yml $(PREFIX)/share/gmem/prometheus-gmem.yml
+644 tools/gmemtop/gmemtop.logrotate $(PREFIX)/share/doc/gmem/examples/gmemtop.logrotate
+644+ tools/gmemtop/gmemtop-export.default $(SYSCONFDIR)/default/gmemtop-export
+644+ tools/gmempolicy/policy.d.example $(SYSCONFDIR)/gmem/policy.d/gmem.toml
+$(foreach h,$(wildcard bpf/include/*.h),644 $h $(PREFIX)/include/gmem/$(notdir $h)
+)
+$(foreach t,$(TEMPLATES),644 $t $(PREFIX)/share/doc/gmem/examples/policy/$(notdir $t)
+)
+endef
+export INSTALLED
+
+# What names its own place or the version.
+$(B)/install/%.service: FORCE
+	@mkdir -p $(@D)
+	@sed 's,/usr/sbin/,$(PREFIX)/sbin/,' $(filter %/$*.service,$(UNITS)) >$@
+
+$(MANS:docs/man/%=$(B)/install/%): $(B)/install/%: docs/man/% NEWS
+	@mkdir -p $(@D)
+	@sed 's,^\(\.TH .*"gmem\)",\1 $(VERSION)",' $< >$@
+
+install: tools $(MANS:docs/man/%=$(B)/install/%) $(addprefix $(B)/install/,$(notdir $(UNITS)))
+	@while read -r mode from to; do \
+		[ -n "$$to" ] || continue; \
+		case $$mode in *+) [ ! -e "$(DESTDIR)$$to" ] || continue ;; esac; \
+		install -D -m "$${mode%+}" "$$from" "$(DESTDIR)$$to" || exit; \
+	done <<<"$$INSTALLED"
+
+# The administrator's files stay, and so do directories that have others in them.
+uninstall:
+	@while read -r mode from to; do \
+		case $$mode in '' | *+) continue ;; esac; \
+		rm -f "$(DESTDIR)$$to" || exit; \
+	done <<<"$$INSTALLED"
+	@rmdir $(addprefix "$(DESTDIR)$(PREFIX)"/,share/gmem \
+		share/doc/gmem/examples/policy share/doc/gmem/examples share/doc/gmem include/gmem) 2>/dev/null || :
+
+# In a copy of the tree: the packages' own directories and changelog are made there.
+DEB := $(B)/deb/gmem-$(VERSION)
+deb: tools
+	@tests/setup debhelper dh-dkms fakeroot lintian
+	@mkdir -p $(DEB)
+	@rsync -a --delete --exclude=/build --exclude=/.git ./ $(DEB)/
+	@{ printf 'gmem (%s) unstable; urgency=medium\n\n' $(VERSION); \
+	   sed -n '3,$${/^$$/q;s/^/  /p}' NEWS | sed '1s/^  /  * /; 1!s/^/  /'; \
+	   printf '\n -- %s  %s\n' "$$(sed -n 's/^Maintainer: //p' debian/control)" "$$(date -R -r NEWS)"; \
+	 } >$(DEB)/debian/changelog
+	@rm -f $(B)/deb/*.deb
+	@cd $(DEB) && env -u MAKEFLAGS -u MAKELEVEL dpkg-buildpackage -b -us -uc >../log 2>&1 || \
+		{ tail -n 20 ../log >&2; echo "make deb: building failed; the whole log is $(B)/deb/log" >&2; exit 1; }
+	@lintian --allow-root --fail-on error,warning $(B)/deb/gmem_*.deb $(B)/deb/gmem-d[ek]*_all.deb
+	@ls $(B)/deb/*.deb
+
 test-patches: | setup
 	@tests/patches
 
 # What the README says, in clean installs of the releases that it names.
 test-debian:
 	@T='$(T)' tests/debian/run $(D) $(W)
+
+# The packages and what they build, on Debian's own kernel: installed as by a user,
+# and then the suites that ask the kernel something.
+STOCK_SUITES = ^(bpf|kvm|gmempolicy|gmemtop)$$
+test-stock: all deb
+	@tests/debian/run $(or $(D),12) packages
+	@GMEM_KERNEL=debian GMEM_TEST_OUT=$(B)/test-stock T='$(or $(T),$(STOCK_SUITES))' tests/run
+	@GMEM_KERNEL=debian tests/demo/run
 
 shell: all
 	@tests/vm/run --interactive -- bash -l

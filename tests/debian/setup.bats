@@ -129,7 +129,7 @@ tells()
 		[ "$status" -eq 2 ]
 		[ -z "$output" ]
 		[ "${#stderr_lines[@]}" -eq 1 ]
-		[[ $stderr == *"'$bad' is no release (12, 13) and no target (setup, demo, test)"* ]]
+		[[ $stderr == *"'$bad' is no release (12, 13) and no target (setup, demo, test, packages)"* ]]
 	done
 	mkdir bin
 	printf '#!/bin/sh\necho 1000\n' >bin/id

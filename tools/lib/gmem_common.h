@@ -14,7 +14,10 @@
 
 #include "gmem_text.h"
 
-#define GMEM_VERSION	"0.1.0"
+/* The build says which: the first line of NEWS. */
+#ifndef GMEM_VERSION
+#define GMEM_VERSION	"unknown"
+#endif
 
 /* Exit codes of all tools. */
 #define GMEM_EXIT_OK	0
