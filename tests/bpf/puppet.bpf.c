@@ -8,6 +8,7 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 #include "gmem_kfuncs.h"
+#include "gmem_vm.h"
 
 char _license[] SEC("license") = "GPL";
 
@@ -232,7 +233,7 @@ void BPF_PROG(puppet_invalidate, struct kvm *kvm,
 	if (reason < 5)
 		__sync_fetch_and_add(&invalidated[reason], 1);
 	__sync_fetch_and_add(&freed, invalidate->pages_freed);
-	if (kvm->mmu_invalidate_in_progress)
+	if (gmem_kvm_is_known(kvm) && kvm->mmu_invalidate_in_progress)
 		__sync_fetch_and_add(&vcpus_waited, 1);
 	nr = __sync_fetch_and_add(&invalidates, 1);
 	barrier_var(nr);
