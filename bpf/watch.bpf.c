@@ -34,7 +34,7 @@ static __u32 vm_pid(struct kvm *kvm)
 	} usage = {};
 
 	if (gmem_kvm_is_known(kvm))
-		return kvm->gmem.pid;
+		return gmem_known(kvm)->gmem.pid;
 	bpf_kvm_gmem_usage(kvm, (struct kvm_gmem_usage *)&usage, sizeof(usage));
 	return usage.pid;
 }

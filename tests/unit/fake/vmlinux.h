@@ -20,8 +20,8 @@
 /* In place of the headers that a policy includes next. */
 #define __BPF_HELPERS__
 #define __BPF_TRACING_H__
-#define __BPF_CORE_READ_H__
 #define __GMEM_KFUNCS_H
+#define __GMEM_VM_H
 
 typedef uint64_t u64;
 typedef int64_t s64;
@@ -29,7 +29,6 @@ typedef uint32_t u32;
 typedef int32_t s32;
 
 #define SEC(name)
-#define bpf_core_field_exists(field)	1
 #define BPF_PROG(name, args...)	name(args)
 #define __noinline	__attribute__((noinline))
 #define __uint(name, value)	int (*name)[value]
@@ -241,12 +240,17 @@ static inline u32 bpf_get_prandom_u32(void)
 	return 12345;
 }
 
-static inline bool bpf_kvm_gmem_vm_is_dying(const struct kvm *kvm)
+static inline bool gmem_vm_is_dying(const struct kvm *kvm)
 {
 	return !kvm->users_count.refs.counter;
 }
 
 static inline u64 bpf_kvm_gmem_vm_id(const struct kvm *kvm)
+{
+	return kvm->gmem.id;
+}
+
+static inline u64 gmem_vm_id(const struct kvm *kvm)
 {
 	return kvm->gmem.id;
 }
