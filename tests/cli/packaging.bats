@@ -162,6 +162,17 @@ options_in()
 	done
 }
 
+@test "Prometheus takes the fleet's configuration" {
+	cp -r "$top/docs/fleet/." .
+	cp "$top/docs/prometheus-gmem.yml" .
+	run "$top/build/prometheus/promtool" check config prometheus.yml
+	echo "$output"
+	[ "$status" -eq 0 ]
+	[[ $output == *"13 rules found"* ]]
+	run "$top/build/prometheus/promtool" check config --agent prometheus.yml
+	[ "$status" -ne 0 ]
+}
+
 # ------------------------------------------------------------------- gmem-dkms
 
 # A toy kernel: headers, and a source that a series of two patches is for.
