@@ -228,7 +228,7 @@ refuses()
 	head -n 1 gmem/tree/arch/x86/kvm/Makefile | grep -q Makefile.stock
 	run ! grep -F '$(srctree)' gmem/tree/arch/x86/kvm/Makefile
 	grep -q kvalue gmem/tree/virt/kvm/stock_map.h
-	grep -qF 'MODULE_VERSION("gmem-1.2.3")' gmem/tree/virt/kvm/stock_version.h
+	grep -qF '"version=gmem-1.2.3"' gmem/tree/virt/kvm/stock_version.h
 	run ! grep -q other gmem/tree/virt/kvm/stock_map.h
 }
 
