@@ -40,18 +40,28 @@ static void kvm_gmem_add_stale(struct kvm *kvm, s64 nr_pages)
 		atomic64_add(nr_pages, &kvm->gmem.counters.stale_pages);
 }
 
-/* Marks the page that @xas is at, or unmarks it; returns by how much. */
-static s64 kvm_gmem_mark_page(struct xa_state *xas, bool stale)
+/* Pages of the folio that @xas is at, of which only a huge one is not in a lowest node. */
+static unsigned long kvm_gmem_pages_at(const struct xa_state *xas,
+				       const struct folio *folio)
+{
+	return xas->xa_node && xas->xa_node->shift ? folio_nr_pages(folio) : 1;
+}
+
+/*
+ * Marks the folio that @xas is at, or unmarks it; returns by how many pages.  All
+ * pages of a huge one are alike: before some change it is split.
+ */
+static s64 kvm_gmem_mark_page(struct xa_state *xas, s64 nr, bool stale)
 {
 	if (xas_get_mark(xas, KVM_GMEM_STALE) == stale)
 		return 0;
 	if (!stale) {
 		xas_clear_mark(xas, KVM_GMEM_STALE);
-		return -1;
+		return -nr;
 	}
 	xas_set_mark(xas, KVM_GMEM_STALE);
 
-	return 1;
+	return nr;
 }
 
 /*
@@ -71,14 +81,14 @@ static s64 kvm_gmem_mark_node(struct xa_state *xas, bool stale)
 	if (before == (stale ? ~0UL : 0))
 		return 0;
 	if (stale) {
-		delta = kvm_gmem_mark_page(xas, true);
+		delta = kvm_gmem_mark_page(xas, 1, true);
 		delta += hweight_long(~*marks);
 		WRITE_ONCE(*marks, ~0UL);
 	} else {
 		xas->xa_offset = __ffs(before);
 		delta = 1 - (s64)hweight_long(before);
 		WRITE_ONCE(*marks, BIT(xas->xa_offset));
-		delta += kvm_gmem_mark_page(xas, false);
+		delta += kvm_gmem_mark_page(xas, 1, false);
 	}
 
 	return delta;
@@ -93,9 +103,10 @@ static pgoff_t kvm_gmem_mark_locked(struct address_space *mapping,
 				    unsigned int *budget, s64 *delta)
 {
 	XA_STATE(xas, &mapping->i_pages, start);
+	const struct folio *folio;
 
-	while (stale ? xas_find(&xas, end - 1) :
-		       xas_find_marked(&xas, end - 1, KVM_GMEM_STALE)) {
+	while ((folio = stale ? xas_find(&xas, end - 1) :
+				xas_find_marked(&xas, end - 1, KVM_GMEM_STALE))) {
 		const struct xa_node *node = xas.xa_node;
 		pgoff_t first = round_down(xas.xa_index, XA_CHUNK_SIZE);
 
@@ -106,7 +117,10 @@ static pgoff_t kvm_gmem_mark_locked(struct address_space *mapping,
 			xas.xa_index = first + XA_CHUNK_SIZE - 1;
 			xas.xa_offset = XA_CHUNK_SIZE - 1;
 		} else {
-			*delta += kvm_gmem_mark_page(&xas, stale);
+			*delta += kvm_gmem_mark_page(&xas,
+						     kvm_gmem_pages_at(&xas,
+								       folio),
+						     stale);
 		}
 		if (!--*budget)
 			return xas.xa_index + 1;
@@ -135,12 +149,15 @@ static s64 kvm_gmem_mark_one(struct inode *inode, pgoff_t index, bool stale)
 {
 	struct kvm_gmem_inode *gi = to_kvm_gmem_inode(inode);
 	XA_STATE(xas, &inode->i_mapping->i_pages, index);
+	const struct folio *folio;
 	s64 delta = 0;
 
 	xas_lock_irq(&xas);
-	if (!(stale && index >= gi->punch_start && index < gi->punch_end) &&
-	    xas_load(&xas))
-		delta = kvm_gmem_mark_page(&xas, stale);
+	folio = stale && index >= gi->punch_start && index < gi->punch_end ?
+		NULL : xas_load(&xas);
+	if (folio)
+		delta = kvm_gmem_mark_page(&xas, kvm_gmem_pages_at(&xas, folio),
+					   stale);
 	xas_unlock_irq(&xas);
 
 	return delta;
@@ -311,7 +328,9 @@ u64 kvm_gmem_count_populated(struct address_space *mapping, pgoff_t start,
 	xas_for_each(&xas, folio, end - 1) {
 		if (xas_retry(&xas, folio))
 			continue;
-		nr_pages += folio_nr_pages(folio);
+		/* A huge one may go on beyond an end. */
+		nr_pages += min(folio_next_index(folio), end) -
+			    max(folio->index, start);
 		if (need_resched()) {
 			xas_pause(&xas);
 			cond_resched_rcu();
@@ -328,12 +347,16 @@ u64 kvm_gmem_count_populated(struct address_space *mapping, pgoff_t start,
  * @populated: pages that they have
  * @closed: those of @populated whose file is closed
  * @attr_bytes: memory that the attributes of those that are open take
+ * @huge: those of @populated that are in huge folios of open ones
+ * @waiting: ranges of those that could be merged
  */
 struct kvm_gmem_pages {
 	u64 size;
 	u64 populated;
 	u64 closed;
 	u64 attr_bytes;
+	u64 huge;
+	u64 waiting;
 };
 
 static void kvm_gmem_count_pages(struct kvm *kvm, struct kvm_gmem_pages *pages)
@@ -346,6 +369,10 @@ static void kvm_gmem_count_pages(struct kvm *kvm, struct kvm_gmem_pages *pages)
 		pages->populated += READ_ONCE(gi->vfs_inode.i_mapping->nrpages);
 		pages->size += i_size_read(&gi->vfs_inode) >> PAGE_SHIFT;
 		pages->attr_bytes += READ_ONCE(gi->attrs.bytes);
+		if (gi->huge) {
+			pages->huge += atomic64_read(&gi->huge->pages);
+			pages->waiting += READ_ONCE(gi->huge->waiting);
+		}
 	}
 	rcu_read_unlock();
 	/* Pairs with the barrier in kvm_gmem_inode_close(). */
@@ -467,6 +494,13 @@ void kvm_gmem_fill_usage(struct kvm *kvm, struct kvm_gmem_usage *usage)
 	usage->requests_pending = READ_ONCE(kvm->gmem.nr_requests);
 	usage->request_ns = READ_ONCE(kvm->gmem.request_ns);
 	usage->request_oldest_ns = kvm_gmem_request_oldest(kvm);
+	usage->huge_pages = pages.huge;
+	usage->huge_splits = atomic64_read(&counters->huge_splits);
+	usage->huge_merges = atomic64_read(&counters->huge_merges);
+	usage->huge_waiting = pages.waiting;
+	for (i = 0; i < KVM_GMEM_NR_HUGE_FALLBACKS; i++)
+		usage->huge_fallbacks[i] =
+			atomic64_read(&counters->huge_fallbacks[i]);
 }
 
 /* The KVM stats as they would be if nobody ever cleared one. */

@@ -557,6 +557,9 @@ static int kvm_gmem_convert_told(struct kvm_gmem_attr_request *request)
 
 	if (request->attrs)
 		r = kvm_gmem_take_pages(request);
+	else if (kvm_gmem_huge_order(request->inode))
+		r = kvm_gmem_huge_convert_begin(request->inode, request->start,
+						request->end, &request->held);
 	if (r == -EAGAIN)
 		strscpy(request->holder,
 			kvm_gmem_holder(request->inode, request->held) ?: "");
@@ -588,6 +591,10 @@ static int kvm_gmem_convert_locked(struct kvm_gmem_attr_request *request,
 		kvm_mem_attr_map_abort(map, change);
 	else
 		kvm_mem_attr_map_commit(map, change);
+	if (kvm_gmem_huge_order(request->inode)) {
+		kvm_gmem_huge_convert_end(request->inode);
+		kvm_gmem_huge_became_private(request->inode);
+	}
 
 	return r;
 }

@@ -66,7 +66,7 @@ struct kvm_gmem_bucket {
 	u32 stale;
 };
 
-/* One page or one node of the page cache, which has up to 64. */
+/* One folio or one node of the page cache, which has up to 64. */
 typedef void (*kvm_gmem_page_fn)(struct xa_state *xas, struct folio *folio,
 				 bool whole_node, void *arg);
 
@@ -127,7 +127,7 @@ kvm_gmem_walk_pages(struct address_space *mapping, pgoff_t start, pgoff_t end,
 			xas_set(&xas, kvm_gmem_after_node(xas.xa_node, first));
 
 		if (!--*work) {
-			next = whole ? xas.xa_index : xas.xa_index + 1;
+			next = whole ? xas.xa_index : folio_next_index(folio);
 			break;
 		}
 		if (need_resched()) {
@@ -141,6 +141,27 @@ kvm_gmem_walk_pages(struct address_space *mapping, pgoff_t start, pgoff_t end,
 	return min(next, end);
 }
 
+/* A bucket that is being filled, and the pages that it is for. */
+struct kvm_gmem_fill {
+	struct kvm_gmem_bucket *bucket;
+	pgoff_t start;
+	pgoff_t end;
+};
+
+/* Pages of a folio that are in a range. */
+static unsigned long kvm_gmem_folio_part(const struct folio *folio, pgoff_t start,
+					 pgoff_t end)
+{
+	if (likely(!folio_test_large(folio)))
+		return 1;
+
+	start = max(start, folio->index);
+	end = min(end, folio_next_index((struct folio *)folio));
+
+	/* It may be split meanwhile. */
+	return end > start ? end - start : 1;
+}
+
 /*
  * Calls are made under RCU and nothing else: a node may be changed meanwhile,
  * and is then counted as it was before, after, or in between.
@@ -148,8 +169,10 @@ kvm_gmem_walk_pages(struct address_space *mapping, pgoff_t start, pgoff_t end,
 static void kvm_gmem_count_page(struct xa_state *xas, struct folio *folio,
 				bool whole_node, void *arg)
 {
-	struct kvm_gmem_bucket *bucket = arg;
+	struct kvm_gmem_fill *fill = arg;
+	struct kvm_gmem_bucket *bucket = fill->bucket;
 	const struct xa_node *node = xas->xa_node;
+	unsigned long nr;
 
 	if (whole_node) {
 		bucket->populated += READ_ONCE(node->count);
@@ -159,8 +182,9 @@ static void kvm_gmem_count_page(struct xa_state *xas, struct folio *folio,
 		return;
 	}
 
-	bucket->populated++;
-	bucket->stale += xas_get_mark(xas, KVM_GMEM_STALE);
+	nr = kvm_gmem_folio_part(folio, fill->start, fill->end);
+	bucket->populated += nr;
+	bucket->stale += xas_get_mark(xas, KVM_GMEM_STALE) ? nr : 0;
 }
 
 /* Adds what one memslot has of a stretch that lies within it. */
@@ -171,6 +195,11 @@ static void kvm_gmem_fill_bucket(struct kvm *kvm, struct kvm_memory_slot *slot,
 	u64 nr_private = kvm_mem_attr_map_count(&kvm->mem_attr_map, start, end,
 						KVM_MEMORY_ATTRIBUTE_PRIVATE);
 	pgoff_t index = start - slot->base_gfn + slot->gmem.pgoff;
+	struct kvm_gmem_fill fill = {
+		.bucket = bucket,
+		.start = index,
+		.end = index + end - start,
+	};
 	/* A bucket is small enough to be counted to its end. */
 	int whole = INT_MAX;
 
@@ -179,7 +208,7 @@ static void kvm_gmem_fill_bucket(struct kvm *kvm, struct kvm_memory_slot *slot,
 	if (file)
 		kvm_gmem_walk_pages(file->f_mapping, index,
 				    index + end - start, true, &whole,
-				    kvm_gmem_count_page, bucket);
+				    kvm_gmem_count_page, &fill);
 	*work -= INT_MAX - whole + 1;
 }
 
@@ -374,9 +403,19 @@ static void kvm_gmem_count_twice(struct xa_state *xas, struct folio *folio,
 				 bool whole_node, void *arg)
 {
 	struct kvm_gmem_twice *twice = arg;
+	const struct kvm_gmem_resident *resident = twice->resident;
+	pgoff_t start, end;
 
-	twice->pages += test_bit(xas->xa_index - twice->first,
-				 twice->resident->pages);
+	if (likely(!folio_test_large(folio))) {
+		twice->pages += test_bit(xas->xa_index - twice->first,
+					 resident->pages);
+		return;
+	}
+
+	start = max(twice->first, folio->index);
+	end = min(twice->first + resident->nr, folio_next_index(folio));
+	for (; start < end; start++)
+		twice->pages += test_bit(start - twice->first, resident->pages);
 }
 
 /* Returns the frame to go on with, or 0 if all of the memslot was looked at. */
