@@ -245,6 +245,7 @@ static void kvm_gmem_cut(struct kvm_gmem_huge *huge, enum kvm_gmem_cutter who,
 		end = max(end, cut->end);
 	}
 	WRITE_ONCE(cut->start, start);
+	/* Pairs with the acquire in kvm_gmem_is_cut(): not one without the other. */
 	smp_store_release(&cut->end, end);
 	/* Who looks for folios now finds those that did not see this. */
 	smp_mb();
@@ -264,6 +265,7 @@ static bool kvm_gmem_is_cut(const struct kvm_gmem_huge *huge, pgoff_t first)
 
 	for (i = 0; i < KVM_GMEM_NR_CUTTERS; i++) {
 		cut = &huge->cuts[i];
+		/* Pairs with the release in kvm_gmem_uncut(), too. */
 		end = smp_load_acquire(&cut->end);
 		if (first < end &&
 		    READ_ONCE(cut->start) < first + kvm_gmem_huge_nr(huge))
