@@ -293,7 +293,8 @@ struct folio *kvm_gmem_inode_alloc_folio(struct inode *inode, pgoff_t index,
 	if (!policy)
 		return filemap_alloc_folio(gfp, order);
 
-	folio = folio_alloc_mpol(gfp, order, policy, index, numa_node_id());
+	folio = folio_alloc_mpol(gfp, order, policy, index >> order,
+				 numa_node_id());
 	mpol_cond_put(policy);
 
 	return folio;
