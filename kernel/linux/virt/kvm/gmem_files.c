@@ -153,27 +153,28 @@ void kvm_gmem_inode_close(struct kvm_gmem_inode *gi)
 }
 
 /**
- * kvm_gmem_inode_added - count a page as allocated, and by the node that it is on
+ * kvm_gmem_inode_added - count pages as allocated, and by the node that they are on
  * @gi: the guest_memfd
- * @folio: the page, new in the page cache and still locked
+ * @folio: they, new in the page cache and still locked
+ * @nr: how many they are
  *
  * The page remembers whose it is, for when it goes nobody else knows any more.
  *
  * Context: any.
  */
-void kvm_gmem_inode_added(struct kvm_gmem_inode *gi, struct folio *folio)
+void kvm_gmem_inode_added(struct kvm_gmem_inode *gi, struct folio *folio,
+			  unsigned long nr)
 {
 	/* Who counts it as allocated finds it populated. */
 	smp_mb__before_atomic();
-	atomic64_add(folio_nr_pages(folio),
-		     &gi->kvm->gmem.counters.allocated_pages);
+	atomic64_add(nr, &gi->kvm->gmem.counters.allocated_pages);
 	if (!kvm_gmem_counts_freed())
 		return;
 
 	/* What a split makes of a huge folio remembers nothing. */
 	if (!gi->huge)
 		folio->private = gi;
-	atomic64_add(folio_nr_pages(folio), &gi->node_pages[folio_nid(folio)]);
+	atomic64_add(nr, &gi->node_pages[folio_nid(folio)]);
 }
 
 /**
@@ -190,6 +191,7 @@ void kvm_gmem_inode_merged(struct kvm_gmem_inode *gi, struct folio **from,
 {
 	unsigned long i;
 
+	atomic64_inc(&gi->kvm->gmem.counters.huge_merges);
 	if (!kvm_gmem_counts_freed())
 		return;
 
@@ -199,7 +201,7 @@ void kvm_gmem_inode_merged(struct kvm_gmem_inode *gi, struct folio **from,
 }
 
 /**
- * kvm_gmem_inode_merge_ended - a range was merged, or was not
+ * kvm_gmem_inode_merge_ended - tell that a range was merged, or was not
  * @gi: the guest_memfd
  * @index: first page
  * @nr: how many there are
@@ -210,8 +212,6 @@ void kvm_gmem_inode_merged(struct kvm_gmem_inode *gi, struct folio **from,
 void kvm_gmem_inode_merge_ended(struct kvm_gmem_inode *gi, pgoff_t index,
 				unsigned long nr, int result)
 {
-	if (!result)
-		atomic64_inc(&gi->kvm->gmem.counters.huge_merges);
 	trace_kvm_gmem_merge(gi->kvm, gi->vfs_inode.i_ino, index, nr, result);
 }
 

@@ -397,7 +397,8 @@ static struct folio *kvm_gmem_huge_add_folio(struct kvm_gmem_huge *huge,
 	}
 
 	atomic64_add(folio_nr_pages(folio), &huge->pages);
-	kvm_gmem_inode_added(to_kvm_gmem_inode(huge->inode), folio);
+	kvm_gmem_inode_added(to_kvm_gmem_inode(huge->inode), folio,
+			     folio_nr_pages(folio));
 	if (allocated)
 		*allocated += folio_nr_pages(folio);
 

@@ -272,6 +272,24 @@ static struct mempolicy *kvm_gmem_mempolicy(struct inode *inode, pgoff_t index)
 	return mpol_shared_policy_lookup(policies, index);
 }
 
+/* By the policy that the host has set for them, or by the task's. */
+static __always_inline struct folio *
+kvm_gmem_alloc_folio(struct inode *inode, pgoff_t index, unsigned int order,
+		     gfp_t gfp)
+{
+	struct mempolicy *policy = kvm_gmem_mempolicy(inode, index);
+	struct folio *folio;
+
+	if (!policy)
+		return filemap_alloc_folio(gfp, order);
+
+	folio = folio_alloc_mpol(gfp, order, policy, index >> order,
+				 numa_node_id());
+	mpol_cond_put(policy);
+
+	return folio;
+}
+
 /**
  * kvm_gmem_inode_alloc_folio - allocate memory for pages of a guest_memfd
  * @inode: the guest_memfd
@@ -287,17 +305,7 @@ static struct mempolicy *kvm_gmem_mempolicy(struct inode *inode, pgoff_t index)
 struct folio *kvm_gmem_inode_alloc_folio(struct inode *inode, pgoff_t index,
 					 unsigned int order, gfp_t gfp)
 {
-	struct mempolicy *policy = kvm_gmem_mempolicy(inode, index);
-	struct folio *folio;
-
-	if (!policy)
-		return filemap_alloc_folio(gfp, order);
-
-	folio = folio_alloc_mpol(gfp, order, policy, index >> order,
-				 numa_node_id());
-	mpol_cond_put(policy);
-
-	return folio;
+	return kvm_gmem_alloc_folio(inode, index, order, gfp);
 }
 
 /**
@@ -318,7 +326,7 @@ struct folio *kvm_gmem_inode_add_folio(struct inode *inode, pgoff_t index,
 	struct folio *folio;
 	int r;
 
-	folio = kvm_gmem_inode_alloc_folio(inode, index, 0, gfp);
+	folio = kvm_gmem_alloc_folio(inode, index, 0, gfp);
 	if (!folio)
 		return ERR_PTR(-ENOMEM);
 
@@ -327,7 +335,7 @@ struct folio *kvm_gmem_inode_add_folio(struct inode *inode, pgoff_t index,
 		folio_put(folio);
 		return ERR_PTR(r);
 	}
-	kvm_gmem_inode_added(to_kvm_gmem_inode(inode), folio);
+	kvm_gmem_inode_added(to_kvm_gmem_inode(inode), folio, 1);
 	if (allocated)
 		++*allocated;
 

@@ -153,7 +153,8 @@ int kvm_gmem_bpf_init(void);
 void kvm_gmem_inode_new(struct kvm_gmem_inode *gi);
 void kvm_gmem_inode_going(struct kvm_gmem_inode *gi);
 void kvm_gmem_inode_gone(struct kvm_gmem_inode *gi);
-void kvm_gmem_inode_added(struct kvm_gmem_inode *gi, struct folio *folio);
+void kvm_gmem_inode_added(struct kvm_gmem_inode *gi, struct folio *folio,
+			  unsigned long nr);
 void kvm_gmem_inode_merged(struct kvm_gmem_inode *gi, struct folio **from,
 			   unsigned long nr, struct folio *to);
 void kvm_gmem_inode_merge_ended(struct kvm_gmem_inode *gi, pgoff_t index,
@@ -184,7 +185,7 @@ static inline void kvm_gmem_inode_gone(struct kvm_gmem_inode *gi)
 }
 
 static inline void kvm_gmem_inode_added(struct kvm_gmem_inode *gi,
-					struct folio *folio)
+					struct folio *folio, unsigned long nr)
 {
 }
 
