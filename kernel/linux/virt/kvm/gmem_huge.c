@@ -211,8 +211,9 @@ void __kvm_gmem_huge_released(struct inode *inode)
 {
 	struct kvm_gmem_huge *huge = to_kvm_gmem_inode(inode)->huge;
 
+	/* Who has slots_lock may find the file for a moment yet. */
 	if (huge)
-		cancel_delayed_work_sync(&huge->merge);
+		disable_delayed_work_sync(&huge->merge);
 }
 
 static pgoff_t kvm_gmem_huge_nr(const struct kvm_gmem_huge *huge)
