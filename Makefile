@@ -293,7 +293,7 @@ bench: kernel kernel-baseline tools $(BENCH_BIN)
 # Suites of the host and of other kernels say nothing about this one. Those that
 # measure (policies) or drive the tools for long (+) take hours on it; T= runs
 # them.
-DEBUG_SUITES = ^(bpf|kunit|kvm|access|load|gmemtop|gmempolicy)$$
+DEBUG_SUITES = ^(bpf|kunit|kvm|access|mmap|inplace|consumer|load|load-inplace|gmemtop|gmempolicy)$$
 test-debug: all $(B)/kernel/debug.key
 	@GMEM_KERNEL=debug GMEM_TEST_PATIENCE=6 GMEM_SECONDS=$${GMEM_SECONDS:-120} \
 		GMEM_TEST_OUT=$(B)/test-debug T='$(or $(T),$(DEBUG_SUITES))' tests/run

@@ -24,6 +24,9 @@ _Static_assert(offsetof(struct gmem_bucket, stale_pages) ==
 
 #define ESRCH	3
 
+/* Calls of the kernel in one run of read_mapped; the tool runs it again. */
+#define LOOKS_MAX	(2 * GMEM_BUCKETS_MAX)
+
 /* Questions. */
 __u64 vm_id = 0;
 __u64 start = 0;
@@ -34,6 +37,17 @@ __u64 nr_buckets = 0;
 __s64 result = 0;
 struct gmem_slot slots[GMEM_SLOTS_MAX] = {};
 struct gmem_bucket buckets[GMEM_BUCKETS_MAX] = {};
+
+/*
+ * Of read_mapped the buckets are a question, too: where nothing is shared, or
+ * nothing populated, nothing is mapped.  It takes a step for each page, so it ends
+ * at a time, maybe within a bucket: how many guest frames from the start on were
+ * looked at, and how many of the last bucket's are mapped, are where it goes on.
+ */
+__u64 look_until_ns = 0;
+__u64 looked_at = 0;
+__u64 mapped_so_far = 0;
+__u64 mapped[GMEM_BUCKETS_MAX] = {};
 
 SEC("syscall")
 int read_slots(void *ctx)
@@ -61,6 +75,52 @@ int read_map(void *ctx)
 		nr = GMEM_BUCKETS_MAX;
 	result = bpf_kvm_gmem_map(kvm, start, bucket_pages, (void *)buckets,
 				  nr * sizeof(buckets[0]));
+	bpf_kvm_gmem_vm_release(kvm);
+	return 0;
+}
+
+/*
+ * Looks once at least.  The result is how many buckets are complete; it is counted
+ * in memory, where the verifier does not follow it through each step.
+ */
+static void look_mapped(struct kvm *kvm)
+{
+	int looks;
+
+	result = 0;
+	bpf_for(looks, 0, LOOKS_MAX) {
+		__u64 i = result, end, pages = 0;
+		__s64 next = 0;
+
+		if (i >= nr_buckets || i >= GMEM_BUCKETS_MAX)
+			break;
+		end = start + (i + 1) * bucket_pages;
+		if (buckets[i].shared_pages && buckets[i].populated_pages)
+			next = bpf_kvm_gmem_host_mapped(kvm, start + looked_at,
+							end, &pages);
+		mapped_so_far += pages;
+		if (next > 0) {
+			looked_at = next - start;
+		} else {
+			looked_at = end - start;
+			mapped[i] = mapped_so_far;
+			mapped_so_far = 0;
+			result++;
+		}
+		if (bpf_ktime_get_ns() >= look_until_ns)
+			break;
+	}
+}
+
+SEC("syscall")
+int read_mapped(void *ctx)
+{
+	struct kvm *kvm = bpf_kvm_gmem_vm_acquire(vm_id);
+
+	result = -ESRCH;
+	if (!kvm)
+		return 0;
+	look_mapped(kvm);
 	bpf_kvm_gmem_vm_release(kvm);
 	return 0;
 }

@@ -191,15 +191,8 @@ static __s32 int_at(__u64 address)
 	return at->refcount.refs.counter;
 }
 
-static __u64 sum_of(const struct percpu_counter *counter)
+static __u64 at_least_0(__s64 sum)
 {
-	__u64 counters = (__u64)counter->counters;
-	__s64 sum = counter->count;
-	__u32 cpu;
-
-	/* Freed with the last reference to the mm, of which the VM has one. */
-	for (cpu = 0; cpu < nr_cpus && cpu < GMEM_CPUS_MAX; cpu++)
-		sum += int_at(counters + cpu_offset[cpu]);
 	return sum < 0 ? 0 : sum;
 }
 
@@ -210,11 +203,24 @@ static __u64 sum_of(const struct percpu_counter *counter)
 static __u64 rss_pages(const struct kvm *kvm)
 {
 	const struct mm_struct *mm = kvm->mm;
+	const struct percpu_counter *file = &mm->rss_stat[MM_FILEPAGES];
+	const struct percpu_counter *anon = &mm->rss_stat[MM_ANONPAGES];
+	const struct percpu_counter *shmem = &mm->rss_stat[MM_SHMEMPAGES];
+	__u64 files = (__u64)file->counters, anons = (__u64)anon->counters;
+	__u64 shmems = (__u64)shmem->counters, offset, pages;
+	__s64 nr_file = file->count, nr_anon = anon->count;
+	__s64 nr_shmem = shmem->count;
+	__u32 cpu;
 
-	__u64 pages = sum_of(&mm->rss_stat[MM_FILEPAGES]) +
-		      sum_of(&mm->rss_stat[MM_ANONPAGES]) +
-		      sum_of(&mm->rss_stat[MM_SHMEMPAGES]);
-
+	/* Freed with the last reference to the mm, of which the VM has one. */
+	for (cpu = 0; cpu < nr_cpus && cpu < GMEM_CPUS_MAX; cpu++) {
+		offset = cpu_offset[cpu];
+		nr_file += int_at(files + offset);
+		nr_anon += int_at(anons + offset);
+		nr_shmem += int_at(shmems + offset);
+	}
+	pages = at_least_0(nr_file) + at_least_0(nr_anon) +
+		at_least_0(nr_shmem);
 	if (bpf_core_field_exists(mm->hugetlb_usage))
 		pages += mm->hugetlb_usage.counter;
 	return pages;
@@ -257,7 +263,7 @@ static void look_mapped(struct kvm *kvm, struct gmem_vm_sample *slot)
 	slot->mapped_next = GMEM_PARTS_BEGIN;
 	if (walk_is_long())
 		return;
-	next = bpf_kvm_gmem_host_mapped(kvm, 0, &pages);
+	next = bpf_kvm_gmem_host_mapped(kvm, 0, ~0ULL, &pages);
 	slot->mapped_pages = pages;
 	slot->mapped_next = next > 0 ? next : 0;
 }
@@ -385,8 +391,9 @@ static __always_inline int read_part(bool mapped)
 		part_gfn = 0;
 		return 0;
 	}
-	part_gfn = mapped ? bpf_kvm_gmem_host_mapped(kvm, part_gfn, &pages) :
-			    bpf_kvm_gmem_backed_twice(kvm, part_gfn, &pages);
+	part_gfn = mapped ?
+		   bpf_kvm_gmem_host_mapped(kvm, part_gfn, ~0ULL, &pages) :
+		   bpf_kvm_gmem_backed_twice(kvm, part_gfn, &pages);
 	part_pages = pages;
 	bpf_kvm_gmem_vm_release(kvm);
 	return 0;

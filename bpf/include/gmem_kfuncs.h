@@ -89,7 +89,7 @@ extern int bpf_kvm_gmem_nodes(struct kvm *kvm, u64 *pages,
 			      u32 pages__sz) __ksym;
 extern s64 bpf_kvm_gmem_backed_twice(struct kvm *kvm, u64 start,
 				     u64 *pages) __ksym;
-extern s64 bpf_kvm_gmem_host_mapped(struct kvm *kvm, u64 start,
+extern s64 bpf_kvm_gmem_host_mapped(struct kvm *kvm, u64 start, u64 end,
 				    u64 *pages) __ksym;
 
 /* Whose it is: -ESRCH if that process is gone or runs another program. */

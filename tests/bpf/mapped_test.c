@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Memory of guest_memfds that processes of the host have mapped, as a sample has
- * it.  Of default VMs, which need no conversion to share it.
+ * it, and by stretches, through bpf/layout.bpf.c.  Of default VMs, which need no
+ * conversion to share it.
  */
 #include <linux/falloc.h>
 #include <sys/wait.h>
 
 #include "gmem_test.h"
+#include "layout.skel.h"
+
+#define DATA_GFN	(DATA_GPA / PAGE_SIZE)
 
 /* Linux's own, which the headers of this kernel's selftests do not have. */
 #ifndef GUEST_MEMFD_FLAG_MMAP
@@ -228,6 +232,151 @@ TEST_F(mapped, is_looked_for_when_asked)
 	EXPECT_EQ(sample.vms[0].mapped_pages, 3);
 	gmem_sample_free(&sample);
 	gmem_sampler_close(sampler);
+}
+
+/* Stretches of the VM, all of them to be looked at. */
+static struct layout_bpf *ask(uint64_t start, uint64_t pages, uint64_t nr)
+{
+	static struct layout_bpf *skel;
+	uint64_t i;
+
+	if (!skel)
+		skel = layout_bpf__open_and_load();
+	MUST(skel, "cannot load the programs");
+	skel->bss->vm_id = usage().vm_id;
+	skel->bss->start = start;
+	skel->bss->bucket_pages = pages;
+	skel->bss->nr_buckets = nr;
+	skel->bss->looked_at = 0;
+	skel->bss->mapped_so_far = 0;
+	skel->bss->look_until_ns = ~0ULL;
+	for (i = 0; i < GMEM_BUCKETS_MAX; i++)
+		skel->bss->buckets[i] = (struct gmem_bucket) {
+			.shared_pages = 1,
+			.populated_pages = 1,
+		};
+	return skel;
+}
+
+static int64_t look(struct layout_bpf *skel)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, opts);
+
+	MUST(!bpf_prog_test_run_opts(bpf_program__fd(skel->progs.read_mapped),
+				     &opts), "cannot run the program");
+	return skel->bss->result;
+}
+
+static uint64_t mapped_in(uint64_t start, uint64_t pages)
+{
+	struct layout_bpf *skel = ask(start, pages, 1);
+
+	MUST(look(skel) == 1, "the result is %ld", (long)skel->bss->result);
+	return skel->bss->mapped[0];
+}
+
+TEST_F(mapped, of_any_stretch)
+{
+	uint64_t first, end;
+
+	touch(self->mem, 20, 20);
+	for (first = 0; first < DATA_PAGES; first++)
+		for (end = first + 1; end <= DATA_PAGES; end++) {
+			uint64_t from = max(first, (uint64_t)20);
+			uint64_t to = min(end, (uint64_t)40);
+			uint64_t nr = mapped_in(DATA_GFN + first, end - first);
+
+			MUST(nr == (to > from ? to - from : 0),
+			     "pages %lu to %lu have %lu", first, end, nr);
+		}
+	/* Beyond the memslot on either side, and to the end of everything. */
+	EXPECT_EQ(mapped_in(0, DATA_GFN), 0);
+	EXPECT_EQ(mapped_in(0, DATA_GFN + 30), 10);
+	EXPECT_EQ(mapped_in(0, ~0ULL), 20);
+	EXPECT_EQ(mapped_in(DATA_GFN + 30, 1ULL << 40), 10);
+	EXPECT_EQ(mapped_in(DATA_GFN + DATA_PAGES, 1ULL << 40), 0);
+	/* An end that is not behind the start, in the memslot. */
+	EXPECT_EQ(mapped_in(DATA_GFN + 30, 0), 0);
+	EXPECT_EQ(mapped_in(DATA_GFN + 30, -5ULL), 0);
+	EXPECT_EQ(mapped_in(DATA_GFN + 30, -DATA_GFN - 30), 0);
+}
+
+/* But for those of which there is nothing to look at. */
+TEST_F(mapped, of_many_stretches_at_once)
+{
+	static const uint64_t sizes[] = { 1, 3, 7, 16, 63, 64, 65, 1000 };
+	struct layout_bpf *skel;
+	uint64_t i, j, total;
+
+	touch(self->mem, 10, 23);
+	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
+		uint64_t nr = (DATA_PAGES + sizes[i] - 1) / sizes[i] + 1;
+
+		skel = ask(DATA_GFN, sizes[i], nr);
+		ASSERT_EQ(look(skel), (int64_t)nr);
+		EXPECT_EQ(skel->bss->looked_at, nr * sizes[i]);
+		for (j = 0, total = 0; j < nr; j++) {
+			MUST(skel->bss->mapped[j] <= sizes[i],
+			     "stretch %lu has %lu", j,
+			     (unsigned long)skel->bss->mapped[j]);
+			total += skel->bss->mapped[j];
+		}
+		EXPECT_EQ(total, 23);
+	}
+	skel = ask(DATA_GFN, 8, 4);
+	skel->bss->buckets[1].shared_pages = 0;
+	skel->bss->buckets[2].populated_pages = 0;
+	ASSERT_EQ(look(skel), 4);
+	EXPECT_EQ(skel->bss->mapped[1], 0);
+	EXPECT_EQ(skel->bss->mapped[2], 0);
+	EXPECT_EQ(skel->bss->mapped[3], 8);
+	skel->bss->vm_id = ~0ULL;
+	EXPECT_EQ(look(skel), -ESRCH);
+}
+
+/* A look ends after so many pages, give or take a node, and a run after its time. */
+TEST_F(mapped, a_stretch_that_is_much_work)
+{
+	const uint64_t gpa = 1ULL << 32, gfn = gpa / PAGE_SIZE, pages = 150000;
+	const uint64_t work = 65536;
+	int fd = create(self->vm, pages * PAGE_SIZE);
+	uint8_t *mem = map(fd, pages * PAGE_SIZE);
+	uint64_t half = pages / 2 * PAGE_SIZE, i;
+	struct layout_bpf *skel;
+
+	vm_set_user_memory_region2(self->vm, 11, KVM_MEM_GUEST_MEMFD, gpa, half,
+				   mem, fd, 0);
+	vm_set_user_memory_region2(self->vm, 12, KVM_MEM_GUEST_MEMFD,
+				   gpa + half, half, mem + half, fd, half);
+	touch(mem, 0, pages);
+	EXPECT_EQ(mapped_in(gfn, pages), pages);
+	EXPECT_EQ(mapped_in(gfn + 1, pages / 2), pages / 2);
+	EXPECT_EQ(mapped_in(gfn + 1, pages - 2), pages - 2);
+
+	skel = ask(gfn, work - 64, 1);
+	skel->bss->look_until_ns = 0;
+	EXPECT_EQ(look(skel), 1);
+	EXPECT_EQ(skel->bss->mapped[0], work - 64);
+
+	/* Three looks; the second one is in both memslots. */
+	skel = ask(gfn, pages - 3, 2);
+	skel->bss->look_until_ns = 0;
+	for (i = 1; i < 3; i++) {
+		EXPECT_EQ(look(skel), 0);
+		EXPECT_EQ(skel->bss->mapped_so_far, skel->bss->looked_at);
+		EXPECT_GE(skel->bss->looked_at, i * (work - 64));
+		EXPECT_LE(skel->bss->looked_at, i * (work + 64));
+	}
+	EXPECT_EQ(look(skel), 1);
+	EXPECT_EQ(skel->bss->looked_at, pages - 3);
+	EXPECT_EQ(skel->bss->mapped[0], pages - 3);
+	/* The next stretch has three pages, and is not begun anew. */
+	skel->bss->start += pages - 3;
+	skel->bss->looked_at = 0;
+	EXPECT_EQ(look(skel), 1);
+	EXPECT_EQ(skel->bss->mapped[0], 3);
+	munmap(mem, pages * PAGE_SIZE);
+	close(fd);
 }
 
 int main(int argc, char **argv)

@@ -163,6 +163,28 @@ TEST_F(requests, answered_in_parts)
 	puppet_bpf__destroy(p);
 }
 
+TEST_F(requests, answered_from_the_middle)
+{
+	ask(self->vcpus[0], self->asks, 0, 8, true);
+	EXPECT_EQ(convert(self->vm, 3, 2, true), 0);
+	EXPECT_EQ(convert(self->vm, 0, 3, true), 0);
+	EXPECT_EQ(convert(self->vm, 5, 3, true), 0);
+	EXPECT_EQ(usage().conversions_asked, 3);
+	EXPECT_EQ(answer_with(self->vcpus[0], self->asks, 0), 0);
+	EXPECT_EQ(usage().requests_pending, 0);
+	EXPECT_EQ(usage().requests_done, 1);
+	EXPECT_EQ(usage().requests_refused, 0);
+	EXPECT_GT(usage().request_ns, 0);
+
+	/* The middle and no more. */
+	ask(self->vcpus[0], self->asks, 0, 8, false);
+	EXPECT_EQ(convert(self->vm, 3, 2, false), 0);
+	answer_with(self->vcpus[0], self->asks, -EINVAL);
+	EXPECT_EQ(usage().requests_pending, 0);
+	EXPECT_EQ(usage().requests_done, 1);
+	EXPECT_EQ(usage().requests_refused, 1);
+}
+
 /* What it is already, it need not become. */
 TEST_F(requests, nothing_to_change)
 {

@@ -360,6 +360,7 @@ SEC("?syscall")
 int stale_step(void *ctx)
 {
 	struct bpf_iter_kvm_gmem_vm it;
+	struct kvm *kvm;
 	__u64 *id;
 	int i;
 
@@ -375,11 +376,31 @@ int stale_step(void *ctx)
 			id = (void *)bpf_iter_kvm_gmem_vm_next(&it);
 			if (!id)
 				break;
-			ids[(i + 1) & 3] = *id;
+			/* It may have looked further ahead than they lived. */
+			kvm = bpf_kvm_gmem_vm_acquire(*id);
+			if (!kvm)
+				continue;
+			ids[nr_ids & 3] = *id;
 			nr_ids++;
+			bpf_kvm_gmem_vm_release(kvm);
 		}
 	}
 	bpf_iter_kvm_gmem_vm_destroy(&it);
+	return 0;
+}
+
+__u64 all_ids[64];
+
+SEC("?syscall")
+int list_vms(void *ctx)
+{
+	__u64 *id;
+
+	nr_ids = 0;
+	bpf_for_each(kvm_gmem_vm, id) {
+		all_ids[nr_ids & 63] = *id;
+		nr_ids++;
+	}
 	return 0;
 }
 

@@ -185,6 +185,29 @@ TEST(a_walk_goes_on_after_its_vm_died)
 	walk_bpf__destroy(walk);
 }
 
+/* As many as are looked up at a time, and fewer, and more. */
+TEST(a_walk_finds_each_vm_once_the_oldest_first)
+{
+	struct walk_bpf *walk = load_walk("list_vms");
+	struct kvm_vm *vms[24];
+	struct kvm_vcpu *vcpu;
+	uint64_t ids[24];
+	size_t i, j;
+
+	to_run = walk->progs.list_vms;
+	for (i = 0; i < ARRAY_SIZE(vms); i++) {
+		run(NULL);
+		ASSERT_EQ(walk->bss->nr_ids, i);
+		for (j = 0; j < i; j++)
+			EXPECT_EQ(walk->bss->all_ids[j], ids[j]);
+		vms[i] = new_vm(&vcpu, 1);
+		ids[i] = usage().vm_id;
+	}
+	for (i = 0; i < ARRAY_SIZE(vms); i++)
+		kvm_vm_free(vms[i]);
+	walk_bpf__destroy(walk);
+}
+
 TEST(impossible_ids_find_nothing)
 {
 	struct walk_bpf *walk = load_walk("impossible_ids");

@@ -401,6 +401,23 @@ limited()
 	wait_for 60 eval '[ "$(policy everyone@all state)" = active ]'
 }
 
+@test "--watch: what is refused over and over is said once, and once more on SIGHUP" {
+	two_policies
+	gmempolicy apply "$dir" --watch >"$BATS_TEST_TMPDIR/log" 2>&1 3>&- &
+	daemon=$!
+	wait_for 60 eval '[ "$(policy everyone@all state)" = active ]'
+	for i in $(seq 16); do
+		printf '[policy.p%d]\nuse = "ratelimit"\nall = true\nmode = "audit"\n' $i
+	done | file 20.toml
+	kill -HUP $daemon
+	wait_for 60 grep -q "too many policies" "$BATS_TEST_TMPDIR/log"
+	sleep 12
+	cat "$BATS_TEST_TMPDIR/log"
+	[ "$(grep -c "too many policies" "$BATS_TEST_TMPDIR/log")" -eq 1 ]
+	kill -HUP $daemon
+	wait_for 60 eval '[ "$(grep -c "too many policies" "$BATS_TEST_TMPDIR/log")" -eq 2 ]'
+}
+
 @test "--watch: what libbpf said of one object is not said of the next" {
 	object x <<-'END'
 	extern int bpf_kvm_gmem_of_tomorrow(struct kvm *kvm) __ksym;

@@ -56,15 +56,15 @@ is_unlimited()
 
 	echo "# $1: $rate conversions per second" >&3
 	jq -ne "$rate > 3 * $RATE"
-	[ "$(of "$1" rates.denied)" = 0 ]
-	[ "$(of "$1" rates.delayed)" = 0 ]
+	[ "$(of "$1" "rates.denied == 0")" = true ]
+	[ "$(of "$1" "rates.delayed == 0")" = true ]
 }
 
 # The calm guest is neither limited nor otherwise disturbed.
 is_untouched()
 {
-	[ "$(of calm rates.denied)" = 0 ]
-	[ "$(of calm rates.delayed)" = 0 ]
+	[ "$(of calm "rates.denied == 0")" = true ]
+	[ "$(of calm "rates.delayed == 0")" = true ]
 	jq -ne "$(of calm rates.conversions) > 10"
 }
 

@@ -25,16 +25,6 @@ teardown_file()
 	end_guests
 }
 
-# Opens page $2 of the guest named $1, in a terminal without UTF-8.
-open_page()
-{
-	start_live "LC_ALL=C ${3-}" 80 "${4-24}" "--vm $1"
-	wait_screen " $1 "
-	press Enter
-	wait_screen "^VM [0-9]+  $1 "
-	[ "$2" = 1 ] || press "$2"
-}
-
 leave()
 {
 	press Escape

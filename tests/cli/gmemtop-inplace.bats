@@ -64,3 +64,68 @@ of_monitor()
 	tell private 0 0 1024
 	[ "$(of_monitor '[.conversions_held, .private_pages, .mapped_pages] | @csv')" = 1,1024,0 ]
 }
+
+# The map has $1 cells of it for each letter in $2...: NR LETTER.
+map_has()
+{
+	local drawn nr letter
+
+	# Where the cells are: below four lines, and above as many.
+	drawn=$(screen | sed -n '5,20p')
+	for letter in '=' - . ; do
+		nr=$1
+		shift
+		[ "$(tr -cd "$letter" <<<"$drawn" | wc -c)" -eq "$nr" ] || return 1
+	done
+}
+
+# wait_map MAPPED SHARED PRIVATE: so many cells of a page each
+wait_map()
+{
+	wait_for 30 map_has "$@" || {
+		screen >&2
+		return 1
+	}
+}
+
+@test "the map shows what the host has mapped, at this moment" {
+	start_monitor seen
+	tell vm
+	tell slot 0 $G 4 mapped
+	tell private 0 512 512
+	open_page seen 5 NO_COLOR=1
+	press n
+	# Nothing was ever touched: there is no line for it.
+	wait_screen '^from gfn 0x100000, 4K a cell, to 0x1003ff$'
+	wait_map 0 512 512
+	! screen_has 'mapped'
+	tell touch 0 0 100
+	wait_screen '^= mapped by the host: 0K of this cell$'
+	press n
+	wait_map 100 412 512
+	wait_screen '^= mapped by the host: 4K of this cell$'
+	wait_screen '^gfn 0x100000-0x100000: private 0K, shared 4K, populated 4K, stale 0K$'
+	# Allocated is not mapped, and no more is what was unmapped.
+	tell allocate 0 100 50
+	tell drop 0 10 20
+	wait_map 80 432 512
+	tell private 0 0 60
+	wait_map 40 412 512
+	tell shared 0 0 1024
+	wait_map 40 984 0
+	# Cells of 16 pages: one is enough, whatever else there is.
+	press - -
+	wait_screen ', 64K a cell'
+	wait_map 4 60 0
+	tell touch 0 1023 1
+	wait_map 5 59 0
+	tell private 0 1008 15
+	wait_map 5 59 0
+	press $(printf 'Right %.0s' {1..63})
+	wait_screen '^= mapped by the host: 4K of this cell$'
+	wait_screen '^gfn 0x1003f0-0x1003ff: private 60K, shared 4K, '
+	tell private 0 1023 1
+	wait_map 4 59 0
+	wait_screen '^= mapped by the host: 0K of this cell$'
+	wait_screen '^F1 Help '
+}

@@ -157,3 +157,13 @@ wait_screen()
 		return 1
 	}
 }
+
+# Opens page $2 of the guest named $1, in a terminal without UTF-8.
+open_page()
+{
+	start_live "LC_ALL=C ${3-}" 80 "${4-24}" "--vm $1"
+	wait_screen " $1 "
+	press Enter
+	wait_screen "^VM [0-9]+  $1 "
+	[ "$2" = 1 ] || press "$2"
+}

@@ -458,7 +458,7 @@ holder_goes_on()
 	# Nothing attached, nothing moves: the record can be added up.
 	sample 1
 	[ "$(jq .policies frame.json)" -eq 0 ]
-	[ "$(of_pid "$pid" .rates.denied)" = 0 ]
+	[ "$(of_pid "$pid" '.rates.denied == 0')" = true ]
 	denied=$(of_pid "$pid" .conversions_denied)
 	wait_for 10 refused "$denied"
 }

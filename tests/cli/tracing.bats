@@ -328,7 +328,8 @@ by_bpftrace()
 	local vm=perf_$2_vm map
 
 	map=bpftrace_vm${!vm}_$3
-	echo "$2, $3: bpftrace ${!map-0}, should be $1"
+	echo "$2, $3: bpftrace ${!map-0}, should be $1; it has:"
+	grep "^bpftrace.*_${3##*_}=" numbers
 	[ "${!map-0}" -eq "$1" ]
 }
 
@@ -355,11 +356,19 @@ by_bpftrace()
 }
 
 @test "denials are as many as gmemload met and gmempolicy counts" {
+	local policy
+
 	source numbers
 	[ "$load_pingpong_refused" -gt 0 ]
 	by_each "$load_pingpong_refused" pingpong denials
 	by_each "$load_pingpong_refused" pingpong refused
-	by_bpftrace "$load_pingpong_refused" pingpong ratelimit_1_16_verdicts
+	# bpftrace 0.22 and 0.23 find no string whose place is in the event (its
+	# pull request 4238).
+	case $(bpftrace --version) in
+	*v0.2[23].*) policy= ;;
+	*) policy=ratelimit ;;
+	esac
+	by_bpftrace "$load_pingpong_refused" pingpong "${policy}_1_16_verdicts"
 	[ "$(jq '.attached[0].denied' policies.json)" -eq "$load_pingpong_refused" ]
 }
 

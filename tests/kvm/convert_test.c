@@ -329,6 +329,40 @@ TEST_F(convert, a_page_that_is_held_is_refused)
 	}
 }
 
+TEST_F(convert, what_is_private_cannot_be_held)
+{
+	struct hold held;
+	size_t i;
+
+	EXPECT_EQ(0, convert(self->fd, 0, NR_PAGES, true));
+	for (i = 0; i < NR_HOLD_WAYS; i++) {
+		if (hold_ways[i].needs && access(hold_ways[i].needs, F_OK))
+			continue;
+		TH_LOG("not held by %s", hold_ways[i].name);
+		EXPECT_NE(0, hold_ways[i].take(&held, (void *)word(self, 17)));
+		EXPECT_EQ(-1, waitpid(-1, NULL, WNOHANG));
+		EXPECT_EQ(ECHILD, errno);
+	}
+	EXPECT_EQ(0, guest(self, 17));
+}
+
+/* A read that is under way goes on, whatever becomes of the reader. */
+TEST_F(convert, a_reader_that_is_killed_still_holds)
+{
+	struct hold held;
+
+	if (access(FUSE_DEV, F_OK))
+		SKIP(return, "no " FUSE_DEV);
+	ASSERT_EQ(0, convert(self->fd, 0, NR_PAGES, false));
+	ASSERT_EQ(0, hold_by_o_direct(&held, (void *)word(self, 1)));
+	kill(held.pid, SIGKILL);
+	usleep(10000);
+	EXPECT_EQ(0, waitpid(held.pid, NULL, WNOHANG));
+	EXPECT_EQ(EAGAIN, convert(self->fd, 1, 1, true));
+	drop_o_direct(&held);
+	EXPECT_EQ(0, convert(self->fd, 1, 1, true));
+}
+
 /* What is private already need not be taken from anybody. */
 TEST_F(convert, shared_again_while_it_is_held)
 {

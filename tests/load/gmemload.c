@@ -52,15 +52,14 @@ static uint64_t now_ns(void)
 /* A kernel converts all guests' memory in place, or none's. */
 static void check_mode(const struct gl_config *cfg, bool in_place)
 {
-	const char *needs = cfg->hold ? hold_ways[cfg->hold - 1].needs : NULL;
+	const struct hold_way *way = cfg->hold ? &hold_ways[cfg->hold - 1] : NULL;
 
 	if (cfg->in_place && !in_place)
 		gl_fatal("KVM does not convert in place: boot with kvm.gmem_in_place_conversion=1, or load kvm with gmem_in_place_conversion=1");
 	if (!cfg->in_place && in_place)
 		gl_fatal("KVM only converts in place, so KVM_SET_MEMORY_ATTRIBUTES is ENOTTY: add --in-place, or boot with kvm.gmem_in_place_conversion=0");
-	if (needs && access(needs, F_OK))
-		gl_fatal("cannot hold pages by %s: no %s: mount debugfs, with a kernel that has CONFIG_GUP_TEST=y",
-			 hold_ways[cfg->hold - 1].name, needs);
+	if (way && way->needs && access(way->needs, F_OK))
+		gl_fatal("cannot hold pages by %s: no %s: %s", way->name, way->needs, way->advice);
 }
 
 static void check_kvm(const struct gl_options *options)

@@ -8,6 +8,24 @@
 
 load gmemload.bash
 
+# start_holders WAY: start a guest that keeps a page held; HOLDERS are its children
+start_holders() {
+	start hoard --in-place --hold "$1" --mem 4M --rate max
+	for _ in $(seq 300); do
+		HOLDERS=$(pgrep -P "$(cut -d' ' -f2 pids)") && return 0
+		sleep 0.1
+	done
+	echo "nobody holds a page by $1"
+	return 1
+}
+
+# cannot_hold WAY TEXT: one line of error that says what is missing, no output
+cannot_hold() {
+	run --separate-stderr "$GMEMLOAD" pingpong --in-place --hold "$1"
+	[ "$status" -eq 1 ] && [ -z "$output" ] && [ "${#stderr_lines[@]}" -eq 1 ] &&
+		[[ $stderr == "gmemload: cannot hold pages by $1: no $2"* ]]
+}
+
 @test "patterns convert in place as they do otherwise" {
 	load pingpong --in-place --iterations 1000
 	holds ".conversions == 1000 and .pages_to_private == 500 and .pages_to_shared == 500"
@@ -121,11 +139,27 @@ load gmemload.bash
 		load pingpong --in-place --hold gup_test --rate max --iterations 100
 		holds ".conversions == 100 and .refused == 0 and .held >= 50"
 	else
-		run --separate-stderr -1 "$GMEMLOAD" pingpong --in-place --hold gup_test
-		[ -z "$output" ]
-		[ "${#stderr_lines[@]}" -eq 1 ]
-		[[ $stderr == *"no /sys/kernel/debug/gup_test: mount debugfs"*"CONFIG_GUP_TEST=y" ]]
+		cannot_hold gup_test "/sys/kernel/debug/gup_test: mount debugfs"
 	fi
+}
+
+@test "a page is held by O_DIRECT, or it is said what is missing" {
+	local missing
+	if [ -e /dev/fuse ]; then
+		load pingpong --in-place --hold o_direct --rate max --iterations 100
+		holds ".conversions == 100 and .refused == 0 and .held >= 50"
+		load pingpong --in-place --hold o_direct --range 64K --vcpus 4 --rate max \
+			--iterations 100
+		holds ".conversions == 400 and .refused == 0 and .held >= 200"
+		load bounce --in-place --hold o_direct --mem 4M --buffers 10 --rate max \
+			--iterations 110
+		holds ".pages_to_private == 100 * 16 and .refused == 0 and .held >= 9"
+		mv /dev/fuse /dev/fuse.hidden
+	fi
+	missing=0
+	cannot_hold o_direct "/dev/fuse: load fuse" || missing=$?
+	[ ! -e /dev/fuse.hidden ] || mv /dev/fuse.hidden /dev/fuse
+	[ "$missing" -eq 0 ]
 }
 
 @test "a page that stays held is an error to the guest, which goes on" {
@@ -176,25 +210,38 @@ load gmemload.bash
 }
 
 @test "who holds a page ends with the guest, however that ends" {
-	local holders
-	start hoard --in-place --hold process --mem 4M --rate max
-	for _ in $(seq 300); do
-		holders=$(pgrep -P "$(cut -d' ' -f2 pids)") && break
-		sleep 0.1
+	local way signal
+	for way in process o_direct; do
+		[ "$way" = process ] || [ -e /dev/fuse ] || continue
+		for signal in TERM KILL; do
+			start_holders $way
+			kill -$signal "$(cat driver.pid)"
+			wait "$(cat driver.pid)" || [ $signal = KILL ]
+			gone $HOLDERS
+		done
+		# The holder first.
+		start_holders $way
+		kill -KILL $HOLDERS
+		kill -TERM "$(cat driver.pid)"
+		wait "$(cat driver.pid)"
+		gone $HOLDERS
 	done
-	[ -n "$holders" ]
-	kill -TERM "$(cat driver.pid)"
-	wait "$(cat driver.pid)"
-	gone $holders
+}
 
-	start hoard --in-place --hold process --mem 4M --rate max
-	for _ in $(seq 300); do
-		holders=$(pgrep -P "$(cut -d' ' -f2 pids)") && break
+@test "no file system is left of what held a page by O_DIRECT" {
+	[ -e /dev/fuse ] || skip "no /dev/fuse"
+	mount -t fusectl fusectl /sys/fs/fuse/connections
+	start_holders o_direct
+	[ -n "$(ls /sys/fs/fuse/connections)" ]
+	run ! grep " fuse " "/proc/$(cut -d' ' -f2 pids)/mounts"
+	kill -KILL "$(cat driver.pid)"
+	gone $HOLDERS
+	for _ in $(seq 100); do
+		[ -n "$(ls /sys/fs/fuse/connections)" ] || break
 		sleep 0.1
 	done
-	[ -n "$holders" ]
-	kill -KILL "$(cat driver.pid)"
-	gone $holders
+	[ -z "$(ls /sys/fs/fuse/connections)" ]
+	umount /sys/fs/fuse/connections
 }
 
 @test "a guest of the other mode is told what to do" {

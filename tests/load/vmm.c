@@ -268,15 +268,17 @@ static void check_hold(struct vmm_vcpu *v, uint64_t gpa, uint64_t size, int err,
 }
 
 /*
- * A page is held: let go of ours, and give others a moment.  Returns false if
- * they had time enough.
+ * A page is held: let go of ours, however long that takes, and give others a
+ * moment.  Returns false if they had time enough.
  */
-static bool wait_for_holder(struct vmm_vcpu *v, uint64_t gpa, uint64_t size, uint64_t deadline)
+static bool wait_for_holder(struct vmm_vcpu *v, uint64_t gpa, uint64_t size, uint64_t *deadline)
 {
 	count(&v->ctl->n.held, 1);
-	if (holds(v, gpa, size))
+	if (holds(v, gpa, size)) {
 		drop_hold(v);
-	if (now_ns() > deadline)
+		*deadline = now_ns() + HELD_LIMIT_NS;
+	}
+	if (now_ns() > *deadline)
 		return false;
 	sleep_until(now_ns() + HELD_PAUSE_NS);
 	return true;
@@ -303,7 +305,7 @@ static int convert(struct vmm_vcpu *v, uint64_t gpa, uint64_t size, bool to_priv
 		count_call(v->ctl, now_ns() - start);
 		if (to_private)
 			check_hold(v, gpa, size, err, held_gpa);
-	} while (err == EAGAIN && wait_for_holder(v, gpa, size, deadline));
+	} while (err == EAGAIN && wait_for_holder(v, gpa, size, &deadline));
 
 	if (err) {
 		count(&n->refused, 1);

@@ -39,6 +39,47 @@ static void print_safely(const char *text)
 	free(line);
 }
 
+/* By a hash: a line that is taken for another one is said in the next round. */
+struct said {
+	uint64_t lines[32];
+	size_t nr;
+};
+
+static struct said said, said_before;
+static bool in_rounds;
+
+void gmem_err_round(bool anew)
+{
+	said_before = said;
+	if (anew)
+		said_before.nr = 0;
+	said.nr = 0;
+	in_rounds = true;
+}
+
+static uint64_t hash_on(uint64_t hash, const char *text)
+{
+	/* FNV-1a */
+	while (text && *text)
+		hash = (hash ^ (unsigned char)*text++) * 0x100000001b3;
+	return hash;
+}
+
+static bool was_said(const char *text)
+{
+	uint64_t hash = hash_on(hash_on(0xcbf29ce484222325, err_context), text);
+	size_t i;
+
+	if (!in_rounds)
+		return false;
+	if (said.nr < ARRAY_LEN(said.lines))
+		said.lines[said.nr++] = hash;
+	for (i = 0; i < said_before.nr; i++)
+		if (said_before.lines[i] == hash)
+			return true;
+	return false;
+}
+
 void gmem_err(const char *fmt, ...)
 {
 	char *text = NULL;
@@ -48,6 +89,10 @@ void gmem_err(const char *fmt, ...)
 	if (vasprintf(&text, fmt, ap) < 0)
 		text = NULL;
 	va_end(ap);
+	if (was_said(text ? text : fmt)) {
+		free(text);
+		return;
+	}
 	if (err_hook)
 		err_hook();
 	fprintf(stderr, "%s: ", program_invocation_short_name);

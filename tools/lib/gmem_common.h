@@ -41,6 +41,16 @@ void gmem_err(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void gmem_err_before(void (*hook)(void));
 
 /**
+ * gmem_err_round() - begin to do again what was done before
+ * @anew: somebody asked for it, who is to be told all
+ *
+ * Otherwise what was said in the round before is not said once more in this one:
+ * who tries something over and over says what is wrong when it begins, and when it
+ * changes.
+ */
+void gmem_err_round(bool anew);
+
+/**
  * gmem_err_context() - say where the errors to come are from
  * @context: printed before each, e.g. "file.toml:3:7"; NULL for nothing
  */

@@ -236,6 +236,7 @@ static int stay(struct config *config, const char *path,
 			asked = reload;
 			event = *changed;
 			*changed = false;
+			gmem_err_round(asked);
 			if (asked) {
 				if (gmem_hangup_ends())
 					return 0;

@@ -105,53 +105,6 @@ static bool is_series(const struct metric *metric)
 	return metric->type == METRIC_GAUGE || metric->type == METRIC_COUNTER;
 }
 
-static void append_vm(struct exporter *e, const struct gmem_vm_sample *vm)
-{
-	text_str(&e->text, "{vm=\"");
-	text_uint(&e->text, vm->vm_id);
-	text_str(&e->text, "\"");
-}
-
-static void write_vm_info(struct exporter *e, enum export_format format)
-{
-	char text[TEXT_LEN];
-	size_t i;
-	int c;
-
-	begin_family(e, format, "info", "gmem_vm", NULL,
-		     "The process that a VM belongs to.");
-	for (i = 0; i < e->frame.vms.nr_vms; i++) {
-		const struct row row = {
-			.now = &e->frame.vms.vms[i],
-			.facts = &e->facts.vm[i],
-		};
-
-		text_str(&e->text, "gmem_vm_info");
-		append_vm(e, row.now);
-		for (c = 0; c < NR_COLUMNS; c++) {
-			const struct column *col = &columns[c];
-
-			if (col->metric.type != METRIC_INFO)
-				continue;
-			text_str(&e->text, ",");
-			if (col->kind == COLUMN_TEXT) {
-				text_label(&e->text, col->metric.name,
-					     column_text(col, &row, text));
-				continue;
-			}
-			text_str(&e->text, col->metric.name);
-			text_str(&e->text, "=\"");
-			if (!column_known(col, row.now))
-				text_str(&e->text, FACT_UNKNOWN);
-			else
-				text_uint(&e->text,
-					  column_counter(col, row.now));
-			text_str(&e->text, "\"");
-		}
-		text_str(&e->text, "} 1\n");
-	}
-}
-
 /* What a line of a VM has room for: its name, its label, its value. */
 #define NAME_ROOM	64
 #define LABEL_ROOM	32
@@ -184,16 +137,76 @@ static bool make_labels(struct exporter *e)
 	return true;
 }
 
+/* The label that a column is, from the end of the one before. */
+struct info_label {
+	const struct column *col;
+	char text[LABEL_ROOM];
+	size_t len;
+};
+
+static int find_info_labels(struct info_label *labels)
+{
+	const char *end = "";
+	int c, nr = 0;
+
+	for (c = 0; c < NR_COLUMNS; c++) {
+		struct info_label *label = &labels[nr];
+
+		if (columns[c].metric.type != METRIC_INFO)
+			continue;
+		label->col = &columns[c];
+		label->len = snprintf(label->text, sizeof(label->text),
+				      "%s,%s=\"", end, columns[c].metric.name);
+		end = "\"";
+		nr++;
+	}
+	return nr;
+}
+
+static void append_info(struct exporter *e, const struct info_label *label,
+			const struct row *row)
+{
+	char text[TEXT_LEN];
+
+	text_add(&e->text, label->text, label->len);
+	if (label->col->kind == COLUMN_TEXT)
+		text_quoted(&e->text, column_text(label->col, row, text));
+	else if (!column_known(label->col, row->now))
+		text_str(&e->text, FACT_UNKNOWN);
+	else
+		text_uint(&e->text, column_counter(label->col, row->now));
+}
+
+static void write_vm_info(struct exporter *e, enum export_format format)
+{
+	struct info_label labels[NR_COLUMNS];
+	int nr = find_info_labels(labels), n;
+	size_t i;
+
+	begin_family(e, format, "info", "gmem_vm", NULL,
+		     "The process that a VM belongs to.");
+	for (i = 0; i < e->frame.vms.nr_vms; i++) {
+		const struct vm_label *vm = &e->labels[i];
+		const struct row row = {
+			.now = &e->frame.vms.vms[i],
+			.facts = &e->facts.vm[i],
+		};
+
+		text_str(&e->text, "gmem_vm_info");
+		text_add(&e->text, vm->text, vm->len - strlen("} "));
+		for (n = 0; n < nr; n++)
+			append_info(e, &labels[n], &row);
+		text_str(&e->text, "\"} 1\n");
+	}
+}
+
 /* Where the lines of a family begin, with room for all; NULL without memory. */
 static char *begin_lines(struct exporter *e)
 {
 	size_t nr = e->frame.vms.nr_vms;
 
-	if (!e->text.data ||
-	    !text_grow(&e->text, nr * (NAME_ROOM + LABEL_ROOM + VALUE_ROOM))) {
-		text_fail(&e->text);
+	if (!text_grow(&e->text, nr * (NAME_ROOM + LABEL_ROOM + VALUE_ROOM)))
 		return NULL;
-	}
 	return e->text.data + e->text.len;
 }
 
@@ -202,9 +215,7 @@ static inline char *put_value(char *p, double value)
 {
 	char text[20], *end = text + sizeof(text), *digits;
 
-	if (value == 0) {
-		*p++ = '0';
-	} else if (text_is_whole(value)) {
+	if (text_is_whole(value)) {
 		digits = text_digits(value, end);
 		memcpy(p, digits, end - digits);
 		p += end - digits;
@@ -223,8 +234,10 @@ static inline char *put_value(char *p, double value)
 static void write_series(struct exporter *e, const struct column *col,
 			 const char *name, size_t len)
 {
+	double scale = col->metric.scale ? col->metric.scale : 1;
 	size_t nr = e->frame.vms.nr_vms, i;
 	char *p = begin_lines(e);
+	uint64_t value;
 
 	if (!p)
 		return;
@@ -233,7 +246,13 @@ static void write_series(struct exporter *e, const struct column *col,
 		p += len;
 		memcpy(p, e->labels[i].text, LABEL_ROOM);
 		p += e->labels[i].len;
-		p = put_value(p, column_metric(col, &e->frame.vms.vms[i]));
+		value = column_counter(col, &e->frame.vms.vms[i]);
+		if (value) {
+			p = put_value(p, value * scale);
+		} else {
+			*p++ = '0';
+			*p++ = '\n';
+		}
 	}
 	e->text.len = p - e->text.data;
 }
@@ -277,11 +296,11 @@ static void write_vms(struct exporter *e, enum export_format format)
 	char name[NAME_ROOM];
 	int c, len;
 
-	write_vm_info(e, format);
 	if (!make_labels(e)) {
 		text_fail(&e->text);
 		return;
 	}
+	write_vm_info(e, format);
 	for (c = 0; c < NR_COLUMNS; c++) {
 		const struct metric *metric = &columns[c].metric;
 		bool counter = metric->type == METRIC_COUNTER;
@@ -464,16 +483,13 @@ int exporter_sample(struct exporter *e, enum export_format format)
 	seconds = seconds_since(&began);
 
 	e->text.len = 0;
-	if (!e->text.data) {
-		e->text.room = 0;
-		text_grow(&e->text, 1);
-	}
+	e->text.failed = false;
 	write_host(e, format, seconds);
 	write_vms(e, format);
 	write_policies(e, format);
 	if (format == EXPORT_OPENMETRICS)
 		text_str(&e->text, "# EOF\n");
-	if (!e->text.data) {
+	if (e->text.failed) {
 		gmem_err("no memory for the metrics of %zu VMs; free some",
 			 e->frame.vms.nr_vms);
 		return -ENOMEM;
@@ -487,7 +503,6 @@ void exporter_free(struct exporter *e)
 	facts_free(&e->facts);
 	free(e->text.data);
 	free(e->labels);
-	e->text.data = NULL;
+	e->text = (struct text) {};
 	e->labels = NULL;
-	e->text.room = 0;
 }

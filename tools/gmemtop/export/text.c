@@ -14,13 +14,17 @@ bool text_grow(struct text *t, size_t more)
 	size_t room = t->room ? t->room : 65536;
 	char *data;
 
-	if (t->data && t->room - t->len >= more)
+	if (t->failed)
+		return false;
+	if (t->room - t->len >= more)
 		return true;
 	while (room - t->len < more)
 		room *= 2;
 	data = realloc(t->data, room);
-	if (!data)
+	if (!data) {
+		text_fail(t);
 		return false;
+	}
 	t->data = data;
 	t->room = room;
 	return true;
@@ -29,22 +33,7 @@ bool text_grow(struct text *t, size_t more)
 void text_fail(struct text *t)
 {
 	free(t->data);
-	t->data = NULL;
-}
-
-void text_add(struct text *t, const char *text, size_t len)
-{
-	if (!t->data || !text_grow(t, len)) {
-		text_fail(t);
-		return;
-	}
-	memcpy(t->data + t->len, text, len);
-	t->len += len;
-}
-
-void text_str(struct text *t, const char *text)
-{
-	text_add(t, text, strlen(text));
+	*t = (struct text) { .failed = true };
 }
 
 void text_uint(struct text *t, uint64_t value)
@@ -84,13 +73,11 @@ static size_t plain_len(const char *s)
 	return len;
 }
 
-/* A label's value is any UTF-8; names of processes are any bytes at all. */
-void text_label(struct text *t, const char *name, const char *value)
+/* The value of a label is any UTF-8; names of processes are any bytes at all. */
+void text_quoted(struct text *t, const char *value)
 {
 	size_t len;
 
-	text_str(t, name);
-	text_str(t, "=\"");
 	for (;;) {
 		len = plain_len(value);
 		text_add(t, value, len);
@@ -103,5 +90,12 @@ void text_label(struct text *t, const char *name, const char *value)
 		text_add(t, len ? value : "?", len ? len : 1);
 		value += len ? len : 1;
 	}
+}
+
+void text_label(struct text *t, const char *name, const char *value)
+{
+	text_str(t, name);
+	text_str(t, "=\"");
+	text_quoted(t, value);
 	text_str(t, "\"");
 }

@@ -8,23 +8,26 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /* From here on not every whole number is a double. */
 #define EXACT_MAX	9007199254740992.0
 
 /**
  * struct text - a text
- * @data: its bytes, without a zero at the end; NULL once memory ran out, and
- *	from then on nothing is appended
+ * @data: its bytes, without a zero at the end
  * @len: how many
  * @room: bytes that there is memory for
+ * @failed: memory ran out, and from then on nothing is appended
  *
- * Starts as all zeroes, and with text_grow().
+ * Starts as all zeroes.  What appends is here where it can be: with many VMs
+ * nearly all of the time goes there.
  */
 struct text {
 	char *data;
 	size_t len;
 	size_t room;
+	bool failed;
 };
 
 /**
@@ -48,14 +51,23 @@ void text_fail(struct text *t);
  * @bytes: the bytes
  * @len: how many
  */
-void text_add(struct text *t, const char *bytes, size_t len);
+static inline void text_add(struct text *t, const char *bytes, size_t len)
+{
+	if (t->room - t->len < len && !text_grow(t, len))
+		return;
+	memcpy(t->data + t->len, bytes, len);
+	t->len += len;
+}
 
 /**
  * text_str() - append a word
  * @t: the text
  * @word: the word
  */
-void text_str(struct text *t, const char *word);
+static inline void text_str(struct text *t, const char *word)
+{
+	text_add(t, word, strlen(word));
+}
 
 /**
  * text_uint() - append a number
@@ -72,14 +84,19 @@ void text_uint(struct text *t, uint64_t value);
 void text_value(struct text *t, double value);
 
 /**
+ * text_quoted() - append the value of a label, without the quotes
+ * @t: the text
+ * @value: any UTF-8, and of any other bytes a '?' each
+ */
+void text_quoted(struct text *t, const char *value);
+
+/**
  * text_label() - append a label, name="value"
  * @t: the text
  * @name: its name
- * @value: its value: any UTF-8, and of any other bytes a '?' each
+ * @value: see text_quoted()
  */
 void text_label(struct text *t, const char *name, const char *value);
-
-/* Here, because with many VMs nearly all of the time goes into these two. */
 
 /* Digits of a number, at the end of the room for them. */
 static inline char *text_digits(uint64_t value, char *end)

@@ -542,24 +542,9 @@ bool column_is_stored(const struct column *col)
 	return col->json && !col->counter && !col->text;
 }
 
-uint64_t column_counter(const struct column *col,
-			const struct gmem_vm_sample *vm)
-{
-	if (col->counter)
-		return col->counter(vm);
-	return *(const uint64_t *)((const char *)vm + col->offset);
-}
-
 bool column_known(const struct column *col, const struct gmem_vm_sample *vm)
 {
 	return !col->may_lack || column_counter(col, vm) != GMEM_UNKNOWN;
-}
-
-double column_metric(const struct column *col, const struct gmem_vm_sample *vm)
-{
-	double scale = col->metric.scale ? col->metric.scale : 1;
-
-	return column_counter(col, vm) * scale;
 }
 
 static uint64_t rise(const struct row *row, size_t offset)

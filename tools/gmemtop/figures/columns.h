@@ -226,8 +226,13 @@ bool column_is_stored(const struct column *col);
  * @col: a column of numbers, pages or rates
  * @vm: a VM
  */
-uint64_t column_counter(const struct column *col,
-			const struct gmem_vm_sample *vm);
+static inline uint64_t column_counter(const struct column *col,
+				      const struct gmem_vm_sample *vm)
+{
+	if (col->counter)
+		return col->counter(vm);
+	return *(const uint64_t *)((const char *)vm + col->offset);
+}
 
 /**
  * column_known() - is the counter known that a column shows?
@@ -247,15 +252,6 @@ bool column_known(const struct column *col, const struct gmem_vm_sample *vm);
  * not known, or the mean of nothing, is -1.
  */
 double column_value(const struct column *col, const struct row *row);
-
-/**
- * column_metric() - the value of a cell for Prometheus
- * @col: a column whose metric is a gauge or a counter
- * @vm: a VM
- *
- * Return: the counter in the metric's unit.
- */
-double column_metric(const struct column *col, const struct gmem_vm_sample *vm);
 
 /**
  * column_text() - the text of a cell, in full

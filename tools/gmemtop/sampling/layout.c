@@ -8,11 +8,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gmem_clock.h"
 #include "gmem_common.h"
 #include "gmem_kernel.h"
 #include "sampling/layout.h"
 
 #include "layout.skel.h"
+
+/* Of one look at what is mapped, which keys wait for: 10 GiB or so. */
+#define LOOK_NS		50000000ULL
 
 struct layout {
 	struct layout_bpf *skel;
@@ -120,6 +124,40 @@ int layout_map(struct layout *layout, uint64_t start, uint64_t pages, size_t nr,
 		start += filled * pages;
 		nr -= filled;
 	}
+	return 0;
+}
+
+int layout_mapped(struct layout *layout, uint64_t start, uint64_t pages,
+		  size_t nr, const struct gmem_bucket *buckets,
+		  struct layout_look *look, uint64_t *mapped)
+{
+	struct layout_bpf__bss *bss = layout->skel->bss;
+	size_t done = look->pages / pages;
+	int64_t complete;
+
+	bss->look_until_ns = gmem_now_ns() + LOOK_NS;
+	bss->looked_at = look->pages % pages;
+	bss->mapped_so_far = look->found;
+	bss->bucket_pages = pages;
+	while (done < nr) {
+		bss->start = start + done * pages;
+		bss->nr_buckets = nr - done < GMEM_BUCKETS_MAX ?
+				  nr - done : GMEM_BUCKETS_MAX;
+		memcpy(bss->buckets, buckets + done,
+		       bss->nr_buckets * sizeof(*buckets));
+		complete = run(layout, layout->skel->progs.read_mapped);
+		if (complete < 0)
+			return complete;
+		memcpy(mapped + done, bss->mapped, complete * sizeof(*mapped));
+		look->pages = done * pages + bss->looked_at;
+		look->found = bss->mapped_so_far;
+		done += complete;
+		bss->looked_at -= complete * pages;
+		if (gmem_now_ns() >= bss->look_until_ns)
+			break;
+	}
+	if (done >= nr)
+		*look = (struct layout_look) {};
 	return 0;
 }
 

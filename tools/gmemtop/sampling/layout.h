@@ -56,6 +56,37 @@ int layout_map(struct layout *layout, uint64_t start, uint64_t pages, size_t nr,
 	       struct gmem_bucket *buckets);
 
 /**
+ * struct layout_look - how far a look at what is mapped came
+ * @pages: guest frames from the first stretch on that were looked at
+ * @found: pages that are mapped of the stretch that it ended in, until there
+ *
+ * Starts as all zeroes, and is that again when all stretches were looked at.
+ */
+struct layout_look {
+	uint64_t pages;
+	uint64_t found;
+};
+
+/**
+ * layout_mapped() - tell what processes of the host have mapped
+ * @layout: from layout_open()
+ * @start: first guest frame
+ * @pages: guest frames of each stretch, however many
+ * @nr: number of stretches
+ * @buckets: what layout_map() said of them
+ * @look: where it goes on, and then where it came to
+ * @mapped: filled in, in pages, for the stretches that it came to the end of
+ *
+ * Takes a step for each populated page of stretches that have shared memory, and
+ * a limited time; the next call goes on.
+ *
+ * Return: 0, or as layout_slots().
+ */
+int layout_mapped(struct layout *layout, uint64_t start, uint64_t pages,
+		  size_t nr, const struct gmem_bucket *buckets,
+		  struct layout_look *look, uint64_t *mapped);
+
+/**
  * layout_close() - stop asking
  * @layout: from layout_open(), or NULL
  */

@@ -17,6 +17,22 @@
 #define NR_SHADES	4
 
 /**
+ * struct mapped - what the host has mapped of the cells of a window
+ * @start: first guest frame
+ * @pages: guest frames of a cell
+ * @nr: how many cells
+ * @cells: pages of each, as far as they were looked at; NULL before any was
+ * @look: how far that is
+ */
+struct mapped {
+	uint64_t start;
+	uint64_t pages;
+	size_t nr;
+	uint64_t *cells;
+	struct layout_look look;
+};
+
+/**
  * struct map - a window on the address space
  * @start: first guest frame
  * @pages: guest frames of a cell, a power of two
@@ -25,6 +41,8 @@
  * @lines: lines
  * @cells: what they are, @nr of them
  * @nr: how many are read
+ * @host: the host has mapped memory of the VM, or had
+ * @mapped: what it has mapped of the cells, if @host
  * @slots: the memslots
  * @end: guest frame after the last of them
  * @whole: show everything, whatever size the screen has
@@ -37,6 +55,8 @@ static struct map {
 	size_t lines;
 	struct gmem_bucket *cells;
 	size_t nr;
+	bool host;
+	struct mapped mapped;
 	struct layout_slots slots;
 	uint64_t end;
 	bool whole;
@@ -45,6 +65,7 @@ static struct map {
 static void open_map(struct details *details)
 {
 	free(map.cells);
+	free(map.mapped.cells);
 	free(map.slots.slot);
 	map = (struct map) { .whole = true };
 }
@@ -54,11 +75,17 @@ static size_t room(void)
 	return map.columns * map.lines;
 }
 
+/* What is mapped takes one more line. */
+static int foot_lines(void)
+{
+	return FOOT_LINES + map.host;
+}
+
 static void measure_screen(void)
 {
 	map.columns = COLS > 0 ? COLS : 1;
-	map.lines = LINES > HEAD_LINES + FOOT_LINES ?
-		    LINES - HEAD_LINES - FOOT_LINES : 1;
+	map.lines = LINES > HEAD_LINES + foot_lines() ?
+		    LINES - HEAD_LINES - foot_lines() : 1;
 }
 
 static void show_all(void)
@@ -125,16 +152,67 @@ static int read_cells(struct layout *layout)
 	return 0;
 }
 
-static int read_map(struct details *details)
+/* What is known of the cells is kept as long as they are of the same memory. */
+static int keep_mapped(void)
+{
+	struct mapped *mapped = &map.mapped;
+
+	if (mapped->cells && mapped->start == map.start &&
+	    mapped->pages == map.pages && mapped->nr == map.nr)
+		return 0;
+	free(mapped->cells);
+	*mapped = (struct mapped) { .start = map.start, .pages = map.pages };
+	mapped->cells = calloc(map.nr + 1, sizeof(*mapped->cells));
+	if (!mapped->cells) {
+		gmem_err("no memory for the map; free some");
+		return -ENOMEM;
+	}
+	mapped->nr = map.nr;
+	return 0;
+}
+
+/* What no process ever touched is in no page tables, and costs nothing. */
+static int read_mapped(struct layout *layout)
 {
 	int err;
 
+	if (!map.host)
+		return 0;
+	err = keep_mapped();
+	if (err)
+		return err;
+	return layout_mapped(layout, map.start, map.pages, map.nr, map.cells,
+			     &map.mapped.look, map.mapped.cells);
+}
+
+/* What has become private since it was looked at is mapped no more. */
+static uint64_t mapped_of(size_t cell)
+{
+	uint64_t found, most = map.cells[cell].shared_pages;
+
+	if (!map.host || cell >= map.mapped.nr)
+		return 0;
+	found = map.mapped.cells[cell];
+	return found < most ? found : most;
+}
+
+static int read_map(struct details *details)
+{
+	bool host = details->now.host_faults;
+	int err;
+
+	/* There is less room from now on. */
+	if (host != map.host)
+		map.whole = true;
+	map.host = host;
 	measure_screen();
 	err = find_end(details);
 	if (!err && map.whole)
 		show_all();
 	if (!err)
 		err = read_cells(details->layout);
+	if (!err)
+		err = read_mapped(details->layout);
 	map.whole = false;
 	return page_failed(details, err);
 }
@@ -150,10 +228,10 @@ static const char *shade(const struct tui *tui, int level)
 	return tui->unicode ? shades[level] : ascii[level];
 }
 
-/* What a cell looks like; stale memory is shown however little it is. */
-static const char *glyph(const struct tui *tui, const struct gmem_bucket *cell,
-			 attr_t *attr)
+/* What a cell looks like; stale and mapped memory is shown however little it is. */
+static const char *glyph(const struct tui *tui, size_t nr, attr_t *attr)
 {
+	const struct gmem_bucket *cell = &map.cells[nr];
 	uint64_t here = (uint64_t)cell->private_pages + cell->shared_pages;
 	int level;
 
@@ -163,6 +241,12 @@ static const char *glyph(const struct tui *tui, const struct gmem_bucket *cell,
 	if (cell->stale_pages) {
 		*attr = screen_style(tui, PAIR_ALERT, A_BOLD);
 		return "!";
+	}
+	if (mapped_of(nr)) {
+		*attr = screen_style(tui, cell->private_pages ? PAIR_WARN :
+							       PAIR_SHARED,
+				     A_NORMAL) | A_BOLD;
+		return "=";
 	}
 	if (!cell->private_pages) {
 		*attr = screen_style(tui, PAIR_SHARED, A_NORMAL);
@@ -184,7 +268,7 @@ static void draw_legend(const struct tui *tui, int y)
 	for (i = 0; i < NR_SHADES; i++)
 		screen_glyph(y, 2 * i, shade(tui, i), A_NORMAL);
 	screen_put(y, 2 * NR_SHADES,
-		   "private, by what is populated  - shared  ! stale   + - zoom  a all  n slot",
+		   "private, by what is populated  - shared  ! stale  +- zoom  a all  n slot",
 		   A_NORMAL);
 }
 
@@ -201,6 +285,15 @@ static void draw_cursor_cell(int y)
 		 gmem_format_pages(b, sizeof(b), cell->shared_pages),
 		 gmem_format_pages(c, sizeof(c), cell->populated_pages),
 		 gmem_format_pages(d, sizeof(d), cell->stale_pages));
+	screen_put(y, 0, text, A_BOLD);
+}
+
+static void draw_mapped(int y)
+{
+	char text[80], size[16];
+
+	snprintf(text, sizeof(text), "= mapped by the host: %s of this cell",
+		 gmem_format_pages(size, sizeof(size), mapped_of(map.cursor)));
 	screen_put(y, 0, text, A_BOLD);
 }
 
@@ -222,14 +315,16 @@ static void draw_map(struct tui *tui, struct details *details, int y)
 	screen_put(y, 0, text, A_NORMAL);
 	for (i = 0; i < map.nr; i++) {
 		attr_t attr;
-		const char *what = glyph(tui, &map.cells[i], &attr);
+		const char *what = glyph(tui, i, &attr);
 
 		if (i == map.cursor)
 			attr |= A_REVERSE;
 		screen_glyph(HEAD_LINES + i / map.columns, i % map.columns,
 			     what, attr);
 	}
-	draw_cursor_cell(LINES - 3);
+	draw_cursor_cell(LINES - foot_lines());
+	if (map.host)
+		draw_mapped(LINES - 3);
 	draw_legend(tui, LINES - 2);
 }
 

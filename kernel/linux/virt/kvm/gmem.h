@@ -211,7 +211,8 @@ u64 kvm_gmem_request_oldest(struct kvm *kvm);
 static __always_inline u64 kvm_gmem_request_since(struct kvm *kvm, u64 start,
 						  u64 end, bool private)
 {
-	if (likely(!READ_ONCE(kvm->gmem.nr_requests)))
+	/* No guest asks for pages that it has no frames of. */
+	if (likely(!READ_ONCE(kvm->gmem.nr_requests)) || start == KVM_GMEM_NO_GFN)
 		return 0;
 
 	return kvm_gmem_requested(kvm, start, end, private);

@@ -292,7 +292,8 @@ int kvm_gmem_ask_and_wait(struct kvm *kvm, enum kvm_gmem_hook hook,
 
 	/* Most requests are not delayed, and were not before. */
 	if (likely(list_empty_careful(&kvm->gmem.pauses))) {
-		verdict = kvm_gmem_ask(kvm, hook, args, asked, false);
+		verdict = kvm_gmem_ask(kvm, hook, args, asked,
+				       kvm_gmem_overdue(0, 0));
 		if (verdict <= 0)
 			return verdict;
 	}

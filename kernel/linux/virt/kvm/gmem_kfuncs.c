@@ -52,11 +52,14 @@ struct kvm_gmem_policy_info {
  * which is the program's own.
  */
 struct bpf_iter_kvm_gmem_vm {
-	u64 __opaque[1];
+	u64 __opaque[8];
 } __aligned(8);
 
+/* Several are looked up at a time, which costs hardly more than one. */
 struct bpf_iter_kvm_gmem_vm_kern {
-	u64 vm_id;
+	u64 vm_ids[7];
+	u32 at;
+	u32 nr;
 } __aligned(8);
 
 struct bpf_iter_kvm_gmem_policy {
@@ -223,9 +226,31 @@ __bpf_kfunc int bpf_iter_kvm_gmem_vm_new(struct bpf_iter_kvm_gmem_vm *it)
 	BUILD_BUG_ON(sizeof(*kit) > sizeof(*it));
 	BUILD_BUG_ON(__alignof__(*kit) != __alignof__(*it));
 
-	kit->vm_id = 0;
+	/* The one before the first. */
+	kit->vm_ids[0] = 0;
+	kit->at = 0;
+	kit->nr = 1;
 
 	return 0;
+}
+
+/* The VMs after those that the walk has, maybe none. */
+static void kvm_gmem_walk_on(struct bpf_iter_kvm_gmem_vm_kern *kit)
+{
+	XA_STATE(xas, &kvm_gmem_vms, kit->vm_ids[kit->nr - 1] + 1);
+	struct kvm *kvm;
+
+	kit->at = 0;
+	kit->nr = 0;
+	rcu_read_lock();
+	xas_for_each(&xas, kvm, ULONG_MAX) {
+		if (xas_retry(&xas, kvm))
+			continue;
+		kit->vm_ids[kit->nr] = xas.xa_index;
+		if (++kit->nr == ARRAY_SIZE(kit->vm_ids))
+			break;
+	}
+	rcu_read_unlock();
 }
 
 /**
@@ -233,7 +258,8 @@ __bpf_kfunc int bpf_iter_kvm_gmem_vm_new(struct bpf_iter_kvm_gmem_vm *it)
  * @it: the iterator
  *
  * In the order of the ids, which is that of the VMs' age.  The walk holds
- * nothing: a VM may be gone by the time it is acquired.
+ * nothing: a VM may be gone by the time it is acquired, and one that comes
+ * meanwhile may be left out.
  *
  * Context: any but an interrupt.
  * Return: the VM's id, or NULL after the last.
@@ -241,13 +267,13 @@ __bpf_kfunc int bpf_iter_kvm_gmem_vm_new(struct bpf_iter_kvm_gmem_vm *it)
 __bpf_kfunc u64 *bpf_iter_kvm_gmem_vm_next(struct bpf_iter_kvm_gmem_vm *it)
 {
 	struct bpf_iter_kvm_gmem_vm_kern *kit = (void *)it;
-	unsigned long id = kit->vm_id;
 
-	if (!xa_find_after(&kvm_gmem_vms, &id, ULONG_MAX, XA_PRESENT))
+	if (!kit->nr)
 		return NULL;
-	kit->vm_id = id;
+	if (++kit->at >= kit->nr)
+		kvm_gmem_walk_on(kit);
 
-	return &kit->vm_id;
+	return kit->nr ? &kit->vm_ids[kit->at] : NULL;
 }
 
 /**

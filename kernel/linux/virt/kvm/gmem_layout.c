@@ -76,7 +76,8 @@ typedef void (*kvm_gmem_page_fn)(struct xa_state *xas, struct folio *folio,
  * beside it.  Finding out slot by slot is most of the work where memory is
  * sparse.
  */
-static pgoff_t kvm_gmem_after_node(const struct xa_node *node, pgoff_t first)
+static __always_inline pgoff_t kvm_gmem_after_node(const struct xa_node *node,
+						   pgoff_t first)
 {
 	pgoff_t next = first + XA_CHUNK_SIZE;
 	const struct xa_node *parent;
@@ -460,6 +461,51 @@ static u64 kvm_gmem_slot_backed_twice(struct kvm *kvm,
 	return gfn < end && *work <= 0 ? gfn : 0;
 }
 
+struct kvm_gmem_mapped {
+	int work;
+	u64 pages;
+};
+
+/* Calls are made under RCU and nothing else, as with kvm_gmem_count_page(). */
+static void kvm_gmem_count_mapped(struct xa_state *xas, struct folio *folio,
+				  bool whole_node, void *arg)
+{
+	struct kvm_gmem_mapped *mapped = arg;
+	const struct xa_node *node = xas->xa_node;
+	unsigned int i, left;
+
+	if (!whole_node) {
+		mapped->pages += folio_mapped(folio);
+		return;
+	}
+
+	left = READ_ONCE(node->count);
+	/* A step for each page, of which the walk takes the last one. */
+	mapped->work = max_t(int, mapped->work - left + 1, 1);
+	/* @folio is the first one. */
+	for (i = xas->xa_offset; left && i < XA_CHUNK_SIZE; i++) {
+		folio = xa_entry(xas->xa, node, i);
+		if (!folio || xa_is_internal(folio))
+			continue;
+		mapped->pages += folio_mapped(folio);
+		left--;
+	}
+}
+
+/* Returns the frame to go on with, or @end if all of the stretch was looked at. */
+static gfn_t kvm_gmem_slot_mapped(const struct kvm_memory_slot *slot,
+				  struct file *file, gfn_t start, gfn_t end,
+				  struct kvm_gmem_mapped *mapped)
+{
+	pgoff_t index = start - slot->base_gfn + slot->gmem.pgoff;
+
+	index = kvm_gmem_walk_pages(file->f_mapping, index, index + end - start,
+				    true, &mapped->work, kvm_gmem_count_mapped,
+				    mapped);
+
+	return index - slot->gmem.pgoff + slot->base_gfn;
+}
+
 __bpf_kfunc_start_defs();
 
 /**
@@ -632,18 +678,11 @@ __bpf_kfunc s64 bpf_kvm_gmem_backed_twice(struct kvm *kvm, u64 start,
 	return next;
 }
 
-static void kvm_gmem_count_mapped(struct xa_state *xas, struct folio *folio,
-				  bool whole_node, void *arg)
-{
-	u64 *mapped = arg;
-
-	*mapped += folio_mapped(folio);
-}
-
 /**
  * bpf_kvm_gmem_host_mapped - count memory of a VM that the host has mapped
  * @kvm: the VM
  * @start: first guest frame
+ * @end: the one after the last, ~0 for all that there are
  * @pages: set to how many frames have a page of the guest_memfd that is in the
  *	page tables of any process
  *
@@ -651,43 +690,42 @@ static void kvm_gmem_count_mapped(struct xa_state *xas, struct folio *folio,
  * Ends early when it has done much.
  *
  * Context: may sleep.
- * Return: guest frame to go on with, 0 at the end.
+ * Return: guest frame to go on with, which is below @end; 0 at the end.
  */
-__bpf_kfunc s64 bpf_kvm_gmem_host_mapped(struct kvm *kvm, u64 start, u64 *pages)
+__bpf_kfunc s64 bpf_kvm_gmem_host_mapped(struct kvm *kvm, u64 start, u64 end,
+					 u64 *pages)
 {
-	int work = KVM_GMEM_LAYOUT_WORK, idx;
+	struct kvm_gmem_mapped mapped = { .work = KVM_GMEM_LAYOUT_WORK };
 	struct kvm_memslot_iter iter;
-	u64 next = 0, mapped = 0;
+	u64 next = 0;
+	int idx;
 
 	idx = srcu_read_lock(&kvm->srcu);
-	kvm_for_each_memslot_in_gfn_range(&iter, kvm_memslots(kvm), start,
-					  ~0ULL) {
+	kvm_for_each_memslot_in_gfn_range(&iter, kvm_memslots(kvm), start, end) {
 		struct kvm_memory_slot *slot = iter.slot;
-		pgoff_t index, end = slot->gmem.pgoff + slot->npages;
+		gfn_t first = max(start, slot->base_gfn);
+		gfn_t last = min(end, slot->base_gfn + slot->npages);
 		struct file *file;
 
-		file = kvm_gmem_slot_is_going(slot) ||
-		       !kvm_memslot_is_gmem_only(slot) ? NULL :
-						kvm_gmem_slot_file(slot);
+		/* A walk begins with the memslot of @start, wherever @end is. */
+		if (first >= last || kvm_gmem_slot_is_going(slot) ||
+		    !kvm_memslot_is_gmem_only(slot))
+			continue;
+		file = kvm_gmem_slot_file(slot);
 		if (!file)
 			continue;
-		index = max(start, slot->base_gfn) - slot->base_gfn +
-			slot->gmem.pgoff;
-		/* A memslot without pages is work, too. */
-		index = kvm_gmem_walk_pages(file->f_mapping, index, end, false,
-					    &work, kvm_gmem_count_mapped,
-					    &mapped);
+		next = kvm_gmem_slot_mapped(slot, file, first, last, &mapped);
 		fput(file);
-		if (index < end || --work <= 0) {
-			next = index - slot->gmem.pgoff + slot->base_gfn;
+		/* A memslot without pages is work, too. */
+		if (next < last || --mapped.work <= 0)
 			break;
-		}
+		next = 0;
 		cond_resched();
 	}
 	srcu_read_unlock(&kvm->srcu, idx);
-	*pages = mapped;
+	*pages = mapped.pages;
 
-	return next;
+	return next < end ? next : 0;
 }
 
 __bpf_kfunc_end_defs();

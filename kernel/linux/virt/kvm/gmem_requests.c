@@ -6,7 +6,8 @@
  *
  * A vCPU has one request at most, since it waits for the answer.  A conversion
  * that is all of a request, or takes away from one of its ends, answers it as far
- * as that.
+ * as that.  One that comes in other parts is answered if all of it is what the
+ * guest wanted when the VMM lets the vCPU go on.
  */
 #include <linux/export.h>
 #include <linux/list.h>
@@ -20,6 +21,21 @@ static void kvm_gmem_request_remove(struct kvm *kvm, struct kvm_gmem_vcpu *gmem)
 	list_del(&gmem->request_node);
 	gmem->requests = false;
 	WRITE_ONCE(kvm->gmem.nr_requests, kvm->gmem.nr_requests - 1);
+}
+
+static void kvm_gmem_request_refused(struct kvm *kvm, struct kvm_gmem_vcpu *gmem)
+{
+	kvm_gmem_request_remove(kvm, gmem);
+	WRITE_ONCE(kvm->gmem.requests_refused, kvm->gmem.requests_refused + 1);
+}
+
+static void kvm_gmem_request_done(struct kvm *kvm, struct kvm_gmem_vcpu *gmem,
+				  u64 now)
+{
+	kvm_gmem_request_remove(kvm, gmem);
+	WRITE_ONCE(kvm->gmem.requests_done, kvm->gmem.requests_done + 1);
+	WRITE_ONCE(kvm->gmem.request_ns,
+		   kvm->gmem.request_ns + now - gmem->request_since_ns);
 }
 
 /**
@@ -47,11 +63,8 @@ void kvm_gmem_guest_asks(struct kvm_vcpu *vcpu, u64 start, u64 nr, bool private,
 		raw_spin_unlock(&kvm->gmem.requests_lock);
 		return;
 	}
-	if (gmem->requests) {
-		kvm_gmem_request_remove(kvm, gmem);
-		WRITE_ONCE(kvm->gmem.requests_refused,
-			   kvm->gmem.requests_refused + 1);
-	}
+	if (gmem->requests)
+		kvm_gmem_request_refused(kvm, gmem);
 	gmem->requests = true;
 	gmem->request_waits = waits;
 	gmem->request_private = private;
@@ -77,17 +90,31 @@ void kvm_gmem_guest_answered(struct kvm_vcpu *vcpu)
 {
 	struct kvm_gmem_vcpu *gmem = &vcpu->gmem;
 	struct kvm *kvm = vcpu->kvm;
+	bool met = false;
+	u64 start, end;
 
-	/* The lock is for those that a conversion takes away meanwhile. */
 	if (!READ_ONCE(gmem->requests) || !gmem->request_waits)
 		return;
 
+	/* The lock is for those that a conversion takes away meanwhile. */
 	raw_spin_lock(&kvm->gmem.requests_lock);
-	if (gmem->requests) {
-		kvm_gmem_request_remove(kvm, gmem);
-		WRITE_ONCE(kvm->gmem.requests_refused,
-			   kvm->gmem.requests_refused + 1);
-	}
+	start = gmem->request_start;
+	end = gmem->request_end;
+	raw_spin_unlock(&kvm->gmem.requests_lock);
+
+	/* What has no private memory gets none of it, and shares nothing. */
+	if (start < end && kvm_arch_has_private_mem(kvm))
+		met = kvm_range_has_memory_attributes(kvm, start, end,
+						      KVM_MEMORY_ATTRIBUTE_PRIVATE,
+						      gmem->request_private ?
+						      KVM_MEMORY_ATTRIBUTE_PRIVATE :
+						      0);
+
+	raw_spin_lock(&kvm->gmem.requests_lock);
+	if (gmem->requests && met)
+		kvm_gmem_request_done(kvm, gmem, ktime_get_ns());
+	else if (gmem->requests)
+		kvm_gmem_request_refused(kvm, gmem);
 	raw_spin_unlock(&kvm->gmem.requests_lock);
 }
 
@@ -150,10 +177,7 @@ void kvm_gmem_requests_converted(struct kvm *kvm, u64 start, u64 end,
 		if (gmem->request_start < gmem->request_end)
 			continue;
 
-		kvm_gmem_request_remove(kvm, gmem);
-		WRITE_ONCE(vm->requests_done, vm->requests_done + 1);
-		WRITE_ONCE(vm->request_ns, vm->request_ns + now -
-			   gmem->request_since_ns);
+		kvm_gmem_request_done(kvm, gmem, now);
 	}
 	raw_spin_unlock(&vm->requests_lock);
 
