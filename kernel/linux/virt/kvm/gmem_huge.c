@@ -24,6 +24,8 @@
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/moduleparam.h>
+#include <linux/mutex.h>
+#include <linux/nodemask.h>
 #include <linux/pagemap.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
@@ -47,14 +49,22 @@
 #define KVM_GMEM_MERGE_BATCH	8
 #define KVM_GMEM_MERGE_LOOK	512
 #define KVM_GMEM_MERGE_PAUSE	(HZ / 10)
-/* When memory may have come, or a page been let go. */
+/* When memory may have come, or a page been let go: twice as long each time. */
 #define KVM_GMEM_MERGE_RETRY	(2 * HZ)
+#define KVM_GMEM_MERGE_RETRY_MAX	(60 * HZ)
+/* New pages are taken from the CPUs' lists at most so often, on the whole host. */
+#define KVM_GMEM_DRAIN_PAUSE	HZ
 
 DEFINE_STATIC_KEY_FALSE(kvm_gmem_huge_key);
 
 /* Those who take pages away from guest_memfds with huge folios. */
 static LIST_HEAD(kvm_gmem_removers);
 static DEFINE_SPINLOCK(kvm_gmem_removers_lock);
+
+/* One file at a time is merged: many of them do not take many CPUs. */
+static DEFINE_MUTEX(kvm_gmem_merge_lock);
+/* Under it: when the CPUs' lists were emptied last. */
+static unsigned long kvm_gmem_drained = INITIAL_JIFFIES - KVM_GMEM_DRAIN_PAUSE;
 
 /* Whether there are huge folios, in the words of transparent huge pages */
 
@@ -230,8 +240,18 @@ static struct kvm_gmem *kvm_gmem_huge_file(const struct kvm_gmem_huge *huge)
 
 static void kvm_gmem_huge_poke(struct kvm_gmem_huge *huge)
 {
-	queue_delayed_work(system_unbound_wq, &huge->merge,
-			   2 * KVM_GMEM_MERGE_PAUSE);
+	/* A pass that is beyond the pages in question is followed by another. */
+	WRITE_ONCE(huge->again, true);
+	/* Pairs with the barrier in kvm_gmem_merge_pause(). */
+	smp_mb();
+	if (unlikely(READ_ONCE(huge->backs_off))) {
+		WRITE_ONCE(huge->backs_off, false);
+		mod_delayed_work(system_unbound_wq, &huge->merge,
+				 KVM_GMEM_MERGE_RETRY);
+	} else {
+		queue_delayed_work(system_unbound_wq, &huge->merge,
+				   2 * KVM_GMEM_MERGE_PAUSE);
+	}
 }
 
 /* Cuts */
@@ -372,7 +392,8 @@ static struct folio *kvm_gmem_huge_add_folio(struct kvm_gmem_huge *huge,
 		return NULL;
 
 	folio = kvm_gmem_inode_alloc_folio(huge->inode, first, huge->order,
-					   kvm_gmem_huge_gfp(huge));
+					   kvm_gmem_huge_gfp(huge),
+					   NUMA_NO_NODE);
 	*reason = KVM_GMEM_HUGE_MEMORY;
 	if (!folio)
 		return NULL;
@@ -970,6 +991,7 @@ void __kvm_gmem_huge_failed(struct inode *inode, pgoff_t start, pgoff_t end)
  * @gmem: its file
  * @first: first page
  * @nr: how many pages there are
+ * @nid: NUMA node of the first one
  * @to: the folio, not yet in the page cache
  * @from: those that are, each with a reference
  * @nr_from: how many they are
@@ -979,30 +1001,53 @@ struct kvm_gmem_merge {
 	struct kvm_gmem *gmem;
 	pgoff_t first;
 	unsigned long nr;
+	int nid;
 	struct folio *to;
 	struct folio **from;
 	unsigned long nr_from;
 };
 
-/* Is it full of small folios, at this moment? */
-static bool kvm_gmem_is_full(struct address_space *mapping, pgoff_t first,
-			     unsigned long nr)
+/*
+ * Can its pages be merged, at this moment?  Of a page that goes meanwhile something
+ * wrong may be read, and then it is found out later.
+ *
+ * Returns -ENOENT if it is not full of small folios, -EHWPOISON if one is broken,
+ * -EXDEV if they are on several nodes and nobody says where they are to be, -EAGAIN
+ * if somebody holds one.
+ */
+static int kvm_gmem_merge_look_pages(struct kvm_gmem_merge *merge)
 {
-	XA_STATE(xas, &mapping->i_pages, first);
+	struct inode *inode = merge->huge->inode;
+	XA_STATE(xas, &inode->i_mapping->i_pages, merge->first);
+	bool broken = false, apart = false, held = false;
 	unsigned long found = 0;
 	struct folio *folio;
 
 	rcu_read_lock();
-	xas_for_each(&xas, folio, first + nr - 1) {
+	xas_for_each(&xas, folio, merge->first + merge->nr - 1) {
 		if (xas_retry(&xas, folio))
 			continue;
-		if (folio_test_large(folio) || xas.xa_index != first + found)
+		/* A huge one is not in a lowest node. */
+		if ((xas.xa_node && xas.xa_node->shift) ||
+		    xas.xa_index != merge->first + found)
 			break;
-		found++;
+		if (!found++)
+			merge->nid = folio_nid(folio);
+		broken |= PageHWPoison(&folio->page);
+		apart |= folio_nid(folio) != merge->nid;
+		/* The page cache's reference is one. */
+		held |= folio_ref_count(folio) > 1;
 	}
 	rcu_read_unlock();
 
-	return found == nr;
+	if (found < merge->nr)
+		return -ENOENT;
+	if (broken)
+		return -EHWPOISON;
+	if (apart && !kvm_gmem_inode_has_policy(inode, merge->first))
+		return -EXDEV;
+
+	return held ? -EAGAIN : 0;
 }
 
 /* Charged to whom the first page is charged to. */
@@ -1159,6 +1204,10 @@ static int kvm_gmem_merge_locked(struct kvm_gmem_merge *merge)
 
 	if (kvm_gmem_huge_unlike(merge->huge, NULL, merge->first))
 		return -EAGAIN;
+	/* Guests are not disturbed for what would fail. */
+	r = kvm_gmem_merge_look_pages(merge);
+	if (r)
+		return r;
 
 	kvm_gmem_invalidate_begin(merge->gmem, merge->first, end);
 	r = kvm_gmem_merge_copy(merge);
@@ -1182,11 +1231,19 @@ static int kvm_gmem_merge_range(struct kvm_gmem_merge *merge)
 
 	merge->to = kvm_gmem_inode_alloc_folio(inode, merge->first,
 					       merge->huge->order,
-					       kvm_gmem_huge_gfp(merge->huge));
-	if (!merge->to)
+					       kvm_gmem_huge_gfp(merge->huge),
+					       merge->nid);
+	if (!merge->to) {
+		if (kvm_gmem_inode_has_policy(inode, merge->first))
+			nodes_setall(merge->huge->full);
+		else
+			node_set(merge->nid, merge->huge->full);
 		return -ENOMEM;
+	}
 
 	r = kvm_gmem_merge_charge(merge);
+	if (r == -ENOMEM)
+		nodes_setall(merge->huge->full);
 	if (!r) {
 		r = -EAGAIN;
 		if (down_write_trylock(&inode->i_mapping->invalidate_lock)) {
@@ -1202,21 +1259,83 @@ static int kvm_gmem_merge_range(struct kvm_gmem_merge *merge)
 	return r;
 }
 
-/* Could it be merged, as far as that can be seen without a lock? */
-static bool kvm_gmem_could_merge(struct kvm_gmem_merge *merge)
+/*
+ * Could it be merged, as far as that can be seen without waiting for a lock?  Returns
+ * -EBUSY if that cannot be seen, or as kvm_gmem_merge_look_pages().
+ */
+static int kvm_gmem_merge_look(struct kvm_gmem_merge *merge)
 {
 	struct inode *inode = merge->huge->inode;
-	bool could;
+	int r = kvm_gmem_merge_look_pages(merge);
 
-	if (!kvm_gmem_is_full(inode->i_mapping, merge->first, merge->nr))
-		return false;
+	if (r && r != -EAGAIN)
+		return r;
 	/* Whoever has the lock may be about to change that. */
 	if (!filemap_invalidate_trylock_shared(inode->i_mapping))
-		return true;
-	could = !kvm_gmem_huge_unlike(merge->huge, NULL, merge->first);
+		return -EBUSY;
+	if (kvm_gmem_huge_unlike(merge->huge, NULL, merge->first))
+		r = -ENOENT;
 	filemap_invalidate_unlock_shared(inode->i_mapping);
 
-	return could;
+	return r;
+}
+
+/* A page that is new is held by the CPU that is to list it. */
+static bool kvm_gmem_merge_drain(void)
+{
+	lockdep_assert_held(&kvm_gmem_merge_lock);
+
+	if (time_before(jiffies, kvm_gmem_drained + KVM_GMEM_DRAIN_PAUSE))
+		return false;
+	lru_add_drain_all();
+	kvm_gmem_drained = jiffies;
+
+	return true;
+}
+
+/* Merges a range if that may succeed; counts those that it tried for. */
+static int kvm_gmem_merge_try(struct kvm_gmem_merge *merge, unsigned int *tried)
+{
+	struct kvm_gmem_huge *huge = merge->huge;
+	int r = kvm_gmem_merge_look(merge);
+
+	if (r == -EAGAIN && kvm_gmem_merge_drain())
+		r = kvm_gmem_merge_look(merge);
+	if (r)
+		return r;
+	/* There was none a moment ago: the rest of the pass only counts. */
+	if (node_isset(merge->nid, huge->full))
+		return -ENOMEM;
+
+	++*tried;
+	r = kvm_gmem_merge_range(merge);
+	if (!r)
+		huge->backoff = 0;
+
+	return r;
+}
+
+/* Is a range that was not merged to be tried again? */
+static bool kvm_gmem_merge_waits(int r)
+{
+	return r && r != -ENOENT && r != -EHWPOISON && r != -EXDEV;
+}
+
+/* When is the pass after the one that has ended?  0 if there is no reason for one. */
+static unsigned long kvm_gmem_merge_pause(struct kvm_gmem_huge *huge, bool waits)
+{
+	if (!waits) {
+		huge->backoff = 0;
+		return READ_ONCE(huge->again) ? 2 * KVM_GMEM_MERGE_PAUSE : 0;
+	}
+
+	huge->backoff = clamp_t(unsigned long, 2 * huge->backoff,
+				KVM_GMEM_MERGE_RETRY, KVM_GMEM_MERGE_RETRY_MAX);
+	WRITE_ONCE(huge->backs_off, true);
+	/* Who is not seen here sees that, and shortens it. */
+	smp_mb();
+
+	return READ_ONCE(huge->again) ? KVM_GMEM_MERGE_RETRY : huge->backoff;
 }
 
 /* Merges a few ranges, and returns when to go on: 0 if there is nothing to do. */
@@ -1226,33 +1345,35 @@ static unsigned long kvm_gmem_merge_some(struct kvm_gmem_merge *merge)
 	pgoff_t size = i_size_read(huge->inode) >> PAGE_SHIFT;
 	bool copies = kvm_arch_gmem_keeps_contents(merge->gmem->kvm);
 	unsigned int tried = 0, looked = 0;
-	bool drained = false;
 	int r;
+
+	if (!huge->next) {
+		/* Before the first look; what was waited for is another matter now. */
+		if (xchg(&huge->again, false))
+			huge->backoff = 0;
+		nodes_clear(huge->full);
+		huge->seen = 0;
+	}
 
 	for (; huge->next + merge->nr <= size; huge->next += merge->nr) {
 		if (tried == KVM_GMEM_MERGE_BATCH ||
 		    ++looked > KVM_GMEM_MERGE_LOOK)
 			return KVM_GMEM_MERGE_PAUSE;
 		merge->first = huge->next;
-		if (!kvm_gmem_could_merge(merge))
-			continue;
-		tried++;
-		r = copies ? kvm_gmem_merge_range(merge) : -EOPNOTSUPP;
-		if (r == -EAGAIN && !drained) {
-			/* A page that is new is held by the CPU that is to list it. */
-			lru_add_drain_all();
-			drained = true;
-			r = kvm_gmem_merge_range(merge);
+		if (copies) {
+			r = kvm_gmem_merge_try(merge, &tried);
+		} else {
+			r = kvm_gmem_merge_look(merge);
+			r = r ?: -EOPNOTSUPP;
 		}
-		huge->seen += !!r;
+		huge->seen += kvm_gmem_merge_waits(r);
 		cond_resched();
 	}
 
 	WRITE_ONCE(huge->waiting, huge->seen);
 	huge->next = 0;
-	huge->seen = 0;
 
-	return copies && huge->waiting ? KVM_GMEM_MERGE_RETRY : 0;
+	return kvm_gmem_merge_pause(huge, copies && huge->seen);
 }
 
 static void kvm_gmem_merge_work(struct work_struct *work)
@@ -1266,10 +1387,17 @@ static void kvm_gmem_merge_work(struct work_struct *work)
 	};
 	unsigned long pause = KVM_GMEM_MERGE_RETRY;
 
-	merge.from = kvmalloc_array(merge.nr, sizeof(*merge.from), GFP_KERNEL);
-	if (merge.from)
-		pause = kvm_gmem_merge_some(&merge);
-	kvfree(merge.from);
+	WRITE_ONCE(huge->backs_off, false);
+	if (mutex_trylock(&kvm_gmem_merge_lock)) {
+		merge.from = kvmalloc_array(merge.nr, sizeof(*merge.from),
+					    GFP_KERNEL);
+		if (merge.from)
+			pause = kvm_gmem_merge_some(&merge);
+		kvfree(merge.from);
+		mutex_unlock(&kvm_gmem_merge_lock);
+	} else {
+		pause = KVM_GMEM_MERGE_PAUSE;
+	}
 	if (pause)
 		queue_delayed_work(system_unbound_wq, &huge->merge, pause);
 }

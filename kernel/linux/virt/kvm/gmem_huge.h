@@ -10,6 +10,7 @@
 #include <linux/jump_label.h>
 #include <linux/kvm_gmem.h>
 #include <linux/kvm_host.h>
+#include <linux/nodemask.h>
 #include <linux/pagemap.h>
 #include <linux/workqueue.h>
 
@@ -41,6 +42,10 @@ struct kvm_gmem_cut {
  * @remover_node: among all of those
  * @pages: its pages that are in huge folios
  * @merge: merges small folios
+ * @again: pages have come or changed since the pass under way began
+ * @backs_off: @merge waits longer than for the next few ranges
+ * @backoff: how long it waited last for what could not be merged
+ * @full: nodes that had no memory in the pass under way
  * @next: the page that @merge goes on with
  * @seen: ranges that could be merged and were not, of the pass under way
  * @waiting: the same of the pass before
@@ -55,6 +60,10 @@ struct kvm_gmem_huge {
 	struct list_head remover_node;
 	atomic64_t pages;
 	struct delayed_work merge;
+	bool again;
+	bool backs_off;
+	unsigned long backoff;
+	nodemask_t full;
 	pgoff_t next;
 	u64 seen;
 	u64 waiting;

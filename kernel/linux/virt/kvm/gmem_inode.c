@@ -291,20 +291,42 @@ kvm_gmem_alloc_folio(struct inode *inode, pgoff_t index, unsigned int order,
 }
 
 /**
+ * kvm_gmem_inode_has_policy - has the host said where a page is to be?
+ * @inode: the guest_memfd
+ * @index: the page
+ *
+ * Context: any.
+ * Return: whether it has.
+ */
+bool kvm_gmem_inode_has_policy(struct inode *inode, pgoff_t index)
+{
+	struct mempolicy *policy = kvm_gmem_mempolicy(inode, index);
+
+	mpol_cond_put(policy);
+
+	return policy;
+}
+
+/**
  * kvm_gmem_inode_alloc_folio - allocate memory for pages of a guest_memfd
  * @inode: the guest_memfd
  * @index: the first page
  * @order: how many there are
  * @gfp: how
+ * @nid: the node to take it from, or NUMA_NO_NODE
  *
- * By the policy that the host has set for them, or by the task's.
+ * By the policy that the host has set for them; else from @nid, or by the task's
+ * policy.
  *
  * Context: may sleep if @gfp does.
  * Return: the folio, which belongs to nobody yet, or NULL.
  */
 struct folio *kvm_gmem_inode_alloc_folio(struct inode *inode, pgoff_t index,
-					 unsigned int order, gfp_t gfp)
+					 unsigned int order, gfp_t gfp, int nid)
 {
+	if (nid != NUMA_NO_NODE && !kvm_gmem_inode_has_policy(inode, index))
+		return __folio_alloc_node(gfp | __GFP_THISNODE, order, nid);
+
 	return kvm_gmem_alloc_folio(inode, index, order, gfp);
 }
 

@@ -81,8 +81,9 @@ static inline struct kvm_gmem_inode *to_kvm_gmem_inode(struct inode *inode)
 struct file *kvm_gmem_inode_getfile(const char *name,
 				    const struct file_operations *fops,
 				    void *priv);
+bool kvm_gmem_inode_has_policy(struct inode *inode, pgoff_t index);
 struct folio *kvm_gmem_inode_alloc_folio(struct inode *inode, pgoff_t index,
-					 unsigned int order, gfp_t gfp);
+					 unsigned int order, gfp_t gfp, int nid);
 struct folio *kvm_gmem_inode_add_folio(struct inode *inode, pgoff_t index,
 				       u64 *allocated);
 struct folio *kvm_gmem_inode_grab_folio(struct inode *inode, pgoff_t index,
