@@ -40,11 +40,11 @@ static void kvm_gmem_add_stale(struct kvm *kvm, s64 nr_pages)
 		atomic64_add(nr_pages, &kvm->gmem.counters.stale_pages);
 }
 
-/* Pages of the folio that @xas is at, of which only a huge one is not in a lowest node. */
+/* Pages of the folio that @xas is at, which the page cache's lock keeps. */
 static unsigned long kvm_gmem_pages_at(const struct xa_state *xas,
 				       const struct folio *folio)
 {
-	return xas->xa_node && xas->xa_node->shift ? folio_nr_pages(folio) : 1;
+	return kvm_gmem_huge_at(xas) ? folio_nr_pages(folio) : 1;
 }
 
 /*
@@ -323,16 +323,18 @@ u64 kvm_gmem_count_populated(struct address_space *mapping, pgoff_t start,
 	XA_STATE(xas, &mapping->i_pages, start);
 	struct folio *folio;
 	u64 nr_pages = 0;
+	pgoff_t next;
 
 	rcu_read_lock();
 	xas_for_each(&xas, folio, end - 1) {
 		if (xas_retry(&xas, folio))
 			continue;
-		/* A huge one may go on beyond an end. */
-		nr_pages += min(folio_next_index(folio), end) -
-			    max(folio->index, start);
+		/* A huge one may begin before the range, and go on beyond it. */
+		next = kvm_gmem_huge_next(&xas);
+		nr_pages += min(next, end) - xas.xa_index;
 		if (need_resched()) {
-			xas_pause(&xas);
+			/* Not xas_pause(), which counts from a folio's first page. */
+			xas_set(&xas, next);
 			cond_resched_rcu();
 		}
 	}

@@ -1027,8 +1027,7 @@ static int kvm_gmem_merge_look_pages(struct kvm_gmem_merge *merge)
 	xas_for_each(&xas, folio, merge->first + merge->nr - 1) {
 		if (xas_retry(&xas, folio))
 			continue;
-		/* A huge one is not in a lowest node. */
-		if ((xas.xa_node && xas.xa_node->shift) ||
+		if (kvm_gmem_huge_at(&xas) ||
 		    xas.xa_index != merge->first + found)
 			break;
 		if (!found++)

@@ -13,6 +13,7 @@
 #include <linux/nodemask.h>
 #include <linux/pagemap.h>
 #include <linux/workqueue.h>
+#include <linux/xarray.h>
 
 /* Who may be cutting pages of a guest_memfd at the same time. */
 enum kvm_gmem_cutter {
@@ -113,6 +114,25 @@ kvm_gmem_huge_max_order(const struct kvm_memory_slot *slot,
 {
 	return kvm_gmem_huge_used() && folio_test_large(folio) ?
 	       __kvm_gmem_huge_max_order(slot, folio) : 0;
+}
+
+/*
+ * Is what the walk of a page cache is at a huge folio?  Without a reference only the
+ * page cache can say: the folio may be another one's, or a part of one, meanwhile.
+ */
+static __always_inline bool kvm_gmem_huge_at(const struct xa_state *xas)
+{
+	/* Single pages are in lowest nodes. */
+	return xas->xa_node && xas->xa_node->shift;
+}
+
+/* The page after those of the folio that the walk is at, if need be within it. */
+static __always_inline pgoff_t kvm_gmem_huge_next(struct xa_state *xas)
+{
+	if (likely(!kvm_gmem_huge_at(xas)))
+		return xas->xa_index + 1;
+
+	return (xas->xa_index | (BIT(xas_get_order(xas)) - 1)) + 1;
 }
 
 /* Is this page of a huge folio broken, which could not be split for that? */

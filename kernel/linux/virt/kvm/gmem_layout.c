@@ -110,7 +110,7 @@ kvm_gmem_walk_pages(struct address_space *mapping, pgoff_t start, pgoff_t end,
 		    bool nodes, int *work, kvm_gmem_page_fn fn, void *arg)
 {
 	XA_STATE(xas, &mapping->i_pages, start);
-	pgoff_t next = end;
+	pgoff_t next = end, after;
 	struct folio *folio;
 
 	rcu_read_lock();
@@ -123,17 +123,20 @@ kvm_gmem_walk_pages(struct address_space *mapping, pgoff_t start, pgoff_t end,
 
 		whole = nodes && xas.xa_node && !xas.xa_node->shift &&
 			first >= start && first + XA_CHUNK_SIZE <= end;
+		after = whole ? kvm_gmem_after_node(xas.xa_node, first) :
+				kvm_gmem_huge_next(&xas);
 		fn(&xas, folio, whole, arg);
 		if (whole)
-			xas_set(&xas, kvm_gmem_after_node(xas.xa_node, first));
+			xas_set(&xas, after);
 
 		if (!--*work) {
-			next = whole ? xas.xa_index : folio_next_index(folio);
+			next = after;
 			break;
 		}
 		if (need_resched()) {
+			/* Not xas_pause(), which counts from a folio's first page. */
 			if (!whole)
-				xas_pause(&xas);
+				xas_set(&xas, after);
 			cond_resched_rcu();
 		}
 	}
@@ -142,26 +145,11 @@ kvm_gmem_walk_pages(struct address_space *mapping, pgoff_t start, pgoff_t end,
 	return min(next, end);
 }
 
-/* A bucket that is being filled, and the pages that it is for. */
+/* A bucket that is being filled, and the page after those that it is for. */
 struct kvm_gmem_fill {
 	struct kvm_gmem_bucket *bucket;
-	pgoff_t start;
 	pgoff_t end;
 };
-
-/* Pages of a folio that are in a range. */
-static unsigned long kvm_gmem_folio_part(const struct folio *folio, pgoff_t start,
-					 pgoff_t end)
-{
-	if (likely(!folio_test_large(folio)))
-		return 1;
-
-	start = max(start, folio->index);
-	end = min(end, folio_next_index((struct folio *)folio));
-
-	/* It may be split meanwhile. */
-	return end > start ? end - start : 1;
-}
 
 /*
  * Calls are made under RCU and nothing else: a node may be changed meanwhile,
@@ -183,7 +171,8 @@ static void kvm_gmem_count_page(struct xa_state *xas, struct folio *folio,
 		return;
 	}
 
-	nr = kvm_gmem_folio_part(folio, fill->start, fill->end);
+	/* Of a huge one the walk is at the first page that is in the range. */
+	nr = min(kvm_gmem_huge_next(xas), fill->end) - xas->xa_index;
 	bucket->populated += nr;
 	bucket->stale += xas_get_mark(xas, KVM_GMEM_STALE) ? nr : 0;
 }
@@ -198,7 +187,6 @@ static void kvm_gmem_fill_bucket(struct kvm *kvm, struct kvm_memory_slot *slot,
 	pgoff_t index = start - slot->base_gfn + slot->gmem.pgoff;
 	struct kvm_gmem_fill fill = {
 		.bucket = bucket,
-		.start = index,
 		.end = index + end - start,
 	};
 	/* A bucket is small enough to be counted to its end. */
@@ -405,18 +393,11 @@ static void kvm_gmem_count_twice(struct xa_state *xas, struct folio *folio,
 {
 	struct kvm_gmem_twice *twice = arg;
 	const struct kvm_gmem_resident *resident = twice->resident;
-	pgoff_t start, end;
+	pgoff_t index, end;
 
-	if (likely(!folio_test_large(folio))) {
-		twice->pages += test_bit(xas->xa_index - twice->first,
-					 resident->pages);
-		return;
-	}
-
-	start = max(twice->first, folio->index);
-	end = min(twice->first + resident->nr, folio_next_index(folio));
-	for (; start < end; start++)
-		twice->pages += test_bit(start - twice->first, resident->pages);
+	end = min(twice->first + resident->nr, kvm_gmem_huge_next(xas));
+	for (index = xas->xa_index; index < end; index++)
+		twice->pages += test_bit(index - twice->first, resident->pages);
 }
 
 /* Returns the frame to go on with, or 0 if all of the memslot was looked at. */
@@ -475,7 +456,9 @@ static void kvm_gmem_count_mapped(struct xa_state *xas, struct folio *folio,
 	unsigned int i, left;
 
 	if (!whole_node) {
-		mapped->pages += folio_mapped(folio);
+		/* A huge one is private, and so never mapped. */
+		if (likely(!kvm_gmem_huge_at(xas)))
+			mapped->pages += folio_mapped(folio);
 		return;
 	}
 
