@@ -924,9 +924,13 @@ void __kvm_gmem_huge_punch_end(struct inode *inode, pgoff_t start, pgoff_t end)
 	list_del(&huge->remover_node);
 	spin_unlock(&kvm_gmem_removers_lock);
 
-	/* One that was there as a whole was counted when it went. */
+	/*
+	 * One that was there as a whole was counted when it went, and the hole may have
+	 * only a part of one that was not.
+	 */
 	failing = READ_ONCE(huge->failing);
-	if (failing >= start && failing < end)
+	if (failing != -1UL && failing < end &&
+	    failing + kvm_gmem_huge_nr(huge) > start)
 		kvm_gmem_huge_count_failed(huge, failing);
 	kvm_gmem_uncut(huge, KVM_GMEM_CUT_FILE);
 }
