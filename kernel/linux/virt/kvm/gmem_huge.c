@@ -29,6 +29,7 @@
 #include <linux/pagemap.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
+#include <linux/string.h>
 #include <linux/swap.h>
 #include <linux/vmstat.h>
 
@@ -143,24 +144,26 @@ u64 kvm_gmem_huge_flags(struct kvm *kvm)
  * @kvm: its VM
  * @args: what its creator wants, with flags that are supported
  *
+ * Without the flag, what is behind the flags is not looked at, as ever.
+ *
  * Context: any.
- * Return: the order, 0 for single pages; -EINVAL if there are none of the size, or
- *	if the guest_memfd is not made of whole ones.
+ * Return: the order, 0 for single pages; -EINVAL if there are none of the size, if
+ *	the guest_memfd is not made of whole ones, or if what is reserved is not 0.
  */
 int kvm_gmem_huge_choose(struct kvm *kvm,
 			 const struct kvm_create_guest_memfd *args)
 {
-	unsigned int log2 = args->huge_page_size_log2;
+	unsigned int log2;
 
 	if (args->flags & GUEST_MEMFD_FLAG_HUGE_PAGES) {
-		log2 = log2 ?: KVM_GMEM_HUGE_DEFAULT;
+		log2 = args->huge_page_size_log2 ?: KVM_GMEM_HUGE_DEFAULT;
 		if (log2 != KVM_GMEM_HUGE_DEFAULT ||
-		    !IS_ALIGNED(args->size, BIT_ULL(log2)))
+		    !IS_ALIGNED(args->size, BIT_ULL(log2)) ||
+		    memchr_inv(args->pad, 0, sizeof(args->pad)) ||
+		    memchr_inv(args->reserved, 0, sizeof(args->reserved)))
 			return -EINVAL;
 		return log2 - PAGE_SHIFT;
 	}
-	if (log2)
-		return -EINVAL;
 	/* What does not fill a folio has small ones. */
 	if (kvm_arch_has_private_mem(kvm) &&
 	    kvm_gmem_huge_mode_now() == KVM_GMEM_HUGE_ALWAYS)
