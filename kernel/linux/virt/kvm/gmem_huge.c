@@ -42,7 +42,7 @@
 /* What a folio of a guest_memfd remembers while its owner splits it. */
 #define KVM_GMEM_SPLITTING	((void *)1UL)
 
-/* A vCPU's fault holds its folio for a moment: how often and long to wait for it. */
+/* A vCPU's fault holds its folio for a moment: how often, and at first how long, to wait. */
 #define KVM_GMEM_SPLIT_TRIES	8
 #define KVM_GMEM_SPLIT_WAIT_US	50
 
@@ -597,6 +597,7 @@ static int kvm_gmem_split(struct kvm_gmem_huge *huge, pgoff_t index)
 {
 	struct address_space *mapping = huge->inode->i_mapping;
 	struct folio *folio;
+	unsigned int wait = KVM_GMEM_SPLIT_WAIT_US;
 	int tries = 0, r;
 
 	for (;;) {
@@ -607,14 +608,18 @@ static int kvm_gmem_split(struct kvm_gmem_huge *huge, pgoff_t index)
 			folio_put(folio);
 			return 0;
 		}
-		folio_lock(folio);
-		r = folio->mapping == mapping && folio_test_large(folio) ?
-		    kvm_gmem_split_folio(huge, folio) : -EAGAIN;
-		folio_unlock(folio);
+		/* Others wait for locks that the caller has: not long for this one. */
+		r = -EAGAIN;
+		if (folio_trylock(folio)) {
+			if (folio->mapping == mapping && folio_test_large(folio))
+				r = kvm_gmem_split_folio(huge, folio);
+			folio_unlock(folio);
+		}
 		folio_put(folio);
 		if (r != -EAGAIN || ++tries == KVM_GMEM_SPLIT_TRIES)
 			return r;
-		usleep_range(KVM_GMEM_SPLIT_WAIT_US, 2 * KVM_GMEM_SPLIT_WAIT_US);
+		usleep_range(wait, 2 * wait);
+		wait *= 2;
 	}
 }
 
