@@ -42,7 +42,10 @@
 /* What a folio of a guest_memfd remembers while its owner splits it. */
 #define KVM_GMEM_SPLITTING	((void *)1UL)
 
-/* A vCPU's fault holds its folio for a moment: how often, and at first how long, to wait. */
+/*
+ * A vCPU's fault holds its folio for a moment: how often to wait for it, and how long
+ * at first.  Each time it is twice as long.
+ */
 #define KVM_GMEM_SPLIT_TRIES	8
 #define KVM_GMEM_SPLIT_WAIT_US	50
 

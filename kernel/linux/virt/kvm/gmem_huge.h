@@ -126,7 +126,7 @@ static __always_inline bool kvm_gmem_huge_at(const struct xa_state *xas)
 	return xas->xa_node && xas->xa_node->shift;
 }
 
-/* The page after those of the folio that the walk is at, if need be within it. */
+/* The page after those of the folio, of which the walk may be at any. */
 static __always_inline pgoff_t kvm_gmem_huge_next(struct xa_state *xas)
 {
 	if (likely(!kvm_gmem_huge_at(xas)))
