@@ -17,8 +17,7 @@ static const char *const keys[] = {
 	"F3 /  search                            < >   order by the column beside",
 	"F4 \\  filter                            I     invert the order",
 	"Space tag      U  untag all             u     VMs of a control group",
-	"P     policies                          d     set the interval",
-	"z     freeze and go on                  q F10 quit",
+	"P     policies    z  freeze and go on   d     set the interval   q F10 quit",
 	"^L    draw the screen anew              ^Z    back to the shell; fg goes on",
 	"of a recording: [ ] step   { } jump 60 frames   g go to a time",
 };

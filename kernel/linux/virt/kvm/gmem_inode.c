@@ -371,12 +371,13 @@ struct folio *kvm_gmem_inode_add_folio(struct inode *inode, pgoff_t index,
  * @allocated: increased if the page was not there before, or NULL
  *
  * Like filemap_grab_folio(), but knows who of several callers has added a page.
+ * Most pages come by it: what it calls here is inline in it.
  *
  * Context: may sleep.
  * Return: the page, locked and with a reference, or an ERR_PTR().
  */
-struct folio *kvm_gmem_inode_grab_folio(struct inode *inode, pgoff_t index,
-					u64 *allocated)
+struct folio __flatten *
+kvm_gmem_inode_grab_folio(struct inode *inode, pgoff_t index, u64 *allocated)
 {
 	struct folio *folio;
 
