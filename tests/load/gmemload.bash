@@ -66,6 +66,23 @@ gone() {
 	done
 }
 
+# stop_while_delayed [OPTION...]: a guest whose conversions wait for a policy ends
+stop_while_delayed() {
+	local began driver gmempolicy
+
+	gmempolicy=$(dirname "$GMEMLOAD")/gmempolicy
+	start pingpong "$@" --rate 200
+	driver=$(cat driver.pid)
+	"$gmempolicy" attach ratelimit --pid "$(awk '{ print $2 }' pids)" \
+		--set rate=1 --set burst=1 --set action=delay
+	sleep 2
+	began=$SECONDS
+	kill -INT "$driver"
+	gone "$driver"
+	[ $((SECONDS - began)) -le 5 ]
+	"$gmempolicy" detach --all
+}
+
 # usage_error WORD ARG...: exit status 2, one line that names WORD, no output
 usage_error() {
 	local word=$1

@@ -225,19 +225,7 @@ load gmemload.bash
 }
 
 @test "a guest whose conversion is delayed stops at once" {
-	local began driver gmempolicy
-
-	gmempolicy=$(dirname "$GMEMLOAD")/gmempolicy
-	start pingpong --rate 200
-	driver=$(cat driver.pid)
-	"$gmempolicy" attach ratelimit --pid "$(awk '{ print $2 }' pids)" \
-		--set rate=1 --set burst=1 --set action=delay
-	sleep 2
-	began=$SECONDS
-	kill -INT "$driver"
-	gone "$driver"
-	[ $((SECONDS - began)) -le 5 ]
-	"$gmempolicy" detach --all
+	stop_while_delayed
 	jq -es 'map(select(.summary)) | last |
 		.status == "ok" and .errors.convert.EINTR == null' out.json
 }

@@ -185,19 +185,7 @@ cannot_hold() {
 }
 
 @test "a guest whose conversion is delayed stops at once" {
-	local began driver gmempolicy
-
-	gmempolicy=$(dirname "$GMEMLOAD")/gmempolicy
-	start pingpong --in-place --rate 200
-	driver=$(cat driver.pid)
-	"$gmempolicy" attach ratelimit --pid "$(awk '{ print $2 }' pids)" \
-		--set rate=1 --set burst=1 --set action=delay
-	sleep 2
-	began=$SECONDS
-	kill -INT "$driver"
-	gone "$driver"
-	[ $((SECONDS - began)) -le 5 ]
-	"$gmempolicy" detach --all
+	stop_while_delayed --in-place
 	jq -es 'map(select(.summary)) | last |
 		.status == "ok" and .refused == 0 and .held == 0' out.json
 }
