@@ -601,10 +601,14 @@ TEST_F(huge, somebody_holds_a_piece)
 						    (PER_HUGE + 7) * PAGE_SIZE,
 						    PAGE_SIZE, 0, &at));
 		EXPECT_EQ((PER_HUGE + 7) * PAGE_SIZE, at);
-		EXPECT_EQ(before.conversions_held + 3, usage().conversions_held);
 	}
+	EXPECT_EQ(before.conversions_held + (self->in_place ? 3 : 2),
+		  usage().conversions_held);
+	/* What would change nothing needs no split. */
+	EXPECT_EQ(0, turn(self, PER_HUGE + 1, 3, true));
 	EXPECT_EQ(before.private_pages, usage().private_pages);
 	EXPECT_EQ(before.conversions, usage().conversions);
+	EXPECT_EQ(before.huge_splits, usage().huge_splits);
 	EXPECT_EQ(before.pages_to_shared, usage().pages_to_shared);
 	EXPECT_EQ(before.populated_pages, usage().populated_pages);
 	EXPECT_EQ(0, usage().stale_pages);
@@ -620,6 +624,37 @@ TEST_F(huge, somebody_holds_a_piece)
 	EXPECT_EQ(0, run(self, CHECK, 0, PER_HUGE + 1, 71));
 	EXPECT_EQ(0, run(self, CHECK, PER_HUGE + 1, 3, 0));
 	EXPECT_EQ(0, run(self, CHECK, PER_HUGE + 4, PER_HUGE, 71));
+	close(device);
+}
+
+static void *drop_soon(void *arg)
+{
+	usleep(300000);
+	MUST(!command(*(int *)arg, "drop", 0), "drop: %s", strerror(errno));
+	return NULL;
+}
+
+/* VMMs take it as final if the VM's ioctl fails. */
+TEST_F(huge, somebody_holds_a_piece_for_a_moment)
+{
+	int device = open(DEVICE, O_RDWR);
+	pthread_t thread;
+
+	if (device < 0)
+		SKIP(return, "see tests/kvm/huge");
+	if (self->in_place)
+		SKIP(return, "the guest_memfd's ioctl says who is in the way");
+	EXPECT_EQ(0, run(self, WRITE, 0, BIG_PAGES, 72));
+	ASSERT_EQ(0, command(device, "attach %d", self->fd));
+	ASSERT_EQ(0, command(device, "hold %d", PER_HUGE + 9));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, drop_soon, &device));
+	EXPECT_EQ(0, turn(self, PER_HUGE + 1, 3, false));
+	pthread_join(thread, NULL);
+	EXPECT_EQ(0, usage().conversions_held);
+	EXPECT_EQ(1, usage().huge_splits);
+	EXPECT_EQ(3, usage().stale_pages);
+	EXPECT_EQ(0, run(self, CHECK, 0, PER_HUGE + 1, 72));
+	EXPECT_EQ(0, run(self, CHECK, PER_HUGE + 4, PER_HUGE, 72));
 	close(device);
 }
 
@@ -693,30 +728,76 @@ TEST_F(huge, the_guest_never_sees_anything_else)
 
 /* Memory failure */
 
-TEST_F(huge, a_page_breaks)
+/* Breaks a page of the first piece; the errno. */
+static int break_page(FIXTURE_DATA(huge) *self, uint64_t page)
 {
 	uint64_t pfns[4] = {};
 	char text[32];
-	int r;
 
 	frames_trace();
-	EXPECT_EQ(0, run(self, WRITE, 0, BIG_PAGES, 61));
-	ASSERT_LE(1, frames_read(BIG_GPA / PAGE_SIZE, 1, pfns));
-	ASSERT_NE(0, pfns[0]);
-	/* The one at index 5 of the first piece. */
-	snprintf(text, sizeof(text), "%lu", pfns[0] + 5);
-	r = write_file("/sys/kernel/debug/hwpoison/corrupt-pfn", text);
+	MUST(!run(self, WRITE, 0, BIG_PAGES, 61), "the guest reads something else");
+	MUST(frames_read(BIG_GPA / PAGE_SIZE, 1, pfns) >= 1 && pfns[0],
+	     "no frame is traced");
+	snprintf(text, sizeof(text), "%lu", pfns[0] + page);
+	return write_file("/sys/kernel/debug/hwpoison/corrupt-pfn", text);
+}
+
+/* All but one page are as they were; that one the guest cannot have. */
+#define EXPECT_BROKEN(self, page) do {					\
+	EXPECT_EQ(0, run(self, CHECK, 0, page, 61));			\
+	EXPECT_EQ(0, run(self, CHECK, (page) + 1, BIG_PAGES - (page) - 1, 61)); \
+	job.page = page;						\
+	job.nr = 1;							\
+	sync_global_to_guest((self)->vm, job);				\
+	EXPECT_EQ(-1, _vcpu_run((self)->vcpu));				\
+	EXPECT_EQ(EHWPOISON, errno);					\
+} while (0)
+
+TEST_F(huge, a_page_breaks)
+{
+	int r = break_page(self, 5);
+
 	ASSERT_TRUE(!r || r == EBUSY) TH_LOG("%s", strerror(r));
 	EXPECT_EQ(1, usage().huge_splits);
 	EXPECT_PAGES(BIG_PAGES, BIG_PAGES - PER_HUGE, 0);
-	/* The others are as they were; that one is gone. */
-	EXPECT_EQ(0, run(self, CHECK, 0, 5, 61));
-	EXPECT_EQ(0, run(self, CHECK, 6, BIG_PAGES - 6, 61));
-	job.page = 5;
-	job.nr = 1;
-	sync_global_to_guest(self->vm, job);
-	EXPECT_EQ(-1, _vcpu_run(self->vcpu));
-	EXPECT_EQ(EHWPOISON, errno);
+	EXPECT_BROKEN(self, 5);
+}
+
+/* The kernel gives up if somebody has a piece; it is split later. */
+static void break_held(struct __test_metadata *_metadata, FIXTURE_DATA(huge) *self,
+		       uint64_t page)
+{
+	int device = open(DEVICE, O_RDWR), i;
+
+	if (device < 0)
+		SKIP(return, "see tests/kvm/huge");
+	ASSERT_EQ(0, allocate(self, 0, PER_HUGE));
+	ASSERT_EQ(0, command(device, "attach %d", self->fd));
+	ASSERT_EQ(0, command(device, "hold %d", 40));
+	EXPECT_EQ(EHWPOISON, break_page(self, page));
+	sleep(1);
+	EXPECT_EQ(0, usage().huge_splits);
+	EXPECT_BROKEN(self, page);
+	EXPECT_EQ(0, usage().invalidations[GMEM_INVALIDATE_MEMORY_FAILURE]);
+
+	ASSERT_EQ(0, command(device, "drop", 0));
+	for (i = 0; i < 100 && !usage().huge_splits; i++)
+		usleep(100000);
+	EXPECT_EQ(1, usage().huge_splits);
+	EXPECT_PAGES(BIG_PAGES, BIG_PAGES - PER_HUGE, 0);
+	EXPECT_EQ(1, usage().invalidations[GMEM_INVALIDATE_MEMORY_FAILURE]);
+	close(device);
+}
+
+TEST_F(huge, a_page_breaks_that_somebody_holds)
+{
+	break_held(_metadata, self, 5);
+}
+
+/* Its mark is the folio's, too. */
+TEST_F(huge, the_first_page_breaks_that_somebody_holds)
+{
+	break_held(_metadata, self, 0);
 }
 
 TEST_HARNESS_MAIN

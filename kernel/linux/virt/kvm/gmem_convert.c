@@ -545,6 +545,7 @@ static int kvm_gmem_convert_told(struct kvm_gmem_attr_request *request)
 					  KVM_GMEM_EVENT_TO_SHARED,
 	};
 	const struct kvm_gmem_notifier *refuses;
+	struct kvm_gmem_held held = {};
 	int r = 0;
 
 	refuses = kvm_gmem_notify_start(request->inode, &range);
@@ -555,11 +556,14 @@ static int kvm_gmem_convert_told(struct kvm_gmem_attr_request *request)
 		return -EAGAIN;
 	}
 
-	if (request->attrs)
+	if (request->attrs) {
 		r = kvm_gmem_take_pages(request);
-	else if (kvm_gmem_huge_order(request->inode))
+	} else if (kvm_gmem_huge_order(request->inode)) {
 		r = kvm_gmem_huge_convert_begin(request->inode, request->start,
-						request->end, &request->held);
+						request->end, &held);
+		request->held = held.index;
+		request->refs = held.refs;
+	}
 	if (r == -EAGAIN)
 		strscpy(request->holder,
 			kvm_gmem_holder(request->inode, request->held) ?: "");

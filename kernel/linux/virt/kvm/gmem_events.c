@@ -541,7 +541,7 @@ void kvm_gmem_begins_private(struct kvm *kvm, u64 nr_pages)
  * @refs: references to it beside the page cache's, when it was looked at
  * @holder: who has it, empty if nobody said so
  *
- * Context: may sleep; no locks held.
+ * Context: may sleep.
  */
 void kvm_gmem_conversion_held(struct kvm *kvm, struct inode *inode,
 			      pgoff_t index, int refs, const char *holder)

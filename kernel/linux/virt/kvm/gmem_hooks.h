@@ -43,16 +43,18 @@ void kvm_gmem_unbind_attributes(struct kvm *kvm,
 
 /* gmem_huge.c */
 DECLARE_STATIC_KEY_FALSE(kvm_gmem_huge_key);
-int __kvm_gmem_cut_begin(struct kvm *kvm, gfn_t start, gfn_t end);
+int __kvm_gmem_cut_begin(struct kvm *kvm, gfn_t start, gfn_t end,
+			 unsigned long attributes);
 void __kvm_gmem_cut_end(struct kvm *kvm, gfn_t start, gfn_t end,
 			unsigned long attributes);
 
 /* A part of a huge folio is going to be something else than the rest. */
 static __always_inline int kvm_gmem_cut_begin(struct kvm *kvm, gfn_t start,
-					      gfn_t end)
+					      gfn_t end,
+					      unsigned long attributes)
 {
 	return static_branch_unlikely(&kvm_gmem_huge_key) ?
-	       __kvm_gmem_cut_begin(kvm, start, end) : 0;
+	       __kvm_gmem_cut_begin(kvm, start, end, attributes) : 0;
 }
 
 static __always_inline void kvm_gmem_cut_end(struct kvm *kvm, gfn_t start,
@@ -75,7 +77,8 @@ static inline u64 kvm_gmem_attributes_supported(struct kvm *kvm)
 	return 0;
 }
 
-static inline int kvm_gmem_cut_begin(struct kvm *kvm, gfn_t start, gfn_t end)
+static inline int kvm_gmem_cut_begin(struct kvm *kvm, gfn_t start, gfn_t end,
+				     unsigned long attributes)
 {
 	return 0;
 }

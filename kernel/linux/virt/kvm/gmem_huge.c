@@ -48,6 +48,12 @@
  */
 #define KVM_GMEM_SPLIT_TRIES	8
 #define KVM_GMEM_SPLIT_WAIT_US	50
+/*
+ * VMMs take it as final if a conversion by the VM fails.  How long it waits for who
+ * has a folio, without a lock, and when it looks again.
+ */
+#define KVM_GMEM_CUT_WAIT	HZ
+#define KVM_GMEM_CUT_PAUSE	(HZ / 50 ?: 1)
 
 /* Ranges that are merged, and looked at, before others may run for a while. */
 #define KVM_GMEM_MERGE_BATCH	8
@@ -571,6 +577,9 @@ bool kvm_gmem_huge_may_split(struct folio *folio, gfp_t gfp)
 	if (!huge || !gfp || !folio_test_has_hwpoisoned(folio))
 		return false;
 	WRITE_ONCE(huge->failing, folio->index);
+	/* It gives up if somebody has the folio. */
+	WRITE_ONCE(huge->broken, true);
+	kvm_gmem_huge_poke(huge);
 
 	return true;
 }
@@ -595,8 +604,11 @@ static int kvm_gmem_split_folio(struct kvm_gmem_huge *huge, struct folio *folio)
 	return r;
 }
 
-/* Splits the folio that has a page, if it is there and a large one. */
-static int kvm_gmem_split(struct kvm_gmem_huge *huge, pgoff_t index)
+/*
+ * Splits the folio that has a page, if it is there and a large one.  Says with -EAGAIN
+ * how many references to it there are that should not be, unless @refs is NULL.
+ */
+static int kvm_gmem_split(struct kvm_gmem_huge *huge, pgoff_t index, int *refs)
 {
 	struct address_space *mapping = huge->inode->i_mapping;
 	struct folio *folio;
@@ -618,6 +630,9 @@ static int kvm_gmem_split(struct kvm_gmem_huge *huge, pgoff_t index)
 				r = kvm_gmem_split_folio(huge, folio);
 			folio_unlock(folio);
 		}
+		/* Who has it locked has a reference, too. */
+		if (r && refs)
+			*refs = folio_ref_count(folio) - folio_nr_pages(folio) - 1;
 		folio_put(folio);
 		if (r != -EAGAIN || ++tries == KVM_GMEM_SPLIT_TRIES)
 			return r;
@@ -628,31 +643,31 @@ static int kvm_gmem_split(struct kvm_gmem_huge *huge, pgoff_t index)
 
 /* Splits the folios that go on beyond one end of a range. */
 static int kvm_gmem_split_ends(struct kvm_gmem_huge *huge, pgoff_t start,
-			       pgoff_t end, pgoff_t *held)
+			       pgoff_t end, struct kvm_gmem_held *held)
 {
 	pgoff_t nr = kvm_gmem_huge_nr(huge);
 	int r = 0;
 
-	*held = start;
+	held->index = start;
 	if (!IS_ALIGNED(start, nr))
-		r = kvm_gmem_split(huge, start);
+		r = kvm_gmem_split(huge, start, &held->refs);
 	if (r || IS_ALIGNED(end, nr))
 		return r;
-	*held = max(start, round_down(end, nr));
+	held->index = max(start, round_down(end, nr));
 
-	return kvm_gmem_split(huge, end - 1);
+	return kvm_gmem_split(huge, end - 1, &held->refs);
 }
 
 /* Splits all folios that have a page of a range. */
 static int kvm_gmem_split_all(struct kvm_gmem_huge *huge, pgoff_t start,
-			      pgoff_t end, pgoff_t *held)
+			      pgoff_t end, struct kvm_gmem_held *held)
 {
 	pgoff_t nr = kvm_gmem_huge_nr(huge);
 	int r;
 
 	for (; start < end; start = round_down(start, nr) + nr) {
-		*held = start;
-		r = kvm_gmem_split(huge, start);
+		held->index = start;
+		r = kvm_gmem_split(huge, start, &held->refs);
 		if (r)
 			return r;
 		cond_resched();
@@ -673,7 +688,7 @@ void kvm_gmem_huge_split_at(struct inode *inode, pgoff_t index)
 	struct kvm_gmem_huge *huge = to_kvm_gmem_inode(inode)->huge;
 
 	if (huge && !IS_ALIGNED(index, kvm_gmem_huge_nr(huge)))
-		kvm_gmem_split(huge, index);
+		kvm_gmem_split(huge, index, NULL);
 }
 
 /**
@@ -696,7 +711,7 @@ int kvm_gmem_huge_cut_folio(struct inode *inode, pgoff_t index, pgoff_t nr)
 	if (IS_ALIGNED(index, kvm_gmem_huge_nr(huge)) && end - index <= nr)
 		return 0;
 
-	return kvm_gmem_split(huge, index);
+	return kvm_gmem_split(huge, index, NULL);
 }
 
 /* Conversions */
@@ -706,7 +721,7 @@ int kvm_gmem_huge_cut_folio(struct inode *inode, pgoff_t index, pgoff_t nr)
  * @inode: the guest_memfd
  * @start: first page
  * @end: page after the last
- * @held: set to the page that somebody holds
+ * @held: set to what somebody holds
  *
  * The host may map them then, one by one.
  *
@@ -715,7 +730,7 @@ int kvm_gmem_huge_cut_folio(struct inode *inode, pgoff_t index, pgoff_t nr)
  *	if a folio is held.
  */
 int kvm_gmem_huge_convert_begin(struct inode *inode, pgoff_t start, pgoff_t end,
-				pgoff_t *held)
+				struct kvm_gmem_held *held)
 {
 	struct kvm_gmem_huge *huge = to_kvm_gmem_inode(inode)->huge;
 
@@ -775,29 +790,35 @@ static bool kvm_gmem_huge_frames(const struct kvm_memory_slot *slot, gfn_t start
 	return true;
 }
 
-/**
- * __kvm_gmem_cut_begin - the attributes of frames are about to change
- * @kvm: the VM, whose memory is not converted in place
- * @start: first guest frame
- * @end: guest frame after the last
- *
- * Only folios of which a part changes are split: others are stale as a whole, or
- * are not.
- *
- * Context: may sleep; holds slots_lock; vCPUs do not wait yet.
- * Return: 0, and __kvm_gmem_cut_end() is to be called; -EAGAIN if a folio is held,
- *	-ENOMEM.
- */
-int __kvm_gmem_cut_begin(struct kvm *kvm, gfn_t start, gfn_t end)
+/* Counts and traces it, with the name of the holder if nobody need be waited for. */
+static void kvm_gmem_cut_held(struct kvm *kvm, struct inode *inode,
+			      const struct kvm_gmem_held *held)
 {
+	const char *holder = NULL;
+	bool locked = filemap_invalidate_trylock_shared(inode->i_mapping);
+
+	if (locked)
+		holder = kvm_gmem_holder(inode, held->index);
+	kvm_gmem_conversion_held(kvm, inode, held->index, held->refs, holder ?: "");
+	if (locked)
+		filemap_invalidate_unlock_shared(inode->i_mapping);
+}
+
+/* Once; the last of the tries tells who is in the way. */
+static int kvm_gmem_cut_frames(struct kvm *kvm, gfn_t start, gfn_t end,
+			       unsigned long attributes, bool last)
+{
+	unsigned long mask = KVM_MEMORY_ATTRIBUTE_PRIVATE;
 	struct kvm_gmem_frames frames;
+	struct kvm_gmem_held held;
 	struct kvm_memslot_iter iter;
-	pgoff_t held;
-	int i, r = 0;
+	int i, r;
 
-	lockdep_assert_held(&kvm->slots_lock);
+	if (kvm_mem_attr_map_has(&kvm->mem_attr_map, start, end, mask,
+				 attributes & mask))
+		return 0;
 
-	for (i = 0; i < kvm_arch_nr_memslot_as_ids(kvm) && !r; i++) {
+	for (i = 0; i < kvm_arch_nr_memslot_as_ids(kvm); i++) {
 		kvm_for_each_memslot_in_gfn_range(&iter, __kvm_memslots(kvm, i),
 						  start, end) {
 			if (!kvm_gmem_huge_frames(iter.slot, start, end, &frames))
@@ -806,14 +827,55 @@ int __kvm_gmem_cut_begin(struct kvm *kvm, gfn_t start, gfn_t end)
 				     frames.end);
 			r = kvm_gmem_split_ends(frames.huge, frames.start,
 						frames.end, &held);
+			if (r == -EAGAIN && last)
+				kvm_gmem_cut_held(kvm, frames.huge->inode, &held);
 			if (r)
-				break;
+				return r;
 		}
 	}
-	if (r)
-		__kvm_gmem_cut_end(kvm, start, end, 0);
 
-	return r;
+	return 0;
+}
+
+/**
+ * __kvm_gmem_cut_begin - the attributes of frames are about to change
+ * @kvm: the VM, whose memory is not converted in place
+ * @start: first guest frame
+ * @end: guest frame after the last
+ * @attributes: what they shall be
+ *
+ * Only folios of which a part changes are split: others are stale as a whole, or
+ * are not.
+ *
+ * Context: may sleep; holds slots_lock, and may let go of it for a while, but not
+ *	after the return; vCPUs do not wait yet.
+ * Return: 0, and __kvm_gmem_cut_end() is to be called; -EAGAIN if somebody has had a
+ *	folio all the time, -EINTR if the task is killed, -ENOMEM.
+ */
+int __kvm_gmem_cut_begin(struct kvm *kvm, gfn_t start, gfn_t end,
+			 unsigned long attributes)
+{
+	unsigned long until = jiffies + KVM_GMEM_CUT_WAIT;
+	bool last;
+	int r;
+
+	lockdep_assert_held(&kvm->slots_lock);
+
+	for (;;) {
+		last = time_after_eq(jiffies, until);
+		r = kvm_gmem_cut_frames(kvm, start, end, attributes, last);
+		if (!r)
+			return 0;
+		__kvm_gmem_cut_end(kvm, start, end, 0);
+		if (r != -EAGAIN || last)
+			return r;
+
+		mutex_unlock(&kvm->slots_lock);
+		schedule_timeout_killable(KVM_GMEM_CUT_PAUSE);
+		mutex_lock(&kvm->slots_lock);
+		if (fatal_signal_pending(current))
+			return -EINTR;
+	}
 }
 
 /**
@@ -856,7 +918,8 @@ void __kvm_gmem_cut_end(struct kvm *kvm, gfn_t start, gfn_t end,
 void kvm_gmem_huge_bound(struct inode *inode, const struct kvm_memory_slot *slot)
 {
 	struct kvm_gmem_huge *huge = to_kvm_gmem_inode(inode)->huge;
-	pgoff_t start = slot->gmem.pgoff, end = start + slot->npages, held;
+	pgoff_t start = slot->gmem.pgoff, end = start + slot->npages;
+	struct kvm_gmem_held held;
 
 	if (!huge)
 		return;
@@ -883,7 +946,7 @@ void kvm_gmem_huge_bound(struct inode *inode, const struct kvm_memory_slot *slot
 int __kvm_gmem_huge_punch_begin(struct inode *inode, pgoff_t start, pgoff_t end)
 {
 	struct kvm_gmem_huge *huge = to_kvm_gmem_inode(inode)->huge;
-	pgoff_t held;
+	struct kvm_gmem_held held;
 	int r;
 
 	if (!huge)
@@ -996,6 +1059,58 @@ void __kvm_gmem_huge_failed(struct inode *inode, pgoff_t start, pgoff_t end)
 		kvm_gmem_huge_count_failed(huge,
 					   round_down(start,
 						      kvm_gmem_huge_nr(huge)));
+}
+
+/* Guests that have a page of it find another mapping. */
+static void kvm_gmem_huge_unmap(struct kvm_gmem_huge *huge, pgoff_t start,
+				pgoff_t end)
+{
+	struct kvm_gmem *gmem = kvm_gmem_huge_file(huge);
+
+	kvm_gmem_invalidate_begin(gmem, start, end);
+	kvm_gmem_invalidate_end(gmem, start, end);
+}
+
+/*
+ * memory_failure() gives up if somebody has a folio that it wants to split, and tells
+ * nobody.  Then guests get its pages one by one, without the broken ones, and
+ * once it is split all is as if memory_failure() had done it.  Returns 0 if there is
+ * nothing left to do.
+ */
+static int kvm_gmem_huge_isolate(struct kvm_gmem_huge *huge, pgoff_t first)
+{
+	struct address_space *mapping = huge->inode->i_mapping;
+	struct folio *folio = filemap_get_folio(mapping, first);
+	pgoff_t index, end = first + kvm_gmem_huge_nr(huge);
+	bool broken;
+	int r;
+
+	if (IS_ERR(folio))
+		return 0;
+	broken = folio_test_large(folio) && folio_test_has_hwpoisoned(folio);
+	folio_put(folio);
+	if (!broken)
+		return 0;
+
+	if (!filemap_invalidate_trylock_shared(mapping))
+		return -EAGAIN;
+	kvm_gmem_huge_unmap(huge, first, end);
+	filemap_invalidate_unlock_shared(mapping);
+	r = kvm_gmem_split(huge, first, NULL);
+	if (r)
+		return r;
+
+	for (index = first; index < end; index++) {
+		folio = filemap_get_folio(mapping, index);
+		if (IS_ERR(folio))
+			continue;
+		/* Unlocked: it waits for the invalidate lock, and who has that for us. */
+		if (folio_test_hwpoison(folio))
+			mapping->a_ops->error_remove_folio(mapping, folio);
+		folio_put(folio);
+	}
+
+	return 0;
 }
 
 /* Merging */
@@ -1367,6 +1482,7 @@ static unsigned long kvm_gmem_merge_some(struct kvm_gmem_merge *merge)
 			huge->backoff = 0;
 		nodes_clear(huge->full);
 		huge->seen = 0;
+		huge->isolates = xchg(&huge->broken, false);
 	}
 
 	for (; huge->next + merge->nr <= size; huge->next += merge->nr) {
@@ -1374,6 +1490,8 @@ static unsigned long kvm_gmem_merge_some(struct kvm_gmem_merge *merge)
 		    ++looked > KVM_GMEM_MERGE_LOOK)
 			return KVM_GMEM_MERGE_PAUSE;
 		merge->first = huge->next;
+		if (huge->isolates && kvm_gmem_huge_isolate(huge, merge->first))
+			WRITE_ONCE(huge->broken, true);
 		if (copies) {
 			r = kvm_gmem_merge_try(merge, &tried);
 		} else {
@@ -1387,7 +1505,8 @@ static unsigned long kvm_gmem_merge_some(struct kvm_gmem_merge *merge)
 	WRITE_ONCE(huge->waiting, huge->seen);
 	huge->next = 0;
 
-	return kvm_gmem_merge_pause(huge, copies && huge->seen);
+	return kvm_gmem_merge_pause(huge, (copies && huge->seen) ||
+				    READ_ONCE(huge->broken));
 }
 
 static void kvm_gmem_merge_work(struct work_struct *work)

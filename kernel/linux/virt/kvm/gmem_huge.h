@@ -33,12 +33,24 @@ struct kvm_gmem_cut {
 };
 
 /**
+ * struct kvm_gmem_held - what keeps a folio from being split
+ * @index: the page of a request that it has first
+ * @refs: references to it that should not be
+ */
+struct kvm_gmem_held {
+	pgoff_t index;
+	int refs;
+};
+
+/**
  * struct kvm_gmem_huge - what a guest_memfd with huge folios knows beyond others
  * @inode: the guest_memfd
  * @order: of its huge folios
  * @asked: its creator asked for them
  * @cuts: who cuts them at the moment
  * @failing: first page of the folio that memory_failure() may be splitting, or -1
+ * @broken: there may be a broken folio that memory_failure() could not split
+ * @isolates: the pass under way looks for such
  * @remover: who takes pages away at the moment, and is told of each
  * @remover_node: among all of those
  * @pages: its pages that are in huge folios
@@ -57,6 +69,8 @@ struct kvm_gmem_huge {
 	bool asked;
 	struct kvm_gmem_cut cuts[KVM_GMEM_NR_CUTTERS];
 	pgoff_t failing;
+	bool broken;
+	bool isolates;
 	const struct task_struct *remover;
 	struct list_head remover_node;
 	atomic64_t pages;
@@ -95,7 +109,7 @@ bool kvm_gmem_huge_may_split(struct folio *folio, gfp_t gfp);
 int kvm_gmem_huge_cut_folio(struct inode *inode, pgoff_t index, pgoff_t nr);
 
 int kvm_gmem_huge_convert_begin(struct inode *inode, pgoff_t start, pgoff_t end,
-				pgoff_t *held);
+				struct kvm_gmem_held *held);
 void kvm_gmem_huge_convert_end(struct inode *inode);
 void kvm_gmem_huge_became_private(struct inode *inode);
 int __kvm_gmem_huge_punch_begin(struct inode *inode, pgoff_t start, pgoff_t end);
@@ -135,12 +149,12 @@ static __always_inline pgoff_t kvm_gmem_huge_next(struct xa_state *xas)
 	return (xas->xa_index | (BIT(xas_get_order(xas)) - 1)) + 1;
 }
 
-/* Is this page of a huge folio broken, which could not be split for that? */
-static __always_inline bool kvm_gmem_huge_broken(struct folio *folio,
-						 pgoff_t index)
+/* Is a page broken?  A huge folio has the mark of its first page for its own. */
+static __always_inline bool kvm_gmem_page_broken(struct folio *folio, pgoff_t index)
 {
-	return kvm_gmem_huge_used() && folio_test_large(folio) &&
-	       PageHWPoison(folio_file_page(folio, index));
+	return kvm_gmem_huge_used() && folio_test_large(folio) ?
+	       PageHWPoison(folio_file_page(folio, index)) :
+	       folio_test_hwpoison(folio);
 }
 
 /* Populating takes whole folios: one that goes on elsewhere is split. */
