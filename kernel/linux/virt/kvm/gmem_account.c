@@ -41,27 +41,33 @@ static void kvm_gmem_add_stale(struct kvm *kvm, s64 nr_pages)
 }
 
 /* Pages of the folio that @xas is at, which the page cache's lock keeps. */
-static unsigned long kvm_gmem_pages_at(const struct xa_state *xas,
-				       const struct folio *folio)
+static __always_inline unsigned long
+kvm_gmem_pages_at(const struct xa_state *xas, const struct folio *folio)
 {
-	return kvm_gmem_huge_at(xas) ? folio_nr_pages(folio) : 1;
+	return kvm_gmem_huge_used() && kvm_gmem_huge_at(xas) ?
+	       folio_nr_pages(folio) : 1;
 }
 
-/*
- * Marks the folio that @xas is at, or unmarks it; returns by how many pages.  All
- * pages of a huge one are alike: before some change it is split.
- */
-static s64 kvm_gmem_mark_page(struct xa_state *xas, s64 nr, bool stale)
+/* Marks the entry that @xas is at, or unmarks it; returns by how much. */
+static s64 kvm_gmem_mark_page(struct xa_state *xas, bool stale)
 {
 	if (xas_get_mark(xas, KVM_GMEM_STALE) == stale)
 		return 0;
 	if (!stale) {
 		xas_clear_mark(xas, KVM_GMEM_STALE);
-		return -nr;
+		return -1;
 	}
 	xas_set_mark(xas, KVM_GMEM_STALE);
 
-	return nr;
+	return 1;
+}
+
+/* The same in pages.  All of a huge folio are alike: before some change it is split. */
+static __always_inline s64 kvm_gmem_mark_folio(struct xa_state *xas,
+					       const struct folio *folio,
+					       bool stale)
+{
+	return kvm_gmem_mark_page(xas, stale) * (s64)kvm_gmem_pages_at(xas, folio);
 }
 
 /*
@@ -81,14 +87,14 @@ static s64 kvm_gmem_mark_node(struct xa_state *xas, bool stale)
 	if (before == (stale ? ~0UL : 0))
 		return 0;
 	if (stale) {
-		delta = kvm_gmem_mark_page(xas, 1, true);
+		delta = kvm_gmem_mark_page(xas, true);
 		delta += hweight_long(~*marks);
 		WRITE_ONCE(*marks, ~0UL);
 	} else {
 		xas->xa_offset = __ffs(before);
 		delta = 1 - (s64)hweight_long(before);
 		WRITE_ONCE(*marks, BIT(xas->xa_offset));
-		delta += kvm_gmem_mark_page(xas, 1, false);
+		delta += kvm_gmem_mark_page(xas, false);
 	}
 
 	return delta;
@@ -117,10 +123,7 @@ static pgoff_t kvm_gmem_mark_locked(struct address_space *mapping,
 			xas.xa_index = first + XA_CHUNK_SIZE - 1;
 			xas.xa_offset = XA_CHUNK_SIZE - 1;
 		} else {
-			*delta += kvm_gmem_mark_page(&xas,
-						     kvm_gmem_pages_at(&xas,
-								       folio),
-						     stale);
+			*delta += kvm_gmem_mark_folio(&xas, folio, stale);
 		}
 		if (!--*budget)
 			return xas.xa_index + 1;
@@ -156,8 +159,7 @@ static s64 kvm_gmem_mark_one(struct inode *inode, pgoff_t index, bool stale)
 	folio = stale && index >= gi->punch_start && index < gi->punch_end ?
 		NULL : xas_load(&xas);
 	if (folio)
-		delta = kvm_gmem_mark_page(&xas, kvm_gmem_pages_at(&xas, folio),
-					   stale);
+		delta = kvm_gmem_mark_folio(&xas, folio, stale);
 	xas_unlock_irq(&xas);
 
 	return delta;

@@ -30,6 +30,9 @@ static inline bool kvm_gmem_interrupted(void)
 	return signal_pending(current);
 }
 
+/* kvm_gmem_cut_begin(): there is nothing left to change. */
+#define KVM_GMEM_CUT_NONE	1
+
 #ifdef CONFIG_KVM_PRIVATE_MEM
 
 u64 kvm_gmem_supported_flags(struct kvm *kvm);
@@ -44,17 +47,18 @@ void kvm_gmem_unbind_attributes(struct kvm *kvm,
 /* gmem_huge.c */
 DECLARE_STATIC_KEY_FALSE(kvm_gmem_huge_key);
 int __kvm_gmem_cut_begin(struct kvm *kvm, gfn_t start, gfn_t end,
-			 unsigned long attributes);
+			 unsigned long attributes,
+			 struct kvm_mem_attr_change *change);
 void __kvm_gmem_cut_end(struct kvm *kvm, gfn_t start, gfn_t end,
 			unsigned long attributes);
 
 /* A part of a huge folio is going to be something else than the rest. */
-static __always_inline int kvm_gmem_cut_begin(struct kvm *kvm, gfn_t start,
-					      gfn_t end,
-					      unsigned long attributes)
+static __always_inline int
+kvm_gmem_cut_begin(struct kvm *kvm, gfn_t start, gfn_t end,
+		   unsigned long attributes, struct kvm_mem_attr_change *change)
 {
 	return static_branch_unlikely(&kvm_gmem_huge_key) ?
-	       __kvm_gmem_cut_begin(kvm, start, end, attributes) : 0;
+	       __kvm_gmem_cut_begin(kvm, start, end, attributes, change) : 0;
 }
 
 static __always_inline void kvm_gmem_cut_end(struct kvm *kvm, gfn_t start,
@@ -78,7 +82,8 @@ static inline u64 kvm_gmem_attributes_supported(struct kvm *kvm)
 }
 
 static inline int kvm_gmem_cut_begin(struct kvm *kvm, gfn_t start, gfn_t end,
-				     unsigned long attributes)
+				     unsigned long attributes,
+				     struct kvm_mem_attr_change *change)
 {
 	return 0;
 }

@@ -805,18 +805,12 @@ static void kvm_gmem_cut_held(struct kvm *kvm, struct inode *inode,
 }
 
 /* Once; the last of the tries tells who is in the way. */
-static int kvm_gmem_cut_frames(struct kvm *kvm, gfn_t start, gfn_t end,
-			       unsigned long attributes, bool last)
+static int kvm_gmem_cut_frames(struct kvm *kvm, gfn_t start, gfn_t end, bool last)
 {
-	unsigned long mask = KVM_MEMORY_ATTRIBUTE_PRIVATE;
 	struct kvm_gmem_frames frames;
 	struct kvm_gmem_held held;
 	struct kvm_memslot_iter iter;
 	int i, r;
-
-	if (kvm_mem_attr_map_has(&kvm->mem_attr_map, start, end, mask,
-				 attributes & mask))
-		return 0;
 
 	for (i = 0; i < kvm_arch_nr_memslot_as_ids(kvm); i++) {
 		kvm_for_each_memslot_in_gfn_range(&iter, __kvm_memslots(kvm, i),
@@ -843,17 +837,21 @@ static int kvm_gmem_cut_frames(struct kvm *kvm, gfn_t start, gfn_t end,
  * @start: first guest frame
  * @end: guest frame after the last
  * @attributes: what they shall be
+ * @change: the change of the VM's map for that, not 0; prepared anew if others
+ *	have changed it meanwhile
  *
  * Only folios of which a part changes are split: others are stale as a whole, or
  * are not.
  *
  * Context: may sleep; holds slots_lock, and may let go of it for a while, but not
  *	after the return; vCPUs do not wait yet.
- * Return: 0, and __kvm_gmem_cut_end() is to be called; -EAGAIN if somebody has had a
- *	folio all the time, -EINTR if the task is killed, -ENOMEM.
+ * Return: 0, and __kvm_gmem_cut_end() is to be called.  Otherwise there is no change
+ *	any more: KVM_GMEM_CUT_NONE if others have done it, -EAGAIN if somebody has
+ *	had a folio all the time, -EINTR if the task is killed, -ENOMEM.
  */
 int __kvm_gmem_cut_begin(struct kvm *kvm, gfn_t start, gfn_t end,
-			 unsigned long attributes)
+			 unsigned long attributes,
+			 struct kvm_mem_attr_change *change)
 {
 	unsigned long until = jiffies + KVM_GMEM_CUT_WAIT;
 	bool last;
@@ -863,18 +861,27 @@ int __kvm_gmem_cut_begin(struct kvm *kvm, gfn_t start, gfn_t end,
 
 	for (;;) {
 		last = time_after_eq(jiffies, until);
-		r = kvm_gmem_cut_frames(kvm, start, end, attributes, last);
+		r = kvm_gmem_cut_frames(kvm, start, end, last);
 		if (!r)
 			return 0;
 		__kvm_gmem_cut_end(kvm, start, end, 0);
+		kvm_mem_attr_map_abort(&kvm->mem_attr_map, change);
 		if (r != -EAGAIN || last)
 			return r;
 
 		mutex_unlock(&kvm->slots_lock);
+		kvm_mem_attr_map_finish(change);
 		schedule_timeout_killable(KVM_GMEM_CUT_PAUSE);
 		mutex_lock(&kvm->slots_lock);
+		*change = (struct kvm_mem_attr_change) {};
 		if (fatal_signal_pending(current))
 			return -EINTR;
+		r = kvm_mem_attr_map_prepare(&kvm->mem_attr_map, change, start,
+					     end, attributes);
+		if (r)
+			return r;
+		if (!change->changed)
+			return KVM_GMEM_CUT_NONE;
 	}
 }
 
