@@ -294,7 +294,7 @@ const struct column columns[NR_COLUMNS] = {
 		.key = "huge", .title = "HUGE", .width = 5,
 		.kind = COLUMN_PERCENT, .may_lack = true,
 		AT(huge_pages), PER(populated_pages),
-		.help = "part of populated memory that is in huge folios",
+		.help = "part of POPUL that is in huge folios",
 		.metric = { .type = METRIC_NONE },
 	},
 	[COLUMN_CGROUP] = {
