@@ -39,11 +39,11 @@ merged()
 	[ "$(of_pid "$pid" .huge_pages)" -eq "$1" ]
 }
 
-# A counter of the last monitor in JSON, by its key.
+# The value of a jq expression in the VM of the last monitor.
 counted()
 {
 	sample 0.1
-	of_pid "$pid" ".$1"
+	of_pid "$pid" "$1"
 }
 
 # A counter in Prometheus: metric_sum is of bytes.
@@ -111,15 +111,15 @@ exported()
 	tell slot 0 0x100001000 4 huge
 	tell private 0 0 1024
 	tell allocate 0 0 20
-	[ "$(counted huge_fallbacks_alignment)" -eq 20 ]
+	[ "$(counted .huge_fallbacks_alignment)" -eq 20 ]
 	tell slot 0 0x200000000 4 huge
 	tell private 1 0 1000
 	tell allocate 1 512 300
 	# As much as it can be: nothing was wanted.
 	tell allocate 1 7 1
-	[ "$(counted huge_fallbacks_mixed)" -eq 300 ]
+	[ "$(counted .huge_fallbacks_mixed)" -eq 300 ]
 	tell allocate 1 0 512
-	[ "$(counted huge_fallbacks_present)" -eq 511 ]
+	[ "$(counted .huge_fallbacks_present)" -eq 511 ]
 	[ "$(counted '[.huge_fallbacks_memory, .huge_fallbacks_limit] | @csv')" = 0,0 ]
 	sample 0.1
 	[ "$(of_pid "$pid" '.rates.huge_fallbacks == 0')" = true ]
