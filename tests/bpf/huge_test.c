@@ -9,6 +9,8 @@
 
 #include "policy_fixture.h"
 #include "../kvm/frames.h"
+#include "../policies/policy.h"
+#include "layout.skel.h"
 
 #define HUGE		(2ULL << 20)
 #define PER_HUGE	(HUGE / PAGE_SIZE)
@@ -285,6 +287,7 @@ TEST_F(huge, one_fault_takes_a_piece)
 	EXPECT_EQ(NR_HUGE, usage().faults[GMEM_FAULT_VCPU]);
 	EXPECT_PAGES(BIG_PAGES, BIG_PAGES, 0);
 	EXPECT_EQ(BIG_PAGES, blocks(self));
+	EXPECT_EQ(BIG_PAGES, vm_get_stat(self->vm, "gmem_huge_pages"));
 	EXPECT_EQ(0, run(self, WRITE, 0, BIG_PAGES, 7));
 	EXPECT_EQ(0, run(self, CHECK, 0, BIG_PAGES, 7));
 	/* Mapped as pieces, and not once more by page. */
@@ -563,6 +566,175 @@ TEST_F(huge, a_policy_is_asked_for_all_of_it)
 
 	bpf_link__destroy(link);
 	puppet_bpf__destroy(p);
+}
+
+/* The guest touches a page; 0 or the errno that the vCPU stops with. */
+static int touch(FIXTURE_DATA(huge) *self, uint64_t page)
+{
+	struct ucall uc;
+
+	job.what = WRITE;
+	job.page = page;
+	job.nr = 1;
+	job.seed = 61;
+	sync_global_to_guest(self->vm, job);
+	if (_vcpu_run(self->vcpu))
+		return errno;
+	MUST(get_ucall(self->vcpu, &uc) == UCALL_SYNC, "the guest failed");
+	return 0;
+}
+
+static int prefault_page(FIXTURE_DATA(huge) *self, uint64_t page)
+{
+	struct kvm_pre_fault_memory range = {
+		.gpa = BIG_GPA + page * PAGE_SIZE,
+		.size = PAGE_SIZE,
+	};
+
+	return __vcpu_ioctl(self->vcpu, KVM_PRE_FAULT_MEMORY, &range) ? errno : 0;
+}
+
+/* There is room for a piece and a half. */
+TEST_F(huge, quota_takes_a_piece_for_all_of_it)
+{
+	struct test_policy quota =
+		policy_attach("quota", "populated=3 stale_percent=100 grace=0",
+			      usage().vm_id);
+
+	EXPECT_EQ(0, touch(self, 0));
+	EXPECT_PAGES(PER_HUGE, PER_HUGE, 0);
+	/* Neither all of the next one nor a part. */
+	EXPECT_EQ(EDQUOT, prefault_page(self, PER_HUGE + 7));
+	EXPECT_EQ(EDQUOT, allocate(self, PER_HUGE, PER_HUGE));
+	EXPECT_PAGES(PER_HUGE, PER_HUGE, 0);
+	/* What is there passes, and what the VMM asks for by page. */
+	unbind(self, BIG_GPA);
+	bind_at(self, BIG_GPA, 0, BIG_PAGES);
+	EXPECT_EQ(0, touch(self, 9));
+	EXPECT_EQ(0, allocate(self, 2 * PER_HUGE, PER_HUGE / 2));
+	EXPECT_EQ(EDQUOT, allocate(self, 3 * PER_HUGE, 1));
+	/* A fault in a piece that is begun takes a page. */
+	EXPECT_EQ(EDQUOT, prefault_page(self, 3 * PER_HUGE - 1));
+	EXPECT_PAGES(3 * PER_HUGE / 2, PER_HUGE, 0);
+	ASSERT_EQ(0, hole(self, 2 * PER_HUGE, 1));
+	EXPECT_EQ(0, prefault_page(self, 3 * PER_HUGE - 1));
+	EXPECT_PAGES(3 * PER_HUGE / 2, PER_HUGE, 0);
+	/* The vCPU stays at its access until another piece is given back. */
+	EXPECT_EQ(EDQUOT, touch(self, PER_HUGE + 7));
+	EXPECT_EQ(EDQUOT, touch(self, PER_HUGE + 7));
+	ASSERT_EQ(0, hole(self, 0, PER_HUGE / 2));
+	EXPECT_EQ(EDQUOT, touch(self, PER_HUGE + 7));
+	EXPECT_PAGES(PER_HUGE, 0, 0);
+	ASSERT_EQ(0, hole(self, 0, PER_HUGE));
+	EXPECT_EQ(0, touch(self, PER_HUGE + 7));
+	EXPECT_PAGES(3 * PER_HUGE / 2, PER_HUGE, 0);
+	policy_detach(&quota);
+	EXPECT_EQ(0, touch(self, 0));
+}
+
+/* Two pieces are saved up, and none comes by the second. */
+TEST_F(huge, faultrate_takes_a_piece_for_all_of_it)
+{
+	struct test_policy rate =
+		policy_attach("faultrate",
+			      "rate=1 burst=1024 first_touch=0 action=0",
+			      usage().vm_id);
+
+	EXPECT_EQ(0, touch(self, 5));
+	EXPECT_EQ(0, touch(self, 5 + PER_HUGE));
+	EXPECT_EQ(EBUSY, touch(self, 5 + 2 * PER_HUGE));
+	EXPECT_EQ(EBUSY, allocate(self, 2 * PER_HUGE, PER_HUGE));
+	EXPECT_PAGES(2 * PER_HUGE, 2 * PER_HUGE, 0);
+	EXPECT_EQ(2, usage().faults_denied);
+	policy_detach(&rate);
+	EXPECT_EQ(0, touch(self, 5 + 2 * PER_HUGE));
+	EXPECT_PAGES(3 * PER_HUGE, 3 * PER_HUGE, 0);
+}
+
+/* It holds a page more than twice the memory, and the rest of a piece takes 5 s. */
+TEST_F(huge, guard_takes_a_piece_for_all_of_it)
+{
+	struct test_policy guard = policy_attach("guard",
+						 "fault_rate=100 fault_burst=1",
+						 usage().vm_id);
+	struct gmem_vm_sample u;
+	uint64_t i;
+
+	for (i = 0; i < 2 * NR_HUGE; i++) {
+		if (i == NR_HUGE)
+			ASSERT_EQ(0, hole(self, 0, BIG_PAGES));
+		EXPECT_EQ(0, touch(self, i % NR_HUGE * PER_HUGE));
+	}
+	EXPECT_EQ(0, usage().faults_delayed);
+	/* What is there costs nothing. */
+	EXPECT_EQ(0, touch(self, 1));
+	EXPECT_EQ(0, usage().faults_delayed);
+	ASSERT_EQ(0, hole(self, 0, PER_HUGE));
+	EXPECT_EQ(0, touch(self, 3));
+	u = usage();
+	EXPECT_LT(0, u.faults_delayed);
+	EXPECT_LT(1500000000, u.delayed_ns);
+	EXPECT_GT(6000000000, u.delayed_ns);
+	EXPECT_PAGES(BIG_PAGES, BIG_PAGES, 0);
+	policy_detach(&guard);
+}
+
+/* Where they are */
+
+static uint64_t huge_in(struct layout_bpf *skel, uint64_t start, uint64_t pages)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, opts);
+
+	skel->bss->start = start;
+	skel->bss->bucket_pages = pages;
+	skel->bss->nr_buckets = 1;
+	skel->bss->looked_at = 0;
+	skel->bss->found_so_far = 0;
+	skel->bss->look_until_ns = ~0ULL;
+	skel->bss->buckets[0].populated_pages = 1;
+	MUST(!bpf_prog_test_run_opts(bpf_program__fd(skel->progs.read_huge),
+				     &opts), "cannot run the program");
+	MUST(skel->bss->result == 1, "the result is %ld", (long)skel->bss->result);
+	return skel->bss->found[0];
+}
+
+TEST_F(huge, pages_of_any_stretch)
+{
+	const uint64_t gfn = BIG_GPA / PAGE_SIZE, step = 31;
+	struct layout_bpf *skel = layout_bpf__open_and_load();
+	uint64_t first, end, from, to;
+
+	ASSERT_NE(NULL, skel);
+	skel->bss->vm_id = usage().vm_id;
+	EXPECT_EQ(0, huge_in(skel, 0, ~0ULL));
+	/* Single pages, two huge folios, and a page behind them. */
+	ASSERT_EQ(0, allocate(self, 0, 100));
+	ASSERT_EQ(0, allocate(self, PER_HUGE, 2 * PER_HUGE));
+	ASSERT_EQ(0, allocate(self, 3 * PER_HUGE + 1, 1));
+	for (first = 0; first < BIG_PAGES; first += step) {
+		for (end = first + 1; end <= BIG_PAGES; end += step) {
+			from = max(first, (uint64_t)PER_HUGE);
+			to = min(end, (uint64_t)(3 * PER_HUGE));
+			MUST(huge_in(skel, gfn + first, end - first) ==
+			     (to > from ? to - from : 0),
+			     "pages %lu to %lu have %lu", first, end,
+			     (unsigned long)skel->bss->found[0]);
+		}
+	}
+	/* Beyond the memslot on either side, to the end of everything, and nothing. */
+	EXPECT_EQ(0, huge_in(skel, 0, gfn));
+	EXPECT_EQ(2 * PER_HUGE, huge_in(skel, 0, ~0ULL));
+	EXPECT_EQ(PER_HUGE - 7, huge_in(skel, gfn + 2 * PER_HUGE + 7, 1ULL << 40));
+	EXPECT_EQ(0, huge_in(skel, gfn + BIG_PAGES, 1ULL << 40));
+	EXPECT_EQ(0, huge_in(skel, gfn + PER_HUGE, 0));
+	/* One that is split is none any more. */
+	ASSERT_EQ(0, turn(self, PER_HUGE, 1, false));
+	EXPECT_EQ(PER_HUGE, huge_in(skel, 0, ~0ULL));
+	EXPECT_EQ(0, huge_in(skel, gfn, 2 * PER_HUGE));
+	unbind(self, BIG_GPA);
+	EXPECT_EQ(0, huge_in(skel, 0, ~0ULL));
+	bind_at(self, BIG_GPA, 0, BIG_PAGES);
+	layout_bpf__destroy(skel);
 }
 
 /* References */

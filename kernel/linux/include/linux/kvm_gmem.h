@@ -312,6 +312,7 @@ struct kvm_gmem_usage {
  */
 struct kvm_gmem_vm_stat {
 	u64 populated_pages;
+	u64 huge_pages;
 	u64 conversions;
 };
 

@@ -518,6 +518,7 @@ static void kvm_gmem_fill_stats(struct kvm *kvm, struct kvm_gmem_vm_stat *stat)
 	kvm_gmem_count_pages(kvm, &pages);
 	*stat = (struct kvm_gmem_vm_stat) {
 		.populated_pages = pages.populated,
+		.huge_pages = pages.huge,
 		.conversions = atomic64_read(conversions),
 	};
 }
@@ -537,6 +538,7 @@ void kvm_gmem_refresh_stats(struct kvm *kvm)
 	smp_rmb();
 	kvm_gmem_fill_stats(kvm, &now);
 	WRITE_ONCE(stat->populated_pages, now.populated_pages);
+	WRITE_ONCE(stat->huge_pages, now.huge_pages);
 	WRITE_ONCE(stat->conversions,
 		   now.conversions - base.conversions);
 }

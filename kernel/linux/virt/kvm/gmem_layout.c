@@ -2,9 +2,9 @@
 /*
  * Where guest private memory is: the memslots and guest_memfds of a VM, how
  * much of each stretch of guest memory is private, populated and stale, on which
- * NUMA nodes it is, and what of it the host gives twice.  Each call looks, takes
- * no lock that a guest could wait for, and does a bounded amount of work, so that
- * its caller goes on from where it ended.
+ * NUMA nodes it is, what of it the host gives twice or has mapped, and what is in
+ * huge folios.  Each call looks, takes no lock that a guest could wait for, and does
+ * a bounded amount of work, so that its caller goes on from where it ended.
  */
 #include <linux/bitmap.h>
 #include <linux/bpf.h>
@@ -442,7 +442,9 @@ static u64 kvm_gmem_slot_backed_twice(struct kvm *kvm,
 	return gfn < end && *work <= 0 ? gfn : 0;
 }
 
-struct kvm_gmem_mapped {
+/* A count of pages of one kind, in the pages of a file that come before @end. */
+struct kvm_gmem_count {
+	pgoff_t end;
 	int work;
 	u64 pages;
 };
@@ -451,7 +453,7 @@ struct kvm_gmem_mapped {
 static void kvm_gmem_count_mapped(struct xa_state *xas, struct folio *folio,
 				  bool whole_node, void *arg)
 {
-	struct kvm_gmem_mapped *mapped = arg;
+	struct kvm_gmem_count *mapped = arg;
 	const struct xa_node *node = xas->xa_node;
 	unsigned int i, left;
 
@@ -475,18 +477,85 @@ static void kvm_gmem_count_mapped(struct xa_state *xas, struct folio *folio,
 	}
 }
 
+/* A step for each huge folio, and for each node of single pages, which has none. */
+static void kvm_gmem_count_huge(struct xa_state *xas, struct folio *folio,
+				bool whole_node, void *arg)
+{
+	struct kvm_gmem_count *huge = arg;
+
+	if (!whole_node && kvm_gmem_huge_at(xas))
+		huge->pages += min(kvm_gmem_huge_next(xas), huge->end) -
+			       xas->xa_index;
+}
+
+enum kvm_gmem_kind {
+	KVM_GMEM_MAPPED,
+	KVM_GMEM_HUGE,
+};
+
 /* Returns the frame to go on with, or @end if all of the stretch was looked at. */
-static gfn_t kvm_gmem_slot_mapped(const struct kvm_memory_slot *slot,
-				  struct file *file, gfn_t start, gfn_t end,
-				  struct kvm_gmem_mapped *mapped)
+static gfn_t kvm_gmem_count_slot(const struct kvm_memory_slot *slot,
+				 struct file *file, gfn_t start, gfn_t end,
+				 enum kvm_gmem_kind kind,
+				 struct kvm_gmem_count *count)
 {
 	pgoff_t index = start - slot->base_gfn + slot->gmem.pgoff;
 
-	index = kvm_gmem_walk_pages(file->f_mapping, index, index + end - start,
-				    true, &mapped->work, kvm_gmem_count_mapped,
-				    mapped);
+	count->end = index + end - start;
+	if (kind == KVM_GMEM_MAPPED)
+		index = kvm_gmem_walk_pages(file->f_mapping, index, count->end,
+					    true, &count->work,
+					    kvm_gmem_count_mapped, count);
+	else
+		index = kvm_gmem_walk_pages(file->f_mapping, index, count->end,
+					    true, &count->work,
+					    kvm_gmem_count_huge, count);
 
 	return index - slot->gmem.pgoff + slot->base_gfn;
+}
+
+/* Only files that have nothing beside them can be mapped. */
+static bool kvm_gmem_slot_may_have(const struct kvm_memory_slot *slot,
+				   enum kvm_gmem_kind kind)
+{
+	return kind != KVM_GMEM_MAPPED || kvm_memslot_is_gmem_only(slot);
+}
+
+/* Returns the frame to go on with, which is below @end; 0 at the end. */
+static u64 kvm_gmem_count_stretch(struct kvm *kvm, u64 start, u64 end,
+				  enum kvm_gmem_kind kind, u64 *pages)
+{
+	struct kvm_gmem_count count = { .work = KVM_GMEM_LAYOUT_WORK };
+	struct kvm_memslot_iter iter;
+	u64 next = 0;
+	int idx;
+
+	idx = srcu_read_lock(&kvm->srcu);
+	kvm_for_each_memslot_in_gfn_range(&iter, kvm_memslots(kvm), start, end) {
+		struct kvm_memory_slot *slot = iter.slot;
+		gfn_t first = max(start, slot->base_gfn);
+		gfn_t last = min(end, slot->base_gfn + slot->npages);
+		struct file *file;
+
+		/* A walk begins with the memslot of @start, wherever @end is. */
+		if (first >= last || kvm_gmem_slot_is_going(slot) ||
+		    !kvm_gmem_slot_may_have(slot, kind))
+			continue;
+		file = kvm_gmem_slot_file(slot);
+		if (!file)
+			continue;
+		next = kvm_gmem_count_slot(slot, file, first, last, kind, &count);
+		fput(file);
+		/* A memslot without pages is work, too. */
+		if (next < last || --count.work <= 0)
+			break;
+		next = 0;
+		cond_resched();
+	}
+	srcu_read_unlock(&kvm->srcu, idx);
+	*pages = count.pages;
+
+	return next < end ? next : 0;
 }
 
 __bpf_kfunc_start_defs();
@@ -678,37 +747,26 @@ __bpf_kfunc s64 bpf_kvm_gmem_backed_twice(struct kvm *kvm, u64 start,
 __bpf_kfunc s64 bpf_kvm_gmem_host_mapped(struct kvm *kvm, u64 start, u64 end,
 					 u64 *pages)
 {
-	struct kvm_gmem_mapped mapped = { .work = KVM_GMEM_LAYOUT_WORK };
-	struct kvm_memslot_iter iter;
-	u64 next = 0;
-	int idx;
+	return kvm_gmem_count_stretch(kvm, start, end, KVM_GMEM_MAPPED, pages);
+}
 
-	idx = srcu_read_lock(&kvm->srcu);
-	kvm_for_each_memslot_in_gfn_range(&iter, kvm_memslots(kvm), start, end) {
-		struct kvm_memory_slot *slot = iter.slot;
-		gfn_t first = max(start, slot->base_gfn);
-		gfn_t last = min(end, slot->base_gfn + slot->npages);
-		struct file *file;
-
-		/* A walk begins with the memslot of @start, wherever @end is. */
-		if (first >= last || kvm_gmem_slot_is_going(slot) ||
-		    !kvm_memslot_is_gmem_only(slot))
-			continue;
-		file = kvm_gmem_slot_file(slot);
-		if (!file)
-			continue;
-		next = kvm_gmem_slot_mapped(slot, file, first, last, &mapped);
-		fput(file);
-		/* A memslot without pages is work, too. */
-		if (next < last || --mapped.work <= 0)
-			break;
-		next = 0;
-		cond_resched();
-	}
-	srcu_read_unlock(&kvm->srcu, idx);
-	*pages = mapped.pages;
-
-	return next < end ? next : 0;
+/**
+ * bpf_kvm_gmem_huge - count memory of a VM that is in huge folios
+ * @kvm: the VM
+ * @start: first guest frame
+ * @end: the one after the last, ~0 for all that there are
+ * @pages: set to how many frames have a page of the guest_memfd that is a part of a
+ *	huge folio
+ *
+ * Of guest_memfds that no memslot has, there is none.  Ends early when it has done
+ * much.
+ *
+ * Context: may sleep.
+ * Return: guest frame to go on with, which is below @end; 0 at the end.
+ */
+__bpf_kfunc s64 bpf_kvm_gmem_huge(struct kvm *kvm, u64 start, u64 end, u64 *pages)
+{
+	return kvm_gmem_count_stretch(kvm, start, end, KVM_GMEM_HUGE, pages);
 }
 
 __bpf_kfunc_end_defs();
