@@ -196,6 +196,8 @@ FIXTURE_SETUP(huge)
 		.type = KVM_X86_SW_PROTECTED_VM,
 	};
 
+	/* Pages of several nodes are not merged. */
+	kvm_pin_this_task_to_pcpu(0);
 	self->in_place = kvm_check_cap(KVM_CAP_GUEST_MEMFD_MEMORY_ATTRIBUTES);
 	self->vm = vm_create_shape_with_one_vcpu(shape, &self->vcpu, guest_code);
 	self->fd = create_sized(self->vm, BIG_SIZE, GUEST_MEMFD_FLAG_HUGE_PAGES |
