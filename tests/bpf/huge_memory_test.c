@@ -59,6 +59,7 @@ TEST_F(huge, memory_in_pieces)
 {
 	struct hog hog = shatter_memory();
 	struct gmem_vm_sample u;
+	int tries;
 
 	EXPECT_EQ(0, run(self, WRITE, 0, BIG_PAGES, 91));
 	u = usage();
@@ -68,7 +69,8 @@ TEST_F(huge, memory_in_pieces)
 	EXPECT_EQ(NR_HUGE, u.huge_fallbacks[GMEM_HUGE_MEMORY]);
 	EXPECT_EQ(BIG_PAGES - NR_HUGE, u.huge_fallbacks[GMEM_HUGE_PRESENT]);
 	EXPECT_EQ(0, run(self, CHECK, 0, BIG_PAGES, 91));
-	sleep(1);
+	for (tries = 0; tries < 100 && usage().huge_waiting < NR_HUGE; tries++)
+		usleep(100000);
 	EXPECT_EQ(NR_HUGE, usage().huge_waiting);
 	EXPECT_EQ(0, usage().huge_merges);
 
