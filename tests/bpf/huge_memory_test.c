@@ -29,6 +29,7 @@ static struct hog shatter_memory(void)
 {
 	struct hog hog = { .size = free_memory() - SPARE };
 	uint64_t at;
+	int tries;
 
 	must_write(UNEVICTABLE, "0");
 	hog.fd = memfd_create("hog", 0);
@@ -44,6 +45,9 @@ static struct hog shatter_memory(void)
 		MUST(!fallocate(hog.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 				at, PAGE_SIZE), "hole: %s", strerror(errno));
 	}
+	/* And those that can be made of these. */
+	for (tries = 0; tries < 3; tries++)
+		must_write(HUGETLB, "4096");
 	return hog;
 }
 

@@ -40,14 +40,6 @@ static void kvm_gmem_add_stale(struct kvm *kvm, s64 nr_pages)
 		atomic64_add(nr_pages, &kvm->gmem.counters.stale_pages);
 }
 
-/* Pages of the folio that @xas is at, which the page cache's lock keeps. */
-static __always_inline unsigned long
-kvm_gmem_pages_at(const struct xa_state *xas, const struct folio *folio)
-{
-	return kvm_gmem_huge_used() && kvm_gmem_huge_at(xas) ?
-	       folio_nr_pages(folio) : 1;
-}
-
 /* Marks the entry that @xas is at, or unmarks it; returns by how much. */
 static s64 kvm_gmem_mark_page(struct xa_state *xas, bool stale)
 {
@@ -62,12 +54,20 @@ static s64 kvm_gmem_mark_page(struct xa_state *xas, bool stale)
 	return 1;
 }
 
-/* The same in pages.  All of a huge folio are alike: before some change it is split. */
+/*
+ * The same in pages.  All of a huge folio are alike: before some change it is split.
+ * The page cache's lock keeps it.
+ */
 static __always_inline s64 kvm_gmem_mark_folio(struct xa_state *xas,
 					       const struct folio *folio,
 					       bool stale)
 {
-	return kvm_gmem_mark_page(xas, stale) * (s64)kvm_gmem_pages_at(xas, folio);
+	s64 delta = kvm_gmem_mark_page(xas, stale);
+
+	if (unlikely(kvm_gmem_huge_at(xas)))
+		delta *= folio_nr_pages(folio);
+
+	return delta;
 }
 
 /*

@@ -137,7 +137,7 @@ kvm_gmem_huge_max_order(const struct kvm_memory_slot *slot,
 static __always_inline bool kvm_gmem_huge_at(const struct xa_state *xas)
 {
 	/* Single pages are in lowest nodes. */
-	return xas->xa_node && xas->xa_node->shift;
+	return kvm_gmem_huge_used() && xas->xa_node && xas->xa_node->shift;
 }
 
 /* The page after those of the folio, of which the walk may be at any. */
