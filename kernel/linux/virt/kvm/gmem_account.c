@@ -41,7 +41,7 @@ static void kvm_gmem_add_stale(struct kvm *kvm, s64 nr_pages)
 }
 
 /* Marks the entry that @xas is at, or unmarks it; returns by how much. */
-static s64 kvm_gmem_mark_page(struct xa_state *xas, bool stale)
+static __always_inline s64 kvm_gmem_mark_page(struct xa_state *xas, bool stale)
 {
 	if (xas_get_mark(xas, KVM_GMEM_STALE) == stale)
 		return 0;

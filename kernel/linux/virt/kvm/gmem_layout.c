@@ -123,20 +123,20 @@ kvm_gmem_walk_pages(struct address_space *mapping, pgoff_t start, pgoff_t end,
 
 		whole = nodes && xas.xa_node && !xas.xa_node->shift &&
 			first >= start && first + XA_CHUNK_SIZE <= end;
-		after = whole ? kvm_gmem_after_node(xas.xa_node, first) :
-				kvm_gmem_huge_next(&xas);
+		if (whole)
+			after = kvm_gmem_after_node(xas.xa_node, first);
 		fn(&xas, folio, whole, arg);
 		if (whole)
 			xas_set(&xas, after);
 
 		if (!--*work) {
-			next = after;
+			next = whole ? after : kvm_gmem_huge_next(&xas);
 			break;
 		}
 		if (need_resched()) {
 			/* Not xas_pause(), which counts from a folio's first page. */
 			if (!whole)
-				xas_set(&xas, after);
+				xas_set(&xas, kvm_gmem_huge_next(&xas));
 			cond_resched_rcu();
 		}
 	}
