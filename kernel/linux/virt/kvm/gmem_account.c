@@ -58,16 +58,11 @@ static __always_inline s64 kvm_gmem_mark_page(struct xa_state *xas, bool stale)
  * The same in pages.  All of a huge folio are alike: before some change it is split.
  * The page cache's lock keeps it.
  */
-static __always_inline s64 kvm_gmem_mark_folio(struct xa_state *xas,
-					       const struct folio *folio,
-					       bool stale)
+static __always_inline s64 kvm_gmem_mark_folio(struct xa_state *xas, bool stale)
 {
 	s64 delta = kvm_gmem_mark_page(xas, stale);
 
-	if (unlikely(kvm_gmem_huge_at(xas)))
-		delta *= folio_nr_pages(folio);
-
-	return delta;
+	return kvm_gmem_huge_at(xas) ? delta * (s64)BIT(xas_get_order(xas)) : delta;
 }
 
 /*
@@ -109,10 +104,9 @@ static pgoff_t kvm_gmem_mark_locked(struct address_space *mapping,
 				    unsigned int *budget, s64 *delta)
 {
 	XA_STATE(xas, &mapping->i_pages, start);
-	const struct folio *folio;
 
-	while ((folio = stale ? xas_find(&xas, end - 1) :
-				xas_find_marked(&xas, end - 1, KVM_GMEM_STALE))) {
+	while (stale ? xas_find(&xas, end - 1) :
+		       xas_find_marked(&xas, end - 1, KVM_GMEM_STALE)) {
 		const struct xa_node *node = xas.xa_node;
 		pgoff_t first = round_down(xas.xa_index, XA_CHUNK_SIZE);
 
@@ -123,7 +117,7 @@ static pgoff_t kvm_gmem_mark_locked(struct address_space *mapping,
 			xas.xa_index = first + XA_CHUNK_SIZE - 1;
 			xas.xa_offset = XA_CHUNK_SIZE - 1;
 		} else {
-			*delta += kvm_gmem_mark_folio(&xas, folio, stale);
+			*delta += kvm_gmem_mark_folio(&xas, stale);
 		}
 		if (!--*budget)
 			return xas.xa_index + 1;
@@ -152,14 +146,12 @@ static s64 kvm_gmem_mark_one(struct inode *inode, pgoff_t index, bool stale)
 {
 	struct kvm_gmem_inode *gi = to_kvm_gmem_inode(inode);
 	XA_STATE(xas, &inode->i_mapping->i_pages, index);
-	const struct folio *folio;
 	s64 delta = 0;
 
 	xas_lock_irq(&xas);
-	folio = stale && index >= gi->punch_start && index < gi->punch_end ?
-		NULL : xas_load(&xas);
-	if (folio)
-		delta = kvm_gmem_mark_folio(&xas, folio, stale);
+	if (!(stale && index >= gi->punch_start && index < gi->punch_end) &&
+	    xas_load(&xas))
+		delta = kvm_gmem_mark_folio(&xas, stale);
 	xas_unlock_irq(&xas);
 
 	return delta;
