@@ -34,12 +34,6 @@ teardown_file()
 	end_guests
 }
 
-# Who fails while a guest is stopped leaves it to nobody else so.
-teardown()
-{
-	kill -CONT "$(pid_of abuser)" 2>/dev/null || :
-}
-
 # An exporter of this test's own. Sets exporter and own_url.
 start_export()
 {
