@@ -223,12 +223,14 @@ const char *gmem_huge_off(char mode[GMEM_HUGE_MODE_LEN])
 	FILE *f = fopen(HUGE_MODE, "re");
 
 	*mode = '\0';
+	if (!f && errno == ENOENT)
+		return access(THP_DIR, F_OK) && errno == ENOENT ?
+		       "the kernel has no CONFIG_TRANSPARENT_HUGEPAGE" :
+		       "its KVM was built without CONFIG_KVM_GMEM_HUGE";
 	if (!f)
-		return errno == ENOENT ? "the kernel knows none" : NULL;
+		return NULL;
 	if (fgets(mode, GMEM_HUGE_MODE_LEN, f))
 		mode[strcspn(mode, "\n")] = '\0';
 	fclose(f);
-	if (access(THP_DIR, F_OK) && errno == ENOENT)
-		return "the kernel has no CONFIG_TRANSPARENT_HUGEPAGE";
 	return strcmp(mode, "never") ? NULL : "kvm.gmem_huge_pages is never";
 }

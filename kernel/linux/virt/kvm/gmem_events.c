@@ -955,12 +955,14 @@ void kvm_gmem_slot_bound(struct kvm *kvm, struct kvm_memory_slot *slot)
 		return;
 
 	kvm_gmem_frames_bound(kvm, slot);
-	kvm_gmem_huge_bound(inode, slot);
+	if (kvm_gmem_huge_used())
+		kvm_gmem_huge_bound(inode, slot);
 	end = mapping_tagged(inode->i_mapping, KVM_GMEM_STALE) ?
 	      index + slot->npages : index;
 	for (; index < end; index = next) {
 		next = kvm_gmem_attr_run(kvm, slot, index, end, &stale);
-		kvm_gmem_huge_split_at(inode, next);
+		if (kvm_gmem_huge_used())
+			kvm_gmem_huge_split_at(inode, next);
 		if (!stale)
 			kvm_gmem_mark(kvm, inode, index, next, false);
 		cond_resched();

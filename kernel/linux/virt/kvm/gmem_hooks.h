@@ -57,14 +57,16 @@ static __always_inline int
 kvm_gmem_cut_begin(struct kvm *kvm, gfn_t start, gfn_t end,
 		   unsigned long attributes, struct kvm_mem_attr_change *change)
 {
-	return static_branch_unlikely(&kvm_gmem_huge_key) ?
+	return IS_ENABLED(CONFIG_KVM_GMEM_HUGE) &&
+	       static_branch_unlikely(&kvm_gmem_huge_key) ?
 	       __kvm_gmem_cut_begin(kvm, start, end, attributes, change) : 0;
 }
 
 static __always_inline void kvm_gmem_cut_end(struct kvm *kvm, gfn_t start,
 					     gfn_t end, unsigned long attributes)
 {
-	if (static_branch_unlikely(&kvm_gmem_huge_key))
+	if (IS_ENABLED(CONFIG_KVM_GMEM_HUGE) &&
+	    static_branch_unlikely(&kvm_gmem_huge_key))
 		__kvm_gmem_cut_end(kvm, start, end, attributes);
 }
 

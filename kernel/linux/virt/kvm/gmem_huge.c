@@ -119,17 +119,6 @@ module_param_cb(gmem_huge_pages, &kvm_gmem_huge_mode_ops, NULL, 0644);
 MODULE_PARM_DESC(gmem_huge_pages,
 		 "Which new guest_memfds have huge folios: never, advise (those whose creator asks), always");
 
-/* Folios cannot be split without the code for transparent huge pages. */
-static int kvm_gmem_huge_mode_now(void)
-{
-	if (!IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE)) {
-		pr_info_once("kvm: gmem: no huge folios without CONFIG_TRANSPARENT_HUGEPAGE\n");
-		return KVM_GMEM_HUGE_NEVER;
-	}
-
-	return READ_ONCE(kvm_gmem_huge_mode);
-}
-
 /**
  * kvm_gmem_huge_flags - flags of huge folios that a VM's guest_memfd may have
  * @kvm: the VM, or NULL for any
@@ -144,7 +133,7 @@ u64 kvm_gmem_huge_flags(struct kvm *kvm)
 	if (kvm && !kvm_arch_has_private_mem(kvm))
 		return 0;
 
-	return kvm_gmem_huge_mode_now() == KVM_GMEM_HUGE_NEVER ?
+	return READ_ONCE(kvm_gmem_huge_mode) == KVM_GMEM_HUGE_NEVER ?
 	       0 : GUEST_MEMFD_FLAG_HUGE_PAGES;
 }
 
@@ -175,7 +164,7 @@ int kvm_gmem_huge_choose(struct kvm *kvm,
 	}
 	/* What does not fill a folio has small ones. */
 	if (kvm_arch_has_private_mem(kvm) &&
-	    kvm_gmem_huge_mode_now() == KVM_GMEM_HUGE_ALWAYS)
+	    READ_ONCE(kvm_gmem_huge_mode) == KVM_GMEM_HUGE_ALWAYS)
 		return KVM_GMEM_HUGE_DEFAULT - PAGE_SHIFT;
 
 	return 0;

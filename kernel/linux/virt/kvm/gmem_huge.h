@@ -86,17 +86,43 @@ struct kvm_gmem_huge {
 
 DECLARE_STATIC_KEY_FALSE(kvm_gmem_huge_key);
 
+/* Without CONFIG_KVM_GMEM_HUGE the compiler drops whatever asks this first. */
 static __always_inline bool kvm_gmem_huge_used(void)
 {
-	return static_branch_unlikely(&kvm_gmem_huge_key);
+	return IS_ENABLED(CONFIG_KVM_GMEM_HUGE) &&
+	       static_branch_unlikely(&kvm_gmem_huge_key);
 }
 
 struct kvm_gmem_inode;
+
+#ifdef CONFIG_KVM_GMEM_HUGE
 
 u64 kvm_gmem_huge_flags(struct kvm *kvm);
 int kvm_gmem_huge_choose(struct kvm *kvm,
 			 const struct kvm_create_guest_memfd *args);
 void kvm_gmem_huge_init(struct inode *inode, unsigned int order);
+
+#else
+
+static inline u64 kvm_gmem_huge_flags(struct kvm *kvm)
+{
+	pr_info_once("kvm: gmem: no huge folios without CONFIG_KVM_GMEM_HUGE\n");
+
+	return 0;
+}
+
+static inline int
+kvm_gmem_huge_choose(struct kvm *kvm, const struct kvm_create_guest_memfd *args)
+{
+	return 0;
+}
+
+static inline void kvm_gmem_huge_init(struct inode *inode, unsigned int order)
+{
+}
+
+#endif /* CONFIG_KVM_GMEM_HUGE */
+
 void kvm_gmem_huge_destroy(struct kvm_gmem_inode *gi);
 void __kvm_gmem_huge_released(struct inode *inode);
 

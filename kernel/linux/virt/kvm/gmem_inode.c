@@ -59,7 +59,8 @@ static void kvm_gmem_free_inode(struct inode *inode)
 	struct kvm_gmem_inode *gi = to_kvm_gmem_inode(inode);
 	struct module *module = gi->module;
 
-	kvm_gmem_huge_destroy(gi);
+	if (kvm_gmem_huge_used())
+		kvm_gmem_huge_destroy(gi);
 	kmem_cache_free(kvm_gmem_inode_cache, gi);
 	module_put(module);
 }
