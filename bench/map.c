@@ -149,7 +149,7 @@ static uint64_t draw(void)
 		       (CELLS - done) * sizeof(*cells));
 		skel->bss->looked_at = 0;
 		nr = run(skel->progs.read_mapped, done);
-		memcpy(mapped + done, skel->bss->mapped, nr * sizeof(*mapped));
+		memcpy(mapped + done, skel->bss->found, nr * sizeof(*mapped));
 	}
 
 	return bench_now() - began;

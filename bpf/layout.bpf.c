@@ -24,7 +24,7 @@ _Static_assert(offsetof(struct gmem_bucket, stale_pages) ==
 
 #define ESRCH	3
 
-/* Calls of the kernel in one run of read_mapped; the tool runs it again. */
+/* Calls of the kernel in one run of read_mapped or read_huge; the tool goes on. */
 #define LOOKS_MAX	(2 * GMEM_BUCKETS_MAX)
 
 /* Questions. */
@@ -39,15 +39,16 @@ struct gmem_slot slots[GMEM_SLOTS_MAX] = {};
 struct gmem_bucket buckets[GMEM_BUCKETS_MAX] = {};
 
 /*
- * Of read_mapped the buckets are a question, too: where nothing is shared, or
- * nothing populated, nothing is mapped.  It takes a step for each page, so it ends
- * at a time, maybe within a bucket: how many guest frames from the start on were
- * looked at, and how many of the last bucket's are mapped, are where it goes on.
+ * Of read_mapped and read_huge the buckets are a question, too: where nothing is
+ * populated, or nothing shared, nothing is mapped, and so on.  They take many steps,
+ * so they end at a time, maybe within a bucket: how many guest frames from the start
+ * on were looked at, and how many of the last bucket's were found, are where it goes
+ * on.
  */
 __u64 look_until_ns = 0;
 __u64 looked_at = 0;
-__u64 mapped_so_far = 0;
-__u64 mapped[GMEM_BUCKETS_MAX] = {};
+__u64 found_so_far = 0;
+__u64 found[GMEM_BUCKETS_MAX] = {};
 
 SEC("syscall")
 int read_slots(void *ctx)
@@ -79,11 +80,16 @@ int read_map(void *ctx)
 	return 0;
 }
 
+static __always_inline bool may_have(const struct gmem_bucket *bucket, bool huge)
+{
+	return bucket->populated_pages && (huge || bucket->shared_pages);
+}
+
 /*
  * Looks once at least.  The result is how many buckets are complete; it is counted
  * in memory, where the verifier does not follow it through each step.
  */
-static void look_mapped(struct kvm *kvm)
+static __always_inline void look(struct kvm *kvm, bool huge)
 {
 	int looks;
 
@@ -95,16 +101,19 @@ static void look_mapped(struct kvm *kvm)
 		if (i >= nr_buckets || i >= GMEM_BUCKETS_MAX)
 			break;
 		end = start + (i + 1) * bucket_pages;
-		if (buckets[i].shared_pages && buckets[i].populated_pages)
-			next = bpf_kvm_gmem_host_mapped(kvm, start + looked_at,
-							end, &pages);
-		mapped_so_far += pages;
+		if (may_have(&buckets[i], huge))
+			next = huge ? bpf_kvm_gmem_huge(kvm, start + looked_at,
+							end, &pages) :
+				      bpf_kvm_gmem_host_mapped(kvm,
+							       start + looked_at,
+							       end, &pages);
+		found_so_far += pages;
 		if (next > 0) {
 			looked_at = next - start;
 		} else {
 			looked_at = end - start;
-			mapped[i] = mapped_so_far;
-			mapped_so_far = 0;
+			found[i] = found_so_far;
+			found_so_far = 0;
 			result++;
 		}
 		if (bpf_ktime_get_ns() >= look_until_ns)
@@ -112,17 +121,28 @@ static void look_mapped(struct kvm *kvm)
 	}
 }
 
-SEC("syscall")
-int read_mapped(void *ctx)
+static __always_inline int read_found(bool huge)
 {
 	struct kvm *kvm = bpf_kvm_gmem_vm_acquire(vm_id);
 
 	result = -ESRCH;
 	if (!kvm)
 		return 0;
-	look_mapped(kvm);
+	look(kvm, huge);
 	bpf_kvm_gmem_vm_release(kvm);
 	return 0;
+}
+
+SEC("syscall")
+int read_mapped(void *ctx)
+{
+	return read_found(false);
+}
+
+SEC("syscall")
+int read_huge(void *ctx)
+{
+	return read_found(true);
 }
 
 char LICENSE[] SEC("license") = "GPL";

@@ -51,6 +51,11 @@ SAME_OFFSET(requests_refused);
 SAME_OFFSET(requests_pending);
 SAME_OFFSET(request_ns);
 SAME_OFFSET(request_oldest_ns);
+SAME_OFFSET(huge_pages);
+SAME_OFFSET(huge_splits);
+SAME_OFFSET(huge_merges);
+SAME_OFFSET(huge_waiting);
+SAME_OFFSET(huge_fallbacks);
 _Static_assert(offsetof(struct gmem_vm_sample, rss_pages) ==
 	       sizeof(struct kvm_gmem_usage),
 	       "struct gmem_vm_sample differs from the kernel's: size");
@@ -58,6 +63,8 @@ _Static_assert((int)GMEM_NR_FAULTS == (int)KVM_GMEM_NR_FAULT_REASONS,
 	       "enum gmem_fault differs from the kernel's");
 _Static_assert((int)GMEM_NR_INVALIDATES == (int)KVM_GMEM_NR_INVALIDATE_REASONS,
 	       "enum gmem_invalidate differs from the kernel's");
+_Static_assert((int)GMEM_NR_HUGE_FALLBACKS == (int)KVM_GMEM_NR_HUGE_FALLBACKS,
+	       "enum gmem_huge_fallback differs from the kernel's");
 #define SAME_IN_POLICY(member)						\
 	_Static_assert(offsetof(struct gmem_policy_sample, member) ==	\
 		       offsetof(struct kvm_gmem_policy_info, member),	\

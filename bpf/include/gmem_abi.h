@@ -55,6 +55,17 @@ enum gmem_invalidate {
 	GMEM_NR_INVALIDATES,
 };
 
+/* Indices of gmem_vm_sample.huge_fallbacks: enum kvm_gmem_huge_fallback. */
+enum gmem_huge_fallback {
+	GMEM_HUGE_FITS,
+	GMEM_HUGE_ALIGNMENT,
+	GMEM_HUGE_MIXED,
+	GMEM_HUGE_PRESENT,
+	GMEM_HUGE_MEMORY,
+	GMEM_HUGE_LIMIT,
+	GMEM_NR_HUGE_FALLBACKS,
+};
+
 /**
  * struct gmem_vm_sample - the counters of one VM
  *
@@ -114,6 +125,11 @@ struct gmem_vm_sample {
 	__u64 requests_pending;
 	__u64 request_ns;
 	__u64 request_oldest_ns;
+	__u64 huge_pages;
+	__u64 huge_splits;
+	__u64 huge_merges;
+	__u64 huge_waiting;
+	__u64 huge_fallbacks[GMEM_NR_HUGE_FALLBACKS];
 	__u64 rss_pages;
 	__u64 twice_pages;
 	__s64 twice_next;

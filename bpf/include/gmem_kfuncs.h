@@ -94,6 +94,8 @@ extern s64 bpf_kvm_gmem_backed_twice(struct kvm *kvm, u64 start,
 				     u64 *pages) __ksym;
 extern s64 bpf_kvm_gmem_host_mapped(struct kvm *kvm, u64 start, u64 end,
 				    u64 *pages) __ksym;
+extern s64 bpf_kvm_gmem_huge(struct kvm *kvm, u64 start, u64 end,
+			     u64 *pages) __ksym;
 
 /* Whose it is: -ESRCH if that process is gone or runs another program. */
 extern int bpf_kvm_gmem_owner(struct kvm *kvm, struct kvm_gmem_owner *owner,

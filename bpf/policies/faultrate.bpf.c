@@ -17,9 +17,10 @@
  *
  * It cannot stop a hole from being punched; it bounds how fast the hole is
  * filled again.  A request for a range costs all of its pages, even those that
- * are there.  "first_touch=free" counts pages, not which ones: pages that are
- * punched out and asked for again before all memory was touched use it up, and
- * are paid for later.  VMs beyond the first 16,384 share one bucket.
+ * are there, and so does a fault that is to take a huge folio, even if it gets a
+ * page.  "first_touch=free" counts pages, not which ones: pages that are punched
+ * out and asked for again before all memory was touched use it up, and are paid
+ * for later.  VMs beyond the first 16,384 share one bucket.
  */
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>

@@ -17,10 +17,10 @@
  * It is fair between VMs: each has its own limit.  Within a VM who asks first
  * gets the range.
  *
- * It cannot know what was converted before it was attached.  Of a VM that has
- * private memory by then it takes all else to be private too, as VMMs make it
- * at the start: ranges that are there already are not counted, but nothing that
- * the guest does from then on is missed.  It begins anew in that way when
+ * It cannot know what was converted before it was attached, or while no memslot
+ * had it.  Of a VM that has private memory by then it takes all else to be private
+ * too, as VMMs make it at the start: ranges that are there already are not counted,
+ * but nothing that the guest does from then on is missed.  It begins anew in that way when
  * policies were switched off for a while, and with a VM that gets a state of
  * its own later than others.  It does not know how many ranges a guest needs:
  * Linux guests with SEV-SNP share up to two pages for each vCPU, which is up to

@@ -30,14 +30,14 @@ struct fragment_params {
 /**
  * struct fragment_state - a VM's memory by attribute
  * @known: 1 once the rest is filled in
- * @to_private: the kernel's count of pages that became private
- * @to_shared: likewise shared; the two tell what the last conversion did
+ * @told: the kernel's count of conversions that it told of
+ * @to_shared: its count of pages that became shared, which tells what the last did
  * @under_way: conversions that were let pass and have not ended
  * @ranges: the attribute, as far as conversions showed it
  */
 struct fragment_state {
 	u64 known;
-	u64 to_private;
+	u64 told;
 	u64 to_shared;
 	u64 under_way;
 	struct gmem_ranges ranges;
@@ -56,7 +56,7 @@ static __always_inline void
 fragment_begin(struct fragment_state *s, const struct kvm_gmem_usage *usage)
 {
 	s->known = 1;
-	s->to_private = usage->pages_to_private;
+	s->told = usage->invalidations[KVM_GMEM_INVALIDATE_CONVERSION];
 	s->to_shared = usage->pages_to_shared;
 	s->ranges.outside = fragment_rest(usage);
 }
@@ -102,6 +102,11 @@ fragment_ask(const struct fragment_state *s, const struct fragment_params *p,
 	     const struct kvm_gmem_convert *convert, bool *more)
 {
 	struct gmem_ranges_change change;
+
+	*more = false;
+	/* What no memslot has is in no range. */
+	if (convert->start == KVM_GMEM_NO_GFN)
+		return FRAGMENT_PASSES;
 
 	change = gmem_ranges_look(&s->ranges, convert->start, convert->end,
 				  gmem_is_private(convert));
@@ -167,8 +172,7 @@ static __always_inline void
 fragment_note(struct fragment_state *s, struct bpf_spin_lock *lock,
 	      struct kvm *kvm, const struct kvm_gmem_invalidate *invalidate)
 {
-	u64 start = invalidate->start, end = invalidate->end, attr;
-	u64 to_private, to_shared;
+	u64 start = invalidate->start, end = invalidate->end, attr, more;
 	struct kvm_gmem_usage usage;
 	bool missed;
 
@@ -176,30 +180,21 @@ fragment_note(struct fragment_state *s, struct bpf_spin_lock *lock,
 	    bpf_kvm_gmem_usage(kvm, &usage, sizeof(usage)) < 0)
 		return;
 
-	if (!s->known) {
-		bpf_spin_lock(lock);
-		fragment_begin(s, &usage);
-		bpf_spin_unlock(lock);
-		return;
-	}
-
-	to_private = usage.pages_to_private - s->to_private;
-	to_shared = usage.pages_to_shared - s->to_shared;
-	attr = to_private ? 1 : 0;
-	missed = (to_private && to_shared) ||
-		 to_private + to_shared > end - start;
-
 	bpf_spin_lock(lock);
-	s->to_private = usage.pages_to_private;
-	s->to_shared = usage.pages_to_shared;
+	more = usage.invalidations[KVM_GMEM_INVALIDATE_CONVERSION] - s->told;
+	missed = s->known && more > 1;
+	attr = usage.pages_to_shared == s->to_shared ? 1 : 0;
 	if (missed) {
 		start = 0;
 		end = GMEM_RANGES_TOP;
 		attr = s->ranges.outside;
 	}
-	gmem_ranges_set(&s->ranges, start, end, attr);
-	if (missed)
-		s->ranges.outside = fragment_rest(&usage);
+	if (s->known && more && start != KVM_GMEM_NO_GFN)
+		gmem_ranges_set(&s->ranges, start, end, attr);
+	if (!s->known || missed)
+		fragment_begin(s, &usage);
+	s->told = usage.invalidations[KVM_GMEM_INVALIDATE_CONVERSION];
+	s->to_shared = usage.pages_to_shared;
 	bpf_spin_unlock(lock);
 }
 

@@ -382,6 +382,7 @@ static const struct {
 	size_t offsets[GMEM_NR_INVALIDATES];
 } stats[] = {
 	{ "gmem_populated_pages", false, 1, { OF(populated_pages) } },
+	{ "gmem_huge_pages", false, 1, { OF(huge_pages) } },
 	{ "gmem_conversions", false, 1, { OF(conversions) } },
 	{ "gmem_faults", true, 1, { OF(faults[GMEM_FAULT_VCPU]) } },
 };
@@ -450,11 +451,15 @@ TEST_F(account, kvm_stats_agree)
 	ASSERT_EQ(populate(self->vm, 50, 1), 0);
 	bpf_link__destroy(link);
 	puppet_bpf__destroy(p);
+	/* No memslot has them. */
+	fd = vm_create_guest_memfd(self->vm, 2 << 20, GUEST_MEMFD_FLAG_HUGE_PAGES);
+	ASSERT_EQ(fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, 2 << 20), 0);
 
 	u = usage();
 	EXPECT_EQ(u.private_pages, 64 - 32 - 4);
-	EXPECT_EQ(u.populated_pages, 8 + 10 + 3 - 2);
-	EXPECT_EQ(u.stale_pages, 4 + 6);
+	EXPECT_EQ(u.populated_pages, 8 + 10 + 3 - 2 + 512);
+	EXPECT_EQ(u.huge_pages, 512);
+	EXPECT_EQ(u.stale_pages, 4 + 6 + 512);
 	EXPECT_EQ(u.conversions_noop, 6);
 	EXPECT_EQ(u.invalidations[GMEM_INVALIDATE_RELEASE], 1);
 	EXPECT_EQ(u.invalidations[GMEM_INVALIDATE_UNBIND], 1);
@@ -488,6 +493,7 @@ TEST_F(account, kvm_stats_agree)
 	EXPECT_EQ(nr, ARRAY_SIZE(stats));
 	EXPECT_EQ(debugfs_stat("gmem_no_such_stat"), ~0ULL);
 	EXPECT_EQ(stats_fd_stat(vm_stats, "gmem_no_such_stat"), ~0ULL);
+	close(fd);
 	close(vm_stats);
 	close(vcpu_stats);
 }

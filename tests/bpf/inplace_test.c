@@ -6,6 +6,7 @@
 #include <sys/uio.h>
 
 #include "policy_fixture.h"
+#include "../policies/policy.h"
 
 FIXTURE(inplace) {
 	struct kvm_vm *vm;
@@ -86,6 +87,32 @@ TEST_F(inplace, not_without_a_memslot_either)
 	add_slot(self->vm, DATA_SLOT, DATA_GPA, 0, DATA_PAGES);
 	EXPECT_EQ(DATA_PAGES - 8, usage().private_pages);
 	EXPECT_EQ(2, usage().ranges);
+}
+
+/* Neither a new guest_memfd nor pages that no memslot has make it begin anew. */
+TEST_F(inplace, fragment_forgets_no_range)
+{
+	struct test_policy policy = policy_attach("fragment", "ranges=4", 0);
+	int other;
+
+	remove_slot(self->vm);
+	add_slot(self->vm, DATA_SLOT, DATA_GPA, 0, DATA_PAGES / 2);
+	EXPECT_EQ(0, convert(self->vm, 2, 1, false));
+	EXPECT_EQ(0, convert(self->vm, 4, 1, false));
+	EXPECT_EQ(ENOSPC, convert(self->vm, 6, 1, false));
+
+	other = vm_create_guest_memfd(self->vm, DATA_SIZE, 0);
+	EXPECT_EQ(0, convert(self->vm, 4, 1, true));
+	EXPECT_EQ(0, convert(self->vm, 4, 1, false));
+	EXPECT_EQ(ENOSPC, convert(self->vm, 6, 1, false));
+
+	EXPECT_EQ(0, convert(self->vm, DATA_PAGES / 2 + 1, 1, false));
+	EXPECT_EQ(0, convert(self->vm, DATA_PAGES / 2 + 1, 1, true));
+	EXPECT_EQ(ENOSPC, convert(self->vm, 6, 1, false));
+	EXPECT_EQ(0, convert(self->vm, 3, 1, false));
+	EXPECT_EQ(0, convert(self->vm, 6, 1, false));
+	close(other);
+	policy_detach(&policy);
 }
 
 TEST_F(inplace, each_part_is_asked_for_before_any_is_done)

@@ -248,7 +248,7 @@ static struct layout_bpf *ask(uint64_t start, uint64_t pages, uint64_t nr)
 	skel->bss->bucket_pages = pages;
 	skel->bss->nr_buckets = nr;
 	skel->bss->looked_at = 0;
-	skel->bss->mapped_so_far = 0;
+	skel->bss->found_so_far = 0;
 	skel->bss->look_until_ns = ~0ULL;
 	for (i = 0; i < GMEM_BUCKETS_MAX; i++)
 		skel->bss->buckets[i] = (struct gmem_bucket) {
@@ -272,7 +272,7 @@ static uint64_t mapped_in(uint64_t start, uint64_t pages)
 	struct layout_bpf *skel = ask(start, pages, 1);
 
 	MUST(look(skel) == 1, "the result is %ld", (long)skel->bss->result);
-	return skel->bss->mapped[0];
+	return skel->bss->found[0];
 }
 
 TEST_F(mapped, of_any_stretch)
@@ -316,10 +316,10 @@ TEST_F(mapped, of_many_stretches_at_once)
 		ASSERT_EQ(look(skel), (int64_t)nr);
 		EXPECT_EQ(skel->bss->looked_at, nr * sizes[i]);
 		for (j = 0, total = 0; j < nr; j++) {
-			MUST(skel->bss->mapped[j] <= sizes[i],
+			MUST(skel->bss->found[j] <= sizes[i],
 			     "stretch %lu has %lu", j,
-			     (unsigned long)skel->bss->mapped[j]);
-			total += skel->bss->mapped[j];
+			     (unsigned long)skel->bss->found[j]);
+			total += skel->bss->found[j];
 		}
 		EXPECT_EQ(total, 23);
 	}
@@ -327,9 +327,9 @@ TEST_F(mapped, of_many_stretches_at_once)
 	skel->bss->buckets[1].shared_pages = 0;
 	skel->bss->buckets[2].populated_pages = 0;
 	ASSERT_EQ(look(skel), 4);
-	EXPECT_EQ(skel->bss->mapped[1], 0);
-	EXPECT_EQ(skel->bss->mapped[2], 0);
-	EXPECT_EQ(skel->bss->mapped[3], 8);
+	EXPECT_EQ(skel->bss->found[1], 0);
+	EXPECT_EQ(skel->bss->found[2], 0);
+	EXPECT_EQ(skel->bss->found[3], 8);
 	skel->bss->vm_id = ~0ULL;
 	EXPECT_EQ(look(skel), -ESRCH);
 }
@@ -356,25 +356,25 @@ TEST_F(mapped, a_stretch_that_is_much_work)
 	skel = ask(gfn, work - 64, 1);
 	skel->bss->look_until_ns = 0;
 	EXPECT_EQ(look(skel), 1);
-	EXPECT_EQ(skel->bss->mapped[0], work - 64);
+	EXPECT_EQ(skel->bss->found[0], work - 64);
 
 	/* Three looks; the second one is in both memslots. */
 	skel = ask(gfn, pages - 3, 2);
 	skel->bss->look_until_ns = 0;
 	for (i = 1; i < 3; i++) {
 		EXPECT_EQ(look(skel), 0);
-		EXPECT_EQ(skel->bss->mapped_so_far, skel->bss->looked_at);
+		EXPECT_EQ(skel->bss->found_so_far, skel->bss->looked_at);
 		EXPECT_GE(skel->bss->looked_at, i * (work - 64));
 		EXPECT_LE(skel->bss->looked_at, i * (work + 64));
 	}
 	EXPECT_EQ(look(skel), 1);
 	EXPECT_EQ(skel->bss->looked_at, pages - 3);
-	EXPECT_EQ(skel->bss->mapped[0], pages - 3);
+	EXPECT_EQ(skel->bss->found[0], pages - 3);
 	/* The next stretch has three pages, and is not begun anew. */
 	skel->bss->start += pages - 3;
 	skel->bss->looked_at = 0;
 	EXPECT_EQ(look(skel), 1);
-	EXPECT_EQ(skel->bss->mapped[0], 3);
+	EXPECT_EQ(skel->bss->found[0], 3);
 	munmap(mem, pages * PAGE_SIZE);
 	close(fd);
 }

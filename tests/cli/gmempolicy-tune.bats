@@ -163,9 +163,10 @@ teardown()
 }
 
 @test "--name attaches to each VM whose name matches" {
-	run gmempolicy attach ratelimit --name 'web-*' --set rate=3
+	run --separate-stderr gmempolicy attach ratelimit --name 'web-*' --set rate=3
 	[ "$status" -eq 0 ]
 	[ "${#lines[@]}" -eq 2 ]
+	[[ $stderr == *"only VMs that run now are meant"* ]]
 	[ "$(policy "ratelimit-vm$(vm_of web-1)" state)" = active ]
 	[ "$(policy "ratelimit-vm$(vm_of web-2)" vms)" = 1 ]
 	[ "$(attached | wc -l)" -eq 2 ]
@@ -177,7 +178,7 @@ teardown()
 @test "--name: the name is the one that gmemtop shows, QEMU's -name too" {
 	start_vm late 'qemu-system-x86_64|-name|guest=mail-7,debug-threads=on'
 	id=$(vm_of mail-7)
-	run gmempolicy attach ratelimit --name 'mail-*'
+	run --separate-stderr gmempolicy attach ratelimit --name 'mail-*'
 	[ "$output" = "attached ratelimit-vm$id" ]
 	[ "$(gmempolicy status --json |
 		jq -r ".vms[] | select(.vm_id == $id).name")" = mail-7 ]

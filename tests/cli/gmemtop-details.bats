@@ -57,6 +57,8 @@ programs()
 		faults) want=$(of_pid "$pid" '.faults_vcpu + .faults_prefault + .faults_populate + .faults_fallocate') ;;
 		invalidations) want=$(of_pid "$pid" '[to_entries[] | select(.key | startswith("invalidations_")).value] | add') ;;
 		denied) want=$(of_pid "$pid" '.faults_denied + .conversions_denied') ;;
+		huge) want=0% ;;
+		huge_fallbacks) want=$(of_pid "$pid" '[to_entries[] | select(.key | startswith("huge_fallbacks_")).value] | add') ;;
 		delayed) want="0.0 ms" ;;
 		to_private | to_shared) want=$(of_pid "$pid" ".pages_$key") ;;
 		allocated | freed) want=$(of_pid "$pid" ".${key}_pages") ;;
@@ -72,6 +74,7 @@ programs()
 		attributes)
 			want=$(of_pid "$pid" .attribute_bytes | awk '{ print $1 < 999.5 ? $1 "B" : sprintf("%.2fK", $1 / 1024) }')
 			;;
+		huge_pages) want=0K ;;
 		private | populated | stale | rss | total | size | closed | twice | mapped)
 			# Shown in units that three digits fit; compare in KiB.
 			want=$(of_pid "$pid" ".${key}_pages * 4")
@@ -84,7 +87,7 @@ programs()
 		[ "$value" = "$want" ] || { echo "$key: $value instead of $want"; return 1; }
 		n=$((n + 1))
 	done <<<"$shown"
-	[ "$n" -ge 46 ]
+	[ "$n" -ge 57 ]
 	leave
 }
 

@@ -146,7 +146,7 @@ counter_of()
 	scrape
 	for name in stat:populated_pages:gmem_vm_populated_bytes:4096 \
 			stat:conversions:gmem_vm_conversions_total:1 \
-			stat:denied:gmem_vm_denied_total:1 \
+			counter:denied:gmem_vm_denied_total:1 \
 			counter:private_pages:gmem_vm_private_bytes:4096 \
 			counter:stale_pages:gmem_vm_stale_bytes:4096 \
 			counter:closed_pages:gmem_vm_closed_bytes:4096 \
@@ -214,12 +214,12 @@ counter_of()
 
 @test "policies: info, scope, mode and verdicts" {
 	pid=$(pid_of abuser)
-	before=$(stat_of denied "$pid")
+	before=$(counter_of conversions_denied "$pid")
 	"$gmempolicy" attach ratelimit --pid "$pid" --set rate=20 --set action=deny
 	sleep 2
 	kill -STOP "$pid"
 	scrape
-	denied=$(stat_of denied "$pid")
+	denied=$(counter_of conversions_denied "$pid")
 	"$gmempolicy" detach --all
 	kill -CONT "$pid"
 	vm=$(sed -n "s/^gmem_vm_info{vm=\"\([0-9]*\)\",pid=\"$pid\".*/\1/p" metrics)
@@ -688,7 +688,7 @@ shows()
 	"$gmempolicy" attach ratelimit --pid "$pid" --set rate=20 --set action=deny
 	sleep 3
 	kill -STOP "$pid"
-	denied=$(stat_of denied "$pid")
+	denied=$(counter_of conversions_denied "$pid")
 	wait_for 60 shows "gmem_vm_conversions_denied_total $name" "$denied"
 	# All of it was denied by this policy, or by those of the tests before.
 	[ "$(value 'sum(gmem_policy_denied_total{errno="EBUSY"})')" -gt 0 ]

@@ -85,6 +85,26 @@ one_line_error()
 	[ "$stderr" = two ]
 }
 
+@test "what a test program says of a test stays beside it, and cuts into no line" {
+	cat >talker <<-'END'
+		#!/usr/bin/env perl
+		$| = 1;
+		for my $i (1 .. 500) {
+			print STDERR "# of $i\n";
+			# As an unbuffered stream does it.
+			print $_ for "o", "k $i\n";
+		}
+	END
+	chmod +x talker
+	"$vm" --results "$results" -- "$BATS_TEST_DIRNAME/../run-programs" talker >out 2>&1
+	{
+		echo "@@ begin talker"
+		for ((i = 1; i <= 500; i++)); do printf '# of %d\nok %d\n' $i $i; done
+		echo "@@ end 0"
+	} >expected
+	diff expected out
+}
+
 @test "writes stay in the VM except in the results directory" {
 	echo before >file
 	"$vm" --results "$results" -- sh -c 'echo after >file; cat file >$GMEM_RESULTS/kept

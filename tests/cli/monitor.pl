@@ -8,6 +8,7 @@
 #	vm [default]			another VM, software-protected if it is not to be
 #					a default VM; they count from 0
 #	slot VM GPA MIB KIND		memory of KIND anon, shared, hugetlb, hugememfd,
+#					huge: anon, with huge folios in the guest_memfd,
 #					or mapped: the guest_memfd's own, which takes a
 #					default VM or conversion in place; slots count
 #					from 0
@@ -34,6 +35,7 @@ use constant {
 	KVM_SET_MEMORY_ATTRIBUTES2 => 0xc080aed2,
 	KVM_MEM_GUEST_MEMFD => 1 << 2,
 	GUEST_MEMFD_MMAP => 1 << 0, GUEST_MEMFD_INIT_SHARED => 1 << 1,
+	GUEST_MEMFD_HUGE_PAGES => 1 << 16,
 	PRIVATE => 1 << 3,
 	PAGE => 4096,
 	# System calls of x86-64.
@@ -109,7 +111,8 @@ my %commands = (
 	slot => sub {
 		my ($vm, $gpa, $mib, $kind) = @_;
 		my $size = $mib << 20;
-		my $flags = $kind eq 'mapped' ? GUEST_MEMFD_MMAP | GUEST_MEMFD_INIT_SHARED : 0;
+		my $flags = $kind eq 'mapped' ? GUEST_MEMFD_MMAP | GUEST_MEMFD_INIT_SHARED :
+			$kind eq 'huge' ? GUEST_MEMFD_HUGE_PAGES : 0;
 		my $create = pack('Q8', $size, $flags);
 		my $fd = ioctl($vms[$vm], KVM_CREATE_GUEST_MEMFD, $create) or die "$!\n";
 		my $at = memory($size, $kind, $fd + 0);

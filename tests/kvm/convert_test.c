@@ -126,14 +126,16 @@ TEST(old_ioctl_or_the_new_one)
 	if (in_place()) {
 		EXPECT_EQ(PRIVATE, vm_check_cap(vm, KVM_CAP_GUEST_MEMFD_MEMORY_ATTRIBUTES));
 		EXPECT_EQ(0, vm_check_cap(vm, KVM_CAP_MEMORY_ATTRIBUTES));
-		EXPECT_EQ(BOTH, vm_check_cap(vm, KVM_CAP_GUEST_MEMFD_FLAGS));
+		EXPECT_EQ(BOTH | GUEST_MEMFD_FLAG_HUGE_PAGES,
+			  vm_check_cap(vm, KVM_CAP_GUEST_MEMFD_FLAGS));
 		EXPECT_EQ(-1, ioctl(vm->fd, KVM_SET_MEMORY_ATTRIBUTES, &old));
 		EXPECT_EQ(ENOTTY, errno);
 		EXPECT_EQ(0, convert(fd, 0, 1, false));
 	} else {
 		EXPECT_EQ(0, vm_check_cap(vm, KVM_CAP_GUEST_MEMFD_MEMORY_ATTRIBUTES));
 		EXPECT_EQ(PRIVATE, vm_check_cap(vm, KVM_CAP_MEMORY_ATTRIBUTES));
-		EXPECT_EQ(0, vm_check_cap(vm, KVM_CAP_GUEST_MEMFD_FLAGS));
+		EXPECT_EQ(GUEST_MEMFD_FLAG_HUGE_PAGES,
+			  vm_check_cap(vm, KVM_CAP_GUEST_MEMFD_FLAGS));
 		EXPECT_EQ(0, ioctl(vm->fd, KVM_SET_MEMORY_ATTRIBUTES, &old));
 		EXPECT_EQ(ENOTTY, convert(fd, 0, 1, false));
 		EXPECT_EQ(-EINVAL, create(vm, MMAP_FLAG));

@@ -26,6 +26,9 @@
 #define GUEST_MEMFD_FLAG_INIT_SHARED	(1ULL << 1)
 #define KVM_CAP_GUEST_MEMFD_FLAGS	244
 #endif
+#ifndef GUEST_MEMFD_FLAG_HUGE_PAGES
+#define GUEST_MEMFD_FLAG_HUGE_PAGES	(1ULL << 16)
+#endif
 
 #define BOTH		(GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED)
 
@@ -102,7 +105,9 @@ TEST(flags_by_vm_type)
 
 	EXPECT_EQ(BOTH, vm_check_cap(vm, KVM_CAP_GUEST_MEMFD_FLAGS));
 	EXPECT_EQ(1, vm_check_cap(vm, KVM_CAP_GUEST_MEMFD));
-	EXPECT_EQ(0, vm_check_cap(private, KVM_CAP_GUEST_MEMFD_FLAGS));
+	/* See huge_test.c. */
+	EXPECT_EQ(GUEST_MEMFD_FLAG_HUGE_PAGES,
+		  vm_check_cap(private, KVM_CAP_GUEST_MEMFD_FLAGS));
 	for (flag = 1; flag; flag <<= 1) {
 		fd = create(vm, flag);
 		EXPECT_EQ(flag & BOTH ? 0 : -EINVAL, fd < 0 ? fd : 0);

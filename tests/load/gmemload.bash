@@ -93,6 +93,38 @@ usage_error() {
 	[[ $stderr == "gmemload: "*"$word"* ]]
 }
 
+# huge_pages: pages of all guests that are in huge folios
+huge_pages() {
+	cat /sys/kernel/debug/kvm/gmem_huge_pages
+}
+
+# touches_huge ARG...: memory comes in huge folios, and not without being asked for
+touches_huge() {
+	start steady --mem 8M --rate max --huge "$@"
+	for _ in $(seq 300); do
+		[ "$(huge_pages)" -ne 2048 ] || break
+		sleep 0.1
+	done
+	[ "$(huge_pages)" -eq 2048 ]
+	stop
+	jq -es 'last | .huge and .status == "ok"' out.json
+	start steady --mem 8M --rate max "$@"
+	sleep 2
+	[ "$(huge_pages)" -eq 0 ]
+	stop
+	jq -es 'last | (.huge | not) and .status == "ok"' out.json
+}
+
+# survives_huge ARG...: patterns find in their memory what they wrote, however often
+# its folios are split and merged
+survives_huge() {
+	local pattern
+	for pattern in steady churn pingpong giant boot fragment walk scatter bounce reset hoard; do
+		load $pattern --mem 4M --huge --rate max --duration 2 "$@"
+		holds '.status == "ok" and .refused == 0 and .steps > 0'
+	done
+}
+
 # in_use: KiB that programs and files take of this machine, guest_memfds among them
 in_use() {
 	echo 3 >/proc/sys/vm/drop_caches

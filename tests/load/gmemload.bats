@@ -321,3 +321,21 @@ load gmemload.bash
 	usage_error "bad corrupt '3:me'" pingpong --in-place --corrupt 3:me
 	usage_error "needs in-place" pingpong --corrupt 3:host
 }
+
+@test "memory comes in huge folios" {
+	touches_huge
+}
+
+@test "patterns work with huge folios" {
+	survives_huge
+}
+
+@test "huge folios that there cannot be are an error" {
+	usage_error "multiple" steady --huge --mem 3M
+	usage_error "huge" --guest steady,huge=1
+	echo never >/sys/module/kvm/parameters/gmem_huge_pages
+	run --separate-stderr "$GMEMLOAD" steady --huge
+	echo advise >/sys/module/kvm/parameters/gmem_huge_pages
+	[ "$status" -eq 1 ] && [ -z "$output" ]
+	[[ $stderr == "gmemload: KVM has no huge folios: "*gmem_huge_pages* ]]
+}

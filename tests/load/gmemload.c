@@ -50,7 +50,7 @@ static uint64_t now_ns(void)
 /* The machine */
 
 /* A kernel converts all guests' memory in place, or none's. */
-static void check_mode(const struct gl_config *cfg, bool in_place)
+static void check_mode(const struct gl_config *cfg, bool in_place, int flags)
 {
 	const struct hold_way *way = cfg->hold ? &hold_ways[cfg->hold - 1] : NULL;
 
@@ -58,6 +58,8 @@ static void check_mode(const struct gl_config *cfg, bool in_place)
 		gl_fatal("KVM does not convert in place: boot with kvm.gmem_in_place_conversion=1, or load kvm with gmem_in_place_conversion=1");
 	if (!cfg->in_place && in_place)
 		gl_fatal("KVM only converts in place, so KVM_SET_MEMORY_ATTRIBUTES is ENOTTY: add --in-place, or boot with kvm.gmem_in_place_conversion=0");
+	if (cfg->huge && !(flags & GUEST_MEMFD_FLAG_HUGE_PAGES))
+		gl_fatal("KVM has no huge folios: write advise to /sys/module/kvm/parameters/gmem_huge_pages; the kernel needs CONFIG_TRANSPARENT_HUGEPAGE");
 	if (way && way->needs && access(way->needs, F_OK))
 		gl_fatal("cannot hold pages by %s: no %s: %s", way->name, way->needs, way->advice);
 }
@@ -68,7 +70,7 @@ static void check_kvm(const struct gl_options *options)
 	unsigned int i;
 	bool in_place;
 	const char *missing = NULL;
-	int fd;
+	int fd, flags;
 
 	fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	if (fd < 0 && (errno == EACCES || errno == EPERM))
@@ -90,8 +92,9 @@ static void check_kvm(const struct gl_options *options)
 	if (missing)
 		gl_fatal("KVM has no %s: boot a kernel with CONFIG_KVM_SW_PROTECTED_VM=y, 6.8 or newer",
 			 missing);
+	flags = ioctl(fd, KVM_CHECK_EXTENSION, KVM_CAP_GUEST_MEMFD_FLAGS);
 	for (i = 0; i < options->nr_guests; i++)
-		check_mode(&options->configs[i], in_place);
+		check_mode(&options->configs[i], in_place, flags < 0 ? 0 : flags);
 	close(fd);
 }
 

@@ -13,6 +13,7 @@
 
 #define GL_NSEC		1000000000ULL	/* in a second */
 #define GL_PAGE_SIZE	4096ULL
+#define GL_HUGE_SIZE	(2ULL << 20)
 #define GL_NAME_LEN	32
 #define GL_MAX_GUESTS	64
 #define GL_MAX_VCPUS	256
@@ -118,6 +119,7 @@ struct gl_config {
 	uint32_t corrupt_what;	/* enum gl_corrupt */
 	uint32_t punch;
 	uint32_t in_place;	/* shared and private memory are the same pages */
+	uint32_t huge;		/* private memory comes in huge folios */
 	uint32_t hold;		/* a way to hold shared pages + 1, 0: none are held */
 };
 

@@ -245,3 +245,11 @@ cannot_hold() {
 	[ "$TAKEN" -ge 990 ]
 	[ "$TAKEN" -le 1020 ]
 }
+
+@test "memory comes in huge folios" {
+	touches_huge --in-place
+}
+
+@test "patterns work with huge folios" {
+	survives_huge --in-place
+}

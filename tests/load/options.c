@@ -162,6 +162,11 @@ static void set_in_place(struct gl_config *cfg, const char *arg)
 	cfg->in_place = 1;
 }
 
+static void set_huge(struct gl_config *cfg, const char *arg)
+{
+	cfg->huge = 1;
+}
+
 static void set_hold(struct gl_config *cfg, const char *arg)
 {
 	for (cfg->hold = 1; cfg->hold <= NR_HOLD_WAYS; cfg->hold++)
@@ -192,6 +197,7 @@ static const struct guest_row {
 	{ "punch", 0, NULL, "a conversion also gives back the side that lost the page", set_punch },
 	{ "in-place", 0, NULL, "shared and private memory are the same pages, which keep their data",
 	  set_in_place },
+	{ "huge", 0, NULL, "private memory comes in huge folios of 2M, where it can", set_huge },
 	{ "hold", 0, "WAY", "hold a shared page until it is to be private: see below", set_hold },
 	{ "corrupt", 0, "N[:guest|:host]",
 	  "spoil a word after N steps, to prove that the check finds it", set_corrupt },
@@ -385,6 +391,9 @@ static void finish_config(struct gl_config *cfg)
 			       cfg->name, (unsigned long long)cfg->buffers);
 	if (cfg->in_place && cfg->punch)
 		gl_usage_error("guest %s: in place there is no other side to give back: leave out punch",
+			       cfg->name);
+	if (cfg->huge && cfg->mem % GL_HUGE_SIZE)
+		gl_usage_error("guest %s: huge folios have 2M: give mem as a multiple of that",
 			       cfg->name);
 	if (cfg->hold && !cfg->in_place)
 		gl_usage_error("guest %s: hold needs in-place: otherwise nobody minds who holds a page",

@@ -269,8 +269,8 @@ void gl_report_summary(struct guest *g, uint64_t since_start)
 	    gl_patterns[cfg->pattern].name);
 	put(&line, "\"mem\":%lu,\"range\":%lu,\"vcpus\":%u,\"rate\":%lu,",
 	    cfg->mem, cfg->range, cfg->vcpus, cfg->rate);
-	put(&line, "\"punch\":%s,\"in_place\":%s,", cfg->punch ? "true" : "false",
-	    cfg->in_place ? "true" : "false");
+	put(&line, "\"punch\":%s,\"in_place\":%s,\"huge\":%s,", cfg->punch ? "true" : "false",
+	    cfg->in_place ? "true" : "false", cfg->huge ? "true" : "false");
 	put_counters(&line, &sum, g->call_min, g->call_max);
 	put(&line, ",\"boot\":{\"pages\":%llu,\"ns\":%lu},\"host_visible\":%lu,\"errors\":{",
 	    gl_patterns[cfg->pattern].shared || cfg->in_place ? 0 : cfg->mem / GL_PAGE_SIZE,

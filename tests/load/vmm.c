@@ -605,33 +605,56 @@ static void kicked(int sig)
 	siglongjmp(left, 1);
 }
 
+/* Where a frame of 2M is one for us, too: KVM makes no large mapping elsewhere. */
+static uint8_t *map_memory(uint64_t size, int flags, int fd)
+{
+	uint8_t *mem = mmap(NULL, size + SZ_2M, PROT_NONE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	TEST_ASSERT(mem != MAP_FAILED, "no addresses for the memory: %s", strerror(errno));
+	mem = (uint8_t *)align_up((uintptr_t)mem, SZ_2M);
+	mem = mmap(mem, size, PROT_READ | PROT_WRITE, MAP_FIXED | flags, fd, 0);
+	TEST_ASSERT(mem != MAP_FAILED, "cannot map the memory: %s", strerror(errno));
+	return mem;
+}
+
 /* Both sides in one file, which begins as the guest wants its memory. */
-static void add_memory_in_place(struct vmm *vmm)
+static void add_memory_in_place(struct vmm *vmm, uint64_t flags)
 {
 	const struct gl_config *cfg = &vmm->guest->cfg;
-	uint64_t flags = GUEST_MEMFD_FLAG_MMAP;
 
+	flags |= GUEST_MEMFD_FLAG_MMAP;
 	if (gl_patterns[cfg->pattern].shared)
 		flags |= GUEST_MEMFD_FLAG_INIT_SHARED;
 	vmm->memfd = vm_create_guest_memfd(vmm->vm, cfg->mem, flags);
-	vmm->shared = mmap(NULL, cfg->mem, PROT_READ | PROT_WRITE, MAP_SHARED, vmm->memfd, 0);
-	TEST_ASSERT(vmm->shared != MAP_FAILED, "cannot map the guest_memfd: %s", strerror(errno));
-	vm_set_user_memory_region2(vmm->vm, DATA_SLOT, KVM_MEM_GUEST_MEMFD, GL_DATA_GPA,
-				   cfg->mem, vmm->shared, vmm->memfd, 0);
+	vmm->shared = map_memory(cfg->mem, MAP_SHARED, vmm->memfd);
 }
 
 /* Each side has its own; all is shared. */
-static void add_memory_of_two(struct vmm *vmm)
+static void add_memory_of_two(struct vmm *vmm, uint64_t flags)
 {
-	struct userspace_mem_region *region;
+	const struct gl_config *cfg = &vmm->guest->cfg;
 
-	/* Shared memory is not reserved: a guest may have more than there is. */
-	vm_mem_add(vmm->vm, is_large(vmm) ? VM_MEM_SRC_SHMEM : VM_MEM_SRC_ANONYMOUS,
-		   GL_DATA_GPA, DATA_SLOT, vmm->guest->cfg.mem / GL_PAGE_SIZE,
-		   KVM_MEM_GUEST_MEMFD, -1, 0);
-	region = memslot2region(vmm->vm, DATA_SLOT);
-	vmm->memfd = region->region.guest_memfd;
-	vmm->shared = region->host_mem;
+	vmm->memfd = vm_create_guest_memfd(vmm->vm, cfg->mem, flags);
+	/* It is not reserved: a guest may have more than there is. */
+	vmm->shared = map_memory(cfg->mem, MAP_ANONYMOUS | MAP_NORESERVE |
+				 (is_large(vmm) ? MAP_SHARED : MAP_PRIVATE), -1);
+	/* What is shared takes no more than that; a kernel without huge pages refuses. */
+	madvise(vmm->shared, cfg->mem, MADV_NOHUGEPAGE);
+}
+
+static void add_memory(struct vmm *vmm)
+{
+	const struct gl_config *cfg = &vmm->guest->cfg;
+	uint64_t flags = cfg->huge ? GUEST_MEMFD_FLAG_HUGE_PAGES : 0;
+
+	vmm->in_place = cfg->in_place;
+	if (vmm->in_place)
+		add_memory_in_place(vmm, flags);
+	else
+		add_memory_of_two(vmm, flags);
+	vm_set_user_memory_region2(vmm->vm, DATA_SLOT, KVM_MEM_GUEST_MEMFD, GL_DATA_GPA,
+				   cfg->mem, vmm->shared, vmm->memfd, 0);
 }
 
 /* Make all memory private, unless it is or shall not be. */
@@ -672,11 +695,7 @@ static int vmm_boot(struct vmm *vmm, struct vmm_vcpu *vcpus)
 				   vmm->guest, 0, 0);
 	virt_map(vmm->vm, GL_CTL_GPA, GL_CTL_GPA, ctl_size / GL_PAGE_SIZE);
 
-	vmm->in_place = cfg->in_place;
-	if (vmm->in_place)
-		add_memory_in_place(vmm);
-	else
-		add_memory_of_two(vmm);
+	add_memory(vmm);
 	/* The guest keeps to its memory, so its last big page may reach beyond. */
 	if (is_large(vmm))
 		virt_map_level(vmm->vm, GL_DATA_GPA, GL_DATA_GPA,

@@ -17,6 +17,17 @@ static const struct effect effects[] = {
 		.fault_refused = "EDQUOT",
 		.delayed = true,
 	}, {
+		.name = "quota, populated, huge",
+		/* The ninth MiB is room for half of a huge folio. */
+		.policies = { { "quota",
+				"populated=9 stale_percent=100 grace=200" } },
+		.abuser = "churn,huge,range=2M,rate=50,mem=32M",
+		.measure = POPULATED,
+		.want = 8,
+		.fresh = true,
+		.fault_refused = "EDQUOT",
+		.delayed = true,
+	}, {
 		.name = "quota, stale",
 		.policies = { { "quota", "stale=4 grace=200 error=12" } },
 		.abuser = "fragment,rate=1500",

@@ -24,6 +24,14 @@ static const struct effect effects[] = {
 		.settle = 1,
 		.delayed = true,
 	}, {
+		.name = "guard, faults, huge",
+		.policies = { { "guard", "fault_rate=10000 fault_burst=1" } },
+		.abuser = "churn,huge,range=2M,mem=4M,rate=150",
+		.measure = ALLOCATED,
+		.want = 10000,
+		.settle = 1,
+		.delayed = true,
+	}, {
 		.name = "guard, memory twice",
 		.policies = { { "guard", "stale_grace=0" } },
 		.abuser = "hoard",

@@ -23,7 +23,8 @@ enum measure {
 	CONVERSIONS,	/* per second */
 	PAGES,		/* converted per second */
 	PAGES_SHARED,	/* per second */
-	FAULTS,		/* pages per second */
+	FAULTS,		/* pages per second; a huge folio is one */
+	ALLOCATED,	/* pages per second, each of a huge folio */
 	POPULATED,	/* MiB at most */
 	STALE,		/* MiB at most */
 	SHARED,		/* MiB at most */
@@ -32,7 +33,7 @@ enum measure {
 };
 
 static const char *const units[] = {
-	"conv/s", "pages/s", "to shared/s", "faults/s",
+	"conv/s", "pages/s", "to shared/s", "faults/s", "allocated/s",
 	"MiB populated", "MiB stale", "MiB shared", "ranges",
 	"KiB metadata",
 };
@@ -145,6 +146,8 @@ static inline uint64_t counter(const struct gmem_vm_sample *vm,
 		return vm->pages_to_private + vm->pages_to_shared;
 	case PAGES_SHARED:
 		return vm->pages_to_shared;
+	case ALLOCATED:
+		return vm->allocated_pages;
 	case FAULTS:
 		for (i = 0; i < GMEM_NR_FAULTS; i++)
 			sum += vm->faults[i];

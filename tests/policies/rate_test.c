@@ -91,6 +91,23 @@ static const struct effect effects[] = {
 		.settle = 1,
 		.fault_refused = "EBUSY",
 	}, {
+		.name = "faultrate, delay, huge",
+		.policies = { { "faultrate", "rate=20000" } },
+		.abuser = "churn,huge,range=2M,rate=150",
+		.measure = ALLOCATED,
+		.want = 20000,
+		.settle = 1,
+		.delayed = true,
+	}, {
+		.name = "faultrate, deny, huge",
+		/* Less than a huge folio can be saved up: it is paid for later. */
+		.policies = { { "faultrate", "rate=10000 burst=100 action=0" } },
+		.abuser = "churn,huge,range=2M,rate=150",
+		.measure = ALLOCATED,
+		.want = 10000,
+		.settle = 1,
+		.fault_refused = "EBUSY",
+	}, {
 		.name = "deny",
 		.policies = { { "deny", "" } },
 		.abuser = "pingpong,rate=500",

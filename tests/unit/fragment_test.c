@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * bpf/policies/fragment.bpf.c on the host: a VM whose state is made late, and
- * conversions that are under way at the same time.  Not here: the ranges (ranges_test.c), and the policy on real guests
- * (tests/bpf/library_test.c).
+ * conversions that are under way at the same time.  Not here: the ranges
+ * (ranges_test.c), and the policy on real guests (tests/bpf/library_test.c and
+ * inplace_test.c).
  */
 #include "../../bpf/policies/fragment.bpf.c"
 #include "kselftest_harness.h"
@@ -31,6 +32,7 @@ static u64 shared_pages(u64 most)
 			break;
 		vm.usage.pages_to_shared++;
 		vm.usage.private_pages--;
+		vm.usage.invalidations[KVM_GMEM_INVALIDATE_CONVERSION]++;
 		fragment_invalidate(&vm, &done);
 		fragment_convert_end(&vm, &c, 1, 0);
 	}
@@ -86,8 +88,10 @@ static u64 change(const struct kvm_gmem_convert *c)
 	}
 	*(to ? &vm.usage.pages_to_private : &vm.usage.pages_to_shared) += changed;
 	vm.usage.private_pages += to ? changed : -changed;
-	if (changed)
+	if (changed) {
+		vm.usage.invalidations[KVM_GMEM_INVALIDATE_CONVERSION]++;
 		fragment_invalidate(&vm, &done);
+	}
 	return changed;
 }
 

@@ -219,6 +219,54 @@ TEST(counts_fit_their_column)
 	}
 }
 
+/* 100% is all of it, and 0% is none: what is between says so. */
+TEST(a_part_of_populated_memory)
+{
+	static const struct {
+		uint64_t huge, populated;
+		const char *text;
+	} parts[] = {
+		{ 0, 0, "-" }, { 0, 512, "0%" }, { 512, 512, "100%" },
+		{ 512, 1024, "50.0%" }, { 512, 515, "99.4%" },
+		{ 973, 1000, "97.3%" }, { (1 << 28) - 512, 1 << 28, "99.9%" },
+		{ 512, 1 << 28, "0.0%" }, { 512, 1 << 18, "0.1%" },
+		{ GMEM_UNKNOWN, 512, "-" },
+	};
+	struct gmem_vm_sample none = {};
+	struct row row = { .now = vms }, nothing = { .now = &none };
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(parts); i++) {
+		vms->huge_pages = parts[i].huge;
+		vms->populated_pages = parts[i].populated;
+		EXPECT_STREQ(parts[i].text, cell(COLUMN_HUGE, &row));
+	}
+	vms->huge_pages = 0;
+	/* None of something is more than a part of nothing. */
+	EXPECT_GT(column_compare(&columns[COLUMN_HUGE], &row, &nothing), 0);
+	EXPECT_TRUE(column_descends(&columns[COLUMN_HUGE]));
+	EXPECT_FALSE(column_is_stored(&columns[COLUMN_HUGE]));
+	EXPECT_TRUE(column_is_stored(&columns[COLUMN_HUGE_PAGES]));
+}
+
+/* What came as it was wanted is none of them. */
+TEST(reasons_for_small_pages)
+{
+	struct row row = { .now = vms, .seconds = 1 };
+	int i;
+
+	for (i = 0; i < GMEM_NR_HUGE_FALLBACKS; i++)
+		vms->huge_fallbacks[i] = 1 << i;
+	EXPECT_EQ(62, column_counter(&columns[COLUMN_HUGE_FALLBACKS], vms));
+	EXPECT_EQ(2, column_counter(&columns[COLUMN_HUGE_ALIGNMENT], vms));
+	EXPECT_EQ(32, column_counter(&columns[COLUMN_HUGE_LIMIT], vms));
+	EXPECT_STREQ("62.0", cell(COLUMN_HUGE_FALLBACKS, &row));
+	for (i = 1; i < GMEM_NR_HUGE_FALLBACKS; i++)
+		vms->huge_fallbacks[i] = GMEM_UNKNOWN;
+	EXPECT_FALSE(column_known(&columns[COLUMN_HUGE_FALLBACKS], vms));
+	EXPECT_STREQ("-", cell(COLUMN_HUGE_FALLBACKS, &row));
+}
+
 TEST(times)
 {
 	struct gmem_vm_sample before = { .request_ns = 1000000 };

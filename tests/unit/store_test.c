@@ -66,6 +66,12 @@ static void make(size_t nr, struct frame *frame, struct facts *facts)
 		vms[i].requests_done = nr + 6;
 		vms[i].request_ns = nr + 7;
 		vms[i].request_age_ns = nr + 8;
+		vms[i].huge_pages = nr + 9;
+		vms[i].huge_splits = nr + 10;
+		vms[i].huge_merges = nr + 11;
+		vms[i].huge_waiting = nr + 12;
+		vms[i].huge_fallbacks[GMEM_HUGE_ALIGNMENT] = nr + 13;
+		vms[i].huge_fallbacks[GMEM_HUGE_LIMIT] = nr + 14;
 		vms[i].node_pages[0] = nr + 4;
 		vms[i].node_pages[63] = i;
 	}
@@ -514,6 +520,9 @@ static bool is_forged(const struct forged *forged, int c)
 		COLUMN_ASKED, COLUMN_HELD, COLUMN_REQUESTS,
 		COLUMN_REQUESTS_DONE, COLUMN_REQUESTS_REFUSED,
 		COLUMN_REQUESTS_PENDING, COLUMN_REQUEST_AGE, COLUMN_REQUEST_WAIT,
+		COLUMN_HUGE_PAGES, COLUMN_HUGE_SPLITS, COLUMN_HUGE_MERGES,
+		COLUMN_HUGE_WAITING, COLUMN_HUGE_ALIGNMENT, COLUMN_HUGE_MIXED,
+		COLUMN_HUGE_PRESENT, COLUMN_HUGE_MEMORY, COLUMN_HUGE_LIMIT,
 	};
 	size_t i;
 
@@ -646,6 +655,12 @@ TEST_F(store, reads_recordings_of_older_versions)
 	EXPECT_FALSE(column_known(&columns[COLUMN_TWICE], &frame.vms.vms[1]));
 	EXPECT_EQ(GMEM_UNKNOWN, frame.vms.vms[1].requests);
 	EXPECT_FALSE(column_known(&columns[COLUMN_REQUEST_WAIT],
+				  &frame.vms.vms[1]));
+	EXPECT_EQ(GMEM_UNKNOWN, frame.vms.vms[1].huge_pages);
+	EXPECT_FALSE(column_known(&columns[COLUMN_HUGE], &frame.vms.vms[1]));
+	EXPECT_FALSE(column_known(&columns[COLUMN_HUGE_FALLBACKS],
+				  &frame.vms.vms[1]));
+	EXPECT_FALSE(column_known(&columns[COLUMN_HUGE_WAITING],
 				  &frame.vms.vms[1]));
 	/* Those kernels let nobody map it. */
 	EXPECT_EQ(0, frame.vms.vms[1].mapped_pages);

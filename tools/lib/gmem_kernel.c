@@ -17,6 +17,9 @@
 
 #define BTF_DIR		"/sys/kernel/btf"
 #define POLICIES_SWITCH	"/sys/module/kvm/parameters/gmem_policies"
+#define HUGE_MODE	"/sys/module/kvm/parameters/gmem_huge_pages"
+/* There with CONFIG_TRANSPARENT_HUGEPAGE, whose code splits folios. */
+#define THP_DIR		"/sys/kernel/mm/transparent_hugepage"
 
 #ifndef CAP_PERFMON
 #define CAP_PERFMON	38
@@ -213,4 +216,21 @@ int gmem_policies_enabled(void)
 	if (c == 'N' || c == '0')
 		return 0;
 	return -EINVAL;
+}
+
+const char *gmem_huge_off(char mode[GMEM_HUGE_MODE_LEN])
+{
+	FILE *f = fopen(HUGE_MODE, "re");
+
+	*mode = '\0';
+	if (!f && errno == ENOENT)
+		return access(THP_DIR, F_OK) && errno == ENOENT ?
+		       "the kernel has no CONFIG_TRANSPARENT_HUGEPAGE" :
+		       "its KVM was built without CONFIG_KVM_GMEM_HUGE";
+	if (!f)
+		return NULL;
+	if (fgets(mode, GMEM_HUGE_MODE_LEN, f))
+		mode[strcspn(mode, "\n")] = '\0';
+	fclose(f);
+	return strcmp(mode, "never") ? NULL : "kvm.gmem_huge_pages is never";
 }

@@ -85,4 +85,16 @@ void gmem_libbpf_forget(void);
  */
 int gmem_policies_enabled(void);
 
+/* Room for a word of the kernel's parameter gmem_huge_pages. */
+#define GMEM_HUGE_MODE_LEN	16
+
+/**
+ * gmem_huge_off() - why can no new guest_memfd have huge folios?
+ * @mode: set to who has them by the kernel's parameter: never, advise, always; empty
+ *	if the kernel does not tell
+ *
+ * Return: the reason, NULL if there is none that is known.
+ */
+const char *gmem_huge_off(char mode[GMEM_HUGE_MODE_LEN]);
+
 #endif /* GMEM_KERNEL_H */

@@ -57,6 +57,7 @@ enum kvm_gmem_invalidate_reason {
 
 /* Of the kernel's, what policies look at. */
 struct kvm_gmem_usage {
+	u64 invalidations[1];
 	u64 size_pages;
 	u64 private_pages;
 	u64 populated_pages;

@@ -336,6 +336,8 @@ struct findings {
 	struct rows budgets;
 	struct held *held;
 	size_t nr_held;
+	char huge_mode[GMEM_HUGE_MODE_LEN];
+	const char *huge_off;
 };
 
 static int read_running(struct running *running, const struct entry *entry,
@@ -474,8 +476,8 @@ static size_t count_ended(const struct findings *f)
 static void summarize(const struct findings *f, const struct screen *screen,
 		      struct summary *s)
 {
-	size_t room = screen->rows > SCREEN_OTHERS ?
-		      screen->rows - SCREEN_OTHERS : 0, more, held;
+	size_t others = SCREEN_OTHERS + !!f->huge_off, more, held;
+	size_t room = screen->rows > others ? screen->rows - others : 0;
 
 	s->nr_vms = f->vms.nr;
 	s->nr_policies = f->policies.nr;
@@ -567,6 +569,13 @@ static const struct column without_columns[] = {
 	{}
 };
 
+/* Somebody who looks for them looks here, too. */
+static void print_huge(const struct findings *f)
+{
+	if (f->huge_off)
+		printf("No huge folios: %s.\n", f->huge_off);
+}
+
 static int print_findings(const struct findings *f)
 {
 	struct screen screen = {};
@@ -585,6 +594,10 @@ static int print_findings(const struct findings *f)
 	}
 	summarize(f, &screen, &s);
 
+	const struct fact huge[] = {
+		{ "mode", *f->huge_mode ? TEXT_VALUE(f->huge_mode) : NO_VALUE },
+		{ "off_since", f->huge_off ? TEXT_VALUE(f->huge_off) : NO_VALUE },
+	};
 	const struct table tables[] = {
 		{
 			.key = "held",
@@ -662,15 +675,29 @@ static int print_findings(const struct findings *f)
 			.nr_rows = f->budgets.nr,
 			.is_json_only = !state,
 		},
+		{
+			.key = "huge_folios",
+			.columns = fact_columns,
+			.rows = huge,
+			.row_size = sizeof(huge[0]),
+			.nr_rows = ARRAY_LEN(huge),
+			.is_object = true,
+			.is_json_only = true,
+		},
 	};
+	int err;
 
 	if (json)
 		return tables_print(tables, ARRAY_LEN(tables), true);
-	if (!f->policies.nr)
-		return tables_print(&tables[1], 1, false) ?:
-		       (nr_without ? tables_print(&tables[2], 1, false) : 0);
-	print_head(f);
-	return tables_print(tables, ARRAY_LEN(tables), false);
+	if (f->policies.nr) {
+		print_head(f);
+		err = tables_print(tables, ARRAY_LEN(tables), false);
+	} else {
+		err = tables_print(&tables[1], nr_without ? 2 : 1, false);
+	}
+	if (!err)
+		print_huge(f);
+	return err;
 }
 
 static int status(struct gmem_sampler *sampler, const char *only)
@@ -688,6 +715,7 @@ static int status(struct gmem_sampler *sampler, const char *only)
 	err = attached_read_with_vms(&attached, &f.vms, sampler);
 	if (err)
 		return err;
+	f.huge_off = gmem_huge_off(f.huge_mode);
 	err = find(sampler, attached, only, &f);
 	if (err == -ENOLINK) {
 		missing = err;

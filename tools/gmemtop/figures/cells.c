@@ -30,6 +30,18 @@ static char *format_time(char *dst, size_t size, double ns)
 	return dst;
 }
 
+/* Rounded down, so that 100% is all of it; 0% is none. */
+static char *format_percent(char *dst, size_t size, double value)
+{
+	unsigned int tenths = value * 10 + 1e-6;
+
+	if (value > 0 && tenths < 1000)
+		snprintf(dst, size, "%u.%u%%", tenths / 10, tenths % 10);
+	else
+		snprintf(dst, size, "%u%%", tenths / 10);
+	return dst;
+}
+
 char *column_format_value(const struct column *col, double value, char *dst,
 			  size_t size)
 {
@@ -41,6 +53,8 @@ char *column_format_value(const struct column *col, double value, char *dst,
 	case COLUMN_TIME:
 	case COLUMN_MEAN:
 		return format_time(dst, size, value);
+	case COLUMN_PERCENT:
+		return format_percent(dst, size, value);
 	case COLUMN_RATE:
 		return gmem_format_rate(dst, size, value);
 	case COLUMN_COUNT:

@@ -49,6 +49,20 @@ static uint64_t invalidations(const struct gmem_vm_sample *vm)
 	return sum;
 }
 
+/* All reasons are known, or none is. */
+static uint64_t huge_fallbacks(const struct gmem_vm_sample *vm)
+{
+	uint64_t sum = 0;
+	int i;
+
+	for (i = GMEM_HUGE_ALIGNMENT; i < GMEM_NR_HUGE_FALLBACKS; i++) {
+		if (vm->huge_fallbacks[i] == GMEM_UNKNOWN)
+			return GMEM_UNKNOWN;
+		sum += vm->huge_fallbacks[i];
+	}
+	return sum;
+}
+
 static uint64_t denied(const struct gmem_vm_sample *vm)
 {
 	return vm->faults_denied + vm->conversions_denied;
@@ -275,6 +289,13 @@ const struct column columns[NR_COLUMNS] = {
 		.json = "size_pages",
 		.help = "sum of the sizes of its guest_memfds",
 		BYTES("guest_memfd", "Sum of the sizes of the guest_memfds."),
+	},
+	[COLUMN_HUGE] = {
+		.key = "huge", .title = "HUGE", .width = 5,
+		.kind = COLUMN_PERCENT, .may_lack = true,
+		AT(huge_pages), PER(populated_pages),
+		.help = "part of POPUL that is in huge folios",
+		.metric = { .type = METRIC_NONE },
 	},
 	[COLUMN_CGROUP] = {
 		.key = "cgroup", .title = "CGROUP", .width = 24,
@@ -508,6 +529,80 @@ const struct column columns[NR_COLUMNS] = {
 		.help = "guest memory backed twice: populated and resident, too",
 		BYTES("backed_twice", "Guest memory that is backed twice: populated in a guest_memfd, and resident in the process, too."),
 	},
+	[COLUMN_HUGE_PAGES] = {
+		.key = "huge_pages", .title = "H-MEM", .width = 6,
+		.kind = COLUMN_PAGES, .may_lack = true, AT(huge_pages),
+		.json = "huge_pages",
+		.help = "populated memory that is in huge folios",
+		BYTES("huge", "Populated memory that is in huge folios."),
+	},
+	[COLUMN_HUGE_SPLITS] = {
+		.key = "huge_splits", .title = "SPLITS", .width = 6,
+		.kind = COLUMN_RATE, .may_lack = true, AT(huge_splits),
+		.json = "huge_splits",
+		.help = "huge folios split per second",
+		EVENTS("huge_splits", "Huge folios that were split."),
+	},
+	[COLUMN_HUGE_MERGES] = {
+		.key = "huge_merges", .title = "MERGES", .width = 6,
+		.kind = COLUMN_RATE, .may_lack = true, AT(huge_merges),
+		.json = "huge_merges",
+		.help = "huge folios made of small ones per second",
+		EVENTS("huge_merges", "Huge folios that were made of small ones."),
+	},
+	[COLUMN_HUGE_WAITING] = {
+		.key = "huge_waiting", .title = "H-WAIT", .width = 6,
+		.kind = COLUMN_COUNT, .may_lack = true, AT(huge_waiting),
+		.json = "huge_waiting",
+		.help = "ranges of 2M that could be huge folios and are not yet",
+		GAUGE("huge_waiting", NULL, 0, "Ranges that could be merged to a huge folio and were not when they were last looked at."),
+	},
+	[COLUMN_HUGE_FALLBACKS] = {
+		.key = "huge_fallbacks", .title = "SMALL", .width = 6,
+		.kind = COLUMN_RATE, .may_lack = true, .counter = huge_fallbacks,
+		.help = "pages per second that came one by one where huge was wanted",
+		EVENTS("huge_fallbacks", "Pages of guest_memfds with huge folios that came one by one."),
+	},
+	[COLUMN_HUGE_ALIGNMENT] = {
+		.key = "huge_fallbacks_alignment", .title = "S-ALGN", .width = 6,
+		.kind = COLUMN_RATE, .may_lack = true,
+		AT(huge_fallbacks[GMEM_HUGE_ALIGNMENT]),
+		.json = "huge_fallbacks_alignment",
+		.help = "of SMALL, since file or memslot end or are not aligned",
+		EVENTS("huge_fallbacks_alignment", "Pages that came one by one since the file or the memslot ends, or the memslot is not aligned as the file is."),
+	},
+	[COLUMN_HUGE_MIXED] = {
+		.key = "huge_fallbacks_mixed", .title = "S-MIX", .width = 6,
+		.kind = COLUMN_RATE, .may_lack = true,
+		AT(huge_fallbacks[GMEM_HUGE_MIXED]),
+		.json = "huge_fallbacks_mixed",
+		.help = "of SMALL, since not all around was private",
+		EVENTS("huge_fallbacks_mixed", "Pages that came one by one since not all of the range was private, or it was just changing."),
+	},
+	[COLUMN_HUGE_PRESENT] = {
+		.key = "huge_fallbacks_present", .title = "S-PRES", .width = 6,
+		.kind = COLUMN_RATE, .may_lack = true,
+		AT(huge_fallbacks[GMEM_HUGE_PRESENT]),
+		.json = "huge_fallbacks_present",
+		.help = "of SMALL, since pages around were there",
+		EVENTS("huge_fallbacks_present", "Pages that came one by one since others of the range were there."),
+	},
+	[COLUMN_HUGE_MEMORY] = {
+		.key = "huge_fallbacks_memory", .title = "S-MEM", .width = 6,
+		.kind = COLUMN_RATE, .may_lack = true,
+		AT(huge_fallbacks[GMEM_HUGE_MEMORY]),
+		.json = "huge_fallbacks_memory",
+		.help = "of SMALL, since the host had no memory in such pieces",
+		EVENTS("huge_fallbacks_memory", "Pages that came one by one since the host had no memory in such pieces."),
+	},
+	[COLUMN_HUGE_LIMIT] = {
+		.key = "huge_fallbacks_limit", .title = "S-LIM", .width = 6,
+		.kind = COLUMN_RATE, .may_lack = true,
+		AT(huge_fallbacks[GMEM_HUGE_LIMIT]),
+		.json = "huge_fallbacks_limit",
+		.help = "of SMALL, since the control group had no room for more",
+		EVENTS("huge_fallbacks_limit", "Pages that came one by one since a control group had no room for more."),
+	},
 	[COLUMN_NODES] = {
 		.key = "nodes", .title = "NODES", .width = 24,
 		.kind = COLUMN_TEXT, .text = nodes,
@@ -566,6 +661,14 @@ static double mean(const struct column *col, const struct row *row)
 	return nr ? (double)rise(row, col->offset) / nr : -1;
 }
 
+/* Of nothing there is no part. */
+static double percent(const struct column *col, const struct row *row)
+{
+	uint64_t all = *(const uint64_t *)((const char *)row->now + col->per);
+
+	return all ? 100.0 * column_counter(col, row->now) / all : -1;
+}
+
 double column_value(const struct column *col, const struct row *row)
 {
 	uint64_t now = column_counter(col, row->now), before;
@@ -575,6 +678,8 @@ double column_value(const struct column *col, const struct row *row)
 		return -1;
 	if (col->kind == COLUMN_MEAN)
 		return mean(col, row);
+	if (col->kind == COLUMN_PERCENT)
+		return percent(col, row);
 	if (col->kind != COLUMN_RATE && col->kind != COLUMN_TREND)
 		return now;
 	if (!row->seconds)

@@ -47,6 +47,7 @@ struct row {
  * @COLUMN_TIME: the counter, in nanoseconds
  * @COLUMN_MEAN: how many nanoseconds the counter rose for each time that another
  *	one did
+ * @COLUMN_PERCENT: the counter, as a part of another one
  * @COLUMN_RATE: how much the counter rose a second
  * @COLUMN_TREND: the row's last conversion rates, as a curve
  */
@@ -58,6 +59,7 @@ enum column_kind {
 	COLUMN_BYTES,
 	COLUMN_TIME,
 	COLUMN_MEAN,
+	COLUMN_PERCENT,
 	COLUMN_RATE,
 	COLUMN_TREND,
 };
@@ -106,7 +108,7 @@ struct metric {
  * @scale: what a rate is multiplied by, 0 for 1
  * @may_lack: GMEM_UNKNOWN is a value that is not known
  * @offset: of the 64-bit counter in struct gmem_vm_sample
- * @per: of COLUMN_MEAN: the other counter, as @offset
+ * @per: of COLUMN_MEAN and COLUMN_PERCENT: the other counter, as @offset
  * @counter: the counter, instead of @offset
  * @text: of COLUMN_TEXT: the text, as gmem_clean() has it; @dst has TEXT_LEN
  *	bytes that it may be made in
@@ -153,6 +155,7 @@ enum column_id {
 	COLUMN_INVALIDATIONS,
 	COLUMN_VCPUS,
 	COLUMN_SIZE,
+	COLUMN_HUGE,
 	COLUMN_CGROUP,
 	/* Not shown unless asked for. */
 	COLUMN_FAULTS_VCPU,
@@ -187,6 +190,16 @@ enum column_id {
 	COLUMN_RANGES,
 	COLUMN_MAPPED,
 	COLUMN_TWICE,
+	COLUMN_HUGE_PAGES,
+	COLUMN_HUGE_SPLITS,
+	COLUMN_HUGE_MERGES,
+	COLUMN_HUGE_WAITING,
+	COLUMN_HUGE_FALLBACKS,
+	COLUMN_HUGE_ALIGNMENT,
+	COLUMN_HUGE_MIXED,
+	COLUMN_HUGE_PRESENT,
+	COLUMN_HUGE_MEMORY,
+	COLUMN_HUGE_LIMIT,
 	COLUMN_NODES,
 	NR_COLUMNS,
 };

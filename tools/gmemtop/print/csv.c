@@ -54,6 +54,11 @@ static void print_cell(const struct column *col, const struct row *row,
 		if (column_value(col, row) >= 0)
 			fprintf(out, "%.0f", column_value(col, row));
 		break;
+	case COLUMN_PERCENT:
+		/* Empty: of nothing. */
+		if (column_value(col, row) >= 0)
+			fprintf(out, "%.3f", column_value(col, row));
+		break;
 	case COLUMN_NUMBER:
 	case COLUMN_COUNT:
 	case COLUMN_PAGES:

@@ -15,7 +15,7 @@
 
 #include "layout.skel.h"
 
-/* Of one look at what is mapped, which keys wait for: 10 GiB or so. */
+/* Of one look for pages of a kind, which keys wait for: 10 GiB or so if each counts. */
 #define LOOK_NS		50000000ULL
 
 struct layout {
@@ -127,17 +127,21 @@ int layout_map(struct layout *layout, uint64_t start, uint64_t pages, size_t nr,
 	return 0;
 }
 
-int layout_mapped(struct layout *layout, uint64_t start, uint64_t pages,
-		  size_t nr, const struct gmem_bucket *buckets,
-		  struct layout_look *look, uint64_t *mapped)
+int layout_find(struct layout *layout, enum layout_kind kind, uint64_t start,
+		uint64_t pages, size_t nr, const struct gmem_bucket *buckets,
+		struct layout_look *look, uint64_t *found)
 {
+	const struct bpf_program *const programs[] = {
+		[LAYOUT_MAPPED] = layout->skel->progs.read_mapped,
+		[LAYOUT_HUGE] = layout->skel->progs.read_huge,
+	};
 	struct layout_bpf__bss *bss = layout->skel->bss;
 	size_t done = look->pages / pages;
 	int64_t complete;
 
 	bss->look_until_ns = gmem_now_ns() + LOOK_NS;
 	bss->looked_at = look->pages % pages;
-	bss->mapped_so_far = look->found;
+	bss->found_so_far = look->found;
 	bss->bucket_pages = pages;
 	while (done < nr) {
 		bss->start = start + done * pages;
@@ -145,12 +149,12 @@ int layout_mapped(struct layout *layout, uint64_t start, uint64_t pages,
 				  nr - done : GMEM_BUCKETS_MAX;
 		memcpy(bss->buckets, buckets + done,
 		       bss->nr_buckets * sizeof(*buckets));
-		complete = run(layout, layout->skel->progs.read_mapped);
+		complete = run(layout, programs[kind]);
 		if (complete < 0)
 			return complete;
-		memcpy(mapped + done, bss->mapped, complete * sizeof(*mapped));
+		memcpy(found + done, bss->found, complete * sizeof(*found));
 		look->pages = done * pages + bss->looked_at;
-		look->found = bss->mapped_so_far;
+		look->found = bss->found_so_far;
 		done += complete;
 		bss->looked_at -= complete * pages;
 		if (gmem_now_ns() >= bss->look_until_ns)

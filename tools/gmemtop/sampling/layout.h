@@ -56,9 +56,9 @@ int layout_map(struct layout *layout, uint64_t start, uint64_t pages, size_t nr,
 	       struct gmem_bucket *buckets);
 
 /**
- * struct layout_look - how far a look at what is mapped came
+ * struct layout_look - how far a look for pages of a kind came
  * @pages: guest frames from the first stretch on that were looked at
- * @found: pages that are mapped of the stretch that it ended in, until there
+ * @found: pages of the kind in the stretch that it ended in, until there
  *
  * Starts as all zeroes, and is that again when all stretches were looked at.
  */
@@ -68,23 +68,34 @@ struct layout_look {
 };
 
 /**
- * layout_mapped() - tell what processes of the host have mapped
+ * enum layout_kind - what pages layout_find() looks for
+ * @LAYOUT_MAPPED: those that processes of the host have mapped: a step for each
+ *	populated page of stretches that have shared memory
+ * @LAYOUT_HUGE: those in huge folios: a step for each, and for 64 single pages
+ */
+enum layout_kind {
+	LAYOUT_MAPPED,
+	LAYOUT_HUGE,
+};
+
+/**
+ * layout_find() - tell how many pages of stretches are of a kind
  * @layout: from layout_open()
+ * @kind: which
  * @start: first guest frame
  * @pages: guest frames of each stretch, however many
  * @nr: number of stretches
  * @buckets: what layout_map() said of them
  * @look: where it goes on, and then where it came to
- * @mapped: filled in, in pages, for the stretches that it came to the end of
+ * @found: filled in, in pages, for the stretches that it came to the end of
  *
- * Takes a step for each populated page of stretches that have shared memory, and
- * a limited time; the next call goes on.
+ * Takes a limited time; the next call goes on.
  *
  * Return: 0, or as layout_slots().
  */
-int layout_mapped(struct layout *layout, uint64_t start, uint64_t pages,
-		  size_t nr, const struct gmem_bucket *buckets,
-		  struct layout_look *look, uint64_t *mapped);
+int layout_find(struct layout *layout, enum layout_kind kind, uint64_t start,
+		uint64_t pages, size_t nr, const struct gmem_bucket *buckets,
+		struct layout_look *look, uint64_t *found);
 
 /**
  * layout_close() - stop asking

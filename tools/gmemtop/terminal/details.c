@@ -37,6 +37,21 @@ static void close_page(struct tui *tui)
 	tui->view->looked_at = 0;
 }
 
+/* The monitor ends before its VM does: whose it was is known from before. */
+static int remember_owner(const struct row *row)
+{
+	if (details.gone) {
+		if (details.now.owner_pid || !details.owner_pid)
+			return 0;
+		details.now.owner_pid = details.owner_pid;
+		return facts_copy(&details.facts, &details.owner);
+	}
+	if (!row->now->owner_pid)
+		return 0;
+	details.owner_pid = row->now->owner_pid;
+	return facts_copy(&details.owner, row->facts);
+}
+
 static int read_page(struct tui *tui)
 {
 	const struct details_page *page = pages[details.page];
@@ -52,6 +67,8 @@ static int read_page(struct tui *tui)
 		if (facts_copy(&details.facts, row.facts))
 			return -ENOMEM;
 	}
+	if (remember_owner(&row))
+		return -ENOMEM;
 	if (!page->read || details.gone || !tui->view->source->live)
 		return 0;
 	errno = 0;
@@ -126,6 +143,7 @@ void details_enter(struct tui *tui)
 	if (!view->nr_rows)
 		return;
 	facts_forget(&details.facts);
+	facts_forget(&details.owner);
 	details = (struct details) {
 		.vm_id = view->rows[tui->cursor.row].now->vm_id,
 	};

@@ -12,7 +12,7 @@
 static const char *const keys[] = {
 	"Up Down PgUp PgDn Home End  move        Left Right  move the table",
 	"Enter details of the VM                 in them: Tab or 1-5 turns the page",
-	"in Map: + - zoom  a all  n next slot    there: - shared  = mapped  ! stale",
+	"in Map: + - zoom  a all  n next slot    - shared  = mapped  ! stale  H huge",
 	"F2 C  choose columns                    F6 s  choose the order",
 	"F3 /  search                            < >   order by the column beside",
 	"F4 \\  filter                            I     invert the order",

@@ -17,14 +17,16 @@
 #define NR_SHADES	4
 
 /**
- * struct mapped - what the host has mapped of the cells of a window
+ * struct found - pages of a kind in the cells of a window
+ * @shown: the VM has memory of the kind, or had
  * @start: first guest frame
  * @pages: guest frames of a cell
  * @nr: how many cells
  * @cells: pages of each, as far as they were looked at; NULL before any was
  * @look: how far that is
  */
-struct mapped {
+struct found {
+	bool shown;
 	uint64_t start;
 	uint64_t pages;
 	size_t nr;
@@ -41,8 +43,8 @@ struct mapped {
  * @lines: lines
  * @cells: what they are, @nr of them
  * @nr: how many are read
- * @host: the host has mapped memory of the VM, or had
- * @mapped: what it has mapped of the cells, if @host
+ * @mapped: what the host has mapped of the cells
+ * @huge: what of them is in huge folios
  * @slots: the memslots
  * @end: guest frame after the last of them
  * @whole: show everything, whatever size the screen has
@@ -55,8 +57,8 @@ static struct map {
 	size_t lines;
 	struct gmem_bucket *cells;
 	size_t nr;
-	bool host;
-	struct mapped mapped;
+	struct found mapped;
+	struct found huge;
 	struct layout_slots slots;
 	uint64_t end;
 	bool whole;
@@ -66,6 +68,7 @@ static void open_map(struct details *details)
 {
 	free(map.cells);
 	free(map.mapped.cells);
+	free(map.huge.cells);
 	free(map.slots.slot);
 	map = (struct map) { .whole = true };
 }
@@ -75,10 +78,10 @@ static size_t room(void)
 	return map.columns * map.lines;
 }
 
-/* What is mapped takes one more line. */
+/* What is mapped takes one more line, and so does what is huge. */
 static int foot_lines(void)
 {
-	return FOOT_LINES + map.host;
+	return FOOT_LINES + map.mapped.shown + map.huge.shown;
 }
 
 static void measure_screen(void)
@@ -153,58 +156,74 @@ static int read_cells(struct layout *layout)
 }
 
 /* What is known of the cells is kept as long as they are of the same memory. */
-static int keep_mapped(void)
+static int keep_found(struct found *found)
 {
-	struct mapped *mapped = &map.mapped;
-
-	if (mapped->cells && mapped->start == map.start &&
-	    mapped->pages == map.pages && mapped->nr == map.nr)
+	if (found->cells && found->start == map.start &&
+	    found->pages == map.pages && found->nr == map.nr)
 		return 0;
-	free(mapped->cells);
-	*mapped = (struct mapped) { .start = map.start, .pages = map.pages };
-	mapped->cells = calloc(map.nr + 1, sizeof(*mapped->cells));
-	if (!mapped->cells) {
+	free(found->cells);
+	*found = (struct found) {
+		.shown = true,
+		.start = map.start,
+		.pages = map.pages,
+	};
+	found->cells = calloc(map.nr + 1, sizeof(*found->cells));
+	if (!found->cells) {
 		gmem_err("no memory for the map; free some");
 		return -ENOMEM;
 	}
-	mapped->nr = map.nr;
+	found->nr = map.nr;
 	return 0;
 }
 
-/* What no process ever touched is in no page tables, and costs nothing. */
-static int read_mapped(struct layout *layout)
+/* What a VM never had costs nothing. */
+static int read_found(struct layout *layout, enum layout_kind kind,
+		      struct found *found)
 {
 	int err;
 
-	if (!map.host)
+	if (!found->shown)
 		return 0;
-	err = keep_mapped();
+	err = keep_found(found);
 	if (err)
 		return err;
-	return layout_mapped(layout, map.start, map.pages, map.nr, map.cells,
-			     &map.mapped.look, map.mapped.cells);
+	return layout_find(layout, kind, map.start, map.pages, map.nr, map.cells,
+			   &found->look, found->cells);
+}
+
+static uint64_t found_of(const struct found *found, size_t cell, uint64_t most)
+{
+	if (!found->shown || cell >= found->nr)
+		return 0;
+	return found->cells[cell] < most ? found->cells[cell] : most;
 }
 
 /* What has become private since it was looked at is mapped no more. */
 static uint64_t mapped_of(size_t cell)
 {
-	uint64_t found, most = map.cells[cell].shared_pages;
+	return found_of(&map.mapped, cell, map.cells[cell].shared_pages);
+}
 
-	if (!map.host || cell >= map.mapped.nr)
-		return 0;
-	found = map.mapped.cells[cell];
-	return found < most ? found : most;
+static uint64_t huge_of(size_t cell)
+{
+	return found_of(&map.huge, cell, map.cells[cell].populated_pages);
+}
+
+/* There is less room from then on. */
+static void show_found(struct found *found, bool there)
+{
+	if (found->shown || !there)
+		return;
+	found->shown = true;
+	map.whole = true;
 }
 
 static int read_map(struct details *details)
 {
-	bool host = details->now.host_faults;
 	int err;
 
-	/* There is less room from now on. */
-	if (host != map.host)
-		map.whole = true;
-	map.host = host;
+	show_found(&map.mapped, details->now.host_faults);
+	show_found(&map.huge, details->now.huge_pages);
 	measure_screen();
 	err = find_end(details);
 	if (!err && map.whole)
@@ -212,7 +231,9 @@ static int read_map(struct details *details)
 	if (!err)
 		err = read_cells(details->layout);
 	if (!err)
-		err = read_mapped(details->layout);
+		err = read_found(details->layout, LAYOUT_MAPPED, &map.mapped);
+	if (!err)
+		err = read_found(details->layout, LAYOUT_HUGE, &map.huge);
 	map.whole = false;
 	return page_failed(details, err);
 }
@@ -254,6 +275,10 @@ static const char *glyph(const struct tui *tui, size_t nr, attr_t *attr)
 	}
 	*attr = screen_style(tui, cell->shared_pages ? PAIR_WARN : PAIR_PRIVATE,
 			     A_NORMAL);
+	if (huge_of(nr) == here) {
+		*attr |= A_BOLD;
+		return "H";
+	}
 	level = (uint64_t)cell->populated_pages * (NR_SHADES - 1) /
 		cell->private_pages;
 	if (!level && cell->populated_pages)
@@ -288,12 +313,12 @@ static void draw_cursor_cell(int y)
 	screen_put(y, 0, text, A_BOLD);
 }
 
-static void draw_mapped(int y)
+static void draw_found(int y, const char *what, uint64_t pages)
 {
 	char text[80], size[16];
 
-	snprintf(text, sizeof(text), "= mapped by the host: %s of this cell",
-		 gmem_format_pages(size, sizeof(size), mapped_of(map.cursor)));
+	snprintf(text, sizeof(text), "%s: %s of this cell", what,
+		 gmem_format_pages(size, sizeof(size), pages));
 	screen_put(y, 0, text, A_BOLD);
 }
 
@@ -322,9 +347,12 @@ static void draw_map(struct tui *tui, struct details *details, int y)
 		screen_glyph(HEAD_LINES + i / map.columns, i % map.columns,
 			     what, attr);
 	}
-	draw_cursor_cell(LINES - foot_lines());
-	if (map.host)
-		draw_mapped(LINES - 3);
+	y = LINES - foot_lines();
+	draw_cursor_cell(y++);
+	if (map.mapped.shown)
+		draw_found(y++, "= mapped by the host", mapped_of(map.cursor));
+	if (map.huge.shown)
+		draw_found(y++, "H in huge folios", huge_of(map.cursor));
 	draw_legend(tui, LINES - 2);
 }
 

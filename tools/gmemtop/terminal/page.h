@@ -17,6 +17,8 @@
  * @now: its counters
  * @nodes: NUMA nodes that they tell of, as struct frame has it
  * @facts: its name
+ * @owner: the name when its monitor was last there
+ * @owner_pid: the monitor's pid then
  * @page: which page is shown
  * @first: first line shown of a page that is longer than the screen
  * @layout: answers where its memory is, while a page needs it
@@ -28,6 +30,8 @@ struct details {
 	struct gmem_vm_sample now;
 	uint64_t nodes;
 	struct vm_facts facts;
+	struct vm_facts owner;
+	uint32_t owner_pid;
 	int page;
 	int first;
 	struct layout *layout;

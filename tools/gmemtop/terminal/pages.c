@@ -22,11 +22,12 @@ static void format_counter(const struct column *col,
 {
 	const struct row always = { .now = vm, .seconds = 1 };
 	uint64_t value = column_counter(col, vm);
+	bool of_two = col->kind == COLUMN_MEAN || col->kind == COLUMN_PERCENT;
 
 	if (!column_known(col, vm) ||
-	    (col->kind == COLUMN_MEAN && column_value(col, &always) < 0))
+	    (of_two && column_value(col, &always) < 0))
 		snprintf(dst, size, "-");
-	else if (col->kind == COLUMN_MEAN)
+	else if (of_two)
 		column_format_value(col, column_value(col, &always), dst, size);
 	else if (col->kind == COLUMN_PAGES || col->kind == COLUMN_BYTES ||
 		 col->kind == COLUMN_TIME)

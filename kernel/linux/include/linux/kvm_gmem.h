@@ -69,6 +69,22 @@ enum kvm_gmem_invalidate_reason {
 	KVM_GMEM_NR_INVALIDATE_REASONS,
 };
 
+/* Why memory of a guest_memfd with huge folios came as a single page. */
+enum kvm_gmem_huge_fallback {
+	KVM_GMEM_HUGE_FITS,
+	/* The file or the memslot ends, or the memslot is not aligned as the file is. */
+	KVM_GMEM_HUGE_ALIGNMENT,
+	/* Not all of it is private, or some of it was just changing. */
+	KVM_GMEM_HUGE_MIXED,
+	/* Some of it was there. */
+	KVM_GMEM_HUGE_PRESENT,
+	/* There was no such memory. */
+	KVM_GMEM_HUGE_MEMORY,
+	/* A memcg's limit. */
+	KVM_GMEM_HUGE_LIMIT,
+	KVM_GMEM_NR_HUGE_FALLBACKS,
+};
+
 /*
  * struct kvm_gmem_fault.flags, struct kvm_gmem_convert.flags: the request has
  * been delayed for as long as one may be, or cannot be: a delay lets it pass.
@@ -232,6 +248,15 @@ struct kvm_gmem_ops {
  * @request_ns: time that those of @requests_done had to wait
  * @request_oldest_ns: when the oldest of @requests_pending was made, by
  *	CLOCK_MONOTONIC; 0 if there is none
+ * @huge_pages: those of @populated_pages that are in huge folios, but for closed
+ *	guest_memfds
+ * @huge_splits: huge folios ever split
+ * @huge_merges: huge folios ever made of small ones
+ * @huge_waiting: ranges that could be merged and were not when they were last
+ *	looked at, since memory was short, pages were held, or the host cannot
+ *	copy them
+ * @huge_fallbacks: pages of guest_memfds with huge folios that came one by one, by
+ *	enum kvm_gmem_huge_fallback
  *
  * The struct grows at its end only: a member that is an array does not, and a
  * reason that comes later gets a member of its own there.
@@ -271,6 +296,11 @@ struct kvm_gmem_usage {
 	u64 requests_pending;
 	u64 request_ns;
 	u64 request_oldest_ns;
+	u64 huge_pages;
+	u64 huge_splits;
+	u64 huge_merges;
+	u64 huge_waiting;
+	u64 huge_fallbacks[KVM_GMEM_NR_HUGE_FALLBACKS];
 };
 
 #ifdef CONFIG_KVM_GMEM_BPF
@@ -282,6 +312,7 @@ struct kvm_gmem_usage {
  */
 struct kvm_gmem_vm_stat {
 	u64 populated_pages;
+	u64 huge_pages;
 	u64 conversions;
 };
 
@@ -334,6 +365,9 @@ struct kvm_gmem_counters {
 	atomic64_t conversions_delayed;
 	atomic64_t delayed_ns;
 	atomic64_t delays_expired;
+	atomic64_t huge_splits;
+	atomic64_t huge_merges;
+	atomic64_t huge_fallbacks[KVM_GMEM_NR_HUGE_FALLBACKS];
 };
 
 struct kvm_gmem_chain;

@@ -40,8 +40,8 @@ static void kvm_gmem_add_stale(struct kvm *kvm, s64 nr_pages)
 		atomic64_add(nr_pages, &kvm->gmem.counters.stale_pages);
 }
 
-/* Marks the page that @xas is at, or unmarks it; returns by how much. */
-static s64 kvm_gmem_mark_page(struct xa_state *xas, bool stale)
+/* Marks the entry that @xas is at, or unmarks it; returns by how much. */
+static __always_inline s64 kvm_gmem_mark_page(struct xa_state *xas, bool stale)
 {
 	if (xas_get_mark(xas, KVM_GMEM_STALE) == stale)
 		return 0;
@@ -52,6 +52,17 @@ static s64 kvm_gmem_mark_page(struct xa_state *xas, bool stale)
 	xas_set_mark(xas, KVM_GMEM_STALE);
 
 	return 1;
+}
+
+/*
+ * The same in pages.  All of a huge folio are alike: before some change it is split.
+ * The page cache's lock keeps it.
+ */
+static __always_inline s64 kvm_gmem_mark_folio(struct xa_state *xas, bool stale)
+{
+	s64 delta = kvm_gmem_mark_page(xas, stale);
+
+	return kvm_gmem_huge_at(xas) ? delta * (s64)BIT(xas_get_order(xas)) : delta;
 }
 
 /*
@@ -106,7 +117,7 @@ static pgoff_t kvm_gmem_mark_locked(struct address_space *mapping,
 			xas.xa_index = first + XA_CHUNK_SIZE - 1;
 			xas.xa_offset = XA_CHUNK_SIZE - 1;
 		} else {
-			*delta += kvm_gmem_mark_page(&xas, stale);
+			*delta += kvm_gmem_mark_folio(&xas, stale);
 		}
 		if (!--*budget)
 			return xas.xa_index + 1;
@@ -140,7 +151,7 @@ static s64 kvm_gmem_mark_one(struct inode *inode, pgoff_t index, bool stale)
 	xas_lock_irq(&xas);
 	if (!(stale && index >= gi->punch_start && index < gi->punch_end) &&
 	    xas_load(&xas))
-		delta = kvm_gmem_mark_page(&xas, stale);
+		delta = kvm_gmem_mark_folio(&xas, stale);
 	xas_unlock_irq(&xas);
 
 	return delta;
@@ -306,14 +317,18 @@ u64 kvm_gmem_count_populated(struct address_space *mapping, pgoff_t start,
 	XA_STATE(xas, &mapping->i_pages, start);
 	struct folio *folio;
 	u64 nr_pages = 0;
+	pgoff_t next;
 
 	rcu_read_lock();
 	xas_for_each(&xas, folio, end - 1) {
 		if (xas_retry(&xas, folio))
 			continue;
-		nr_pages += folio_nr_pages(folio);
+		/* A huge one may begin before the range, and go on beyond it. */
+		next = kvm_gmem_huge_next(&xas);
+		nr_pages += min(next, end) - xas.xa_index;
 		if (need_resched()) {
-			xas_pause(&xas);
+			/* Not xas_pause(), which counts from a folio's first page. */
+			xas_set(&xas, next);
 			cond_resched_rcu();
 		}
 	}
@@ -328,12 +343,16 @@ u64 kvm_gmem_count_populated(struct address_space *mapping, pgoff_t start,
  * @populated: pages that they have
  * @closed: those of @populated whose file is closed
  * @attr_bytes: memory that the attributes of those that are open take
+ * @huge: those of @populated that are in huge folios of open ones
+ * @waiting: ranges of those that could be merged
  */
 struct kvm_gmem_pages {
 	u64 size;
 	u64 populated;
 	u64 closed;
 	u64 attr_bytes;
+	u64 huge;
+	u64 waiting;
 };
 
 static void kvm_gmem_count_pages(struct kvm *kvm, struct kvm_gmem_pages *pages)
@@ -346,6 +365,10 @@ static void kvm_gmem_count_pages(struct kvm *kvm, struct kvm_gmem_pages *pages)
 		pages->populated += READ_ONCE(gi->vfs_inode.i_mapping->nrpages);
 		pages->size += i_size_read(&gi->vfs_inode) >> PAGE_SHIFT;
 		pages->attr_bytes += READ_ONCE(gi->attrs.bytes);
+		if (gi->huge) {
+			pages->huge += atomic64_read(&gi->huge->pages);
+			pages->waiting += READ_ONCE(gi->huge->waiting);
+		}
 	}
 	rcu_read_unlock();
 	/* Pairs with the barrier in kvm_gmem_inode_close(). */
@@ -467,6 +490,13 @@ void kvm_gmem_fill_usage(struct kvm *kvm, struct kvm_gmem_usage *usage)
 	usage->requests_pending = READ_ONCE(kvm->gmem.nr_requests);
 	usage->request_ns = READ_ONCE(kvm->gmem.request_ns);
 	usage->request_oldest_ns = kvm_gmem_request_oldest(kvm);
+	usage->huge_pages = pages.huge;
+	usage->huge_splits = atomic64_read(&counters->huge_splits);
+	usage->huge_merges = atomic64_read(&counters->huge_merges);
+	usage->huge_waiting = pages.waiting;
+	for (i = 0; i < KVM_GMEM_NR_HUGE_FALLBACKS; i++)
+		usage->huge_fallbacks[i] =
+			atomic64_read(&counters->huge_fallbacks[i]);
 }
 
 /* The KVM stats as they would be if nobody ever cleared one. */
@@ -480,6 +510,7 @@ static void kvm_gmem_fill_stats(struct kvm *kvm, struct kvm_gmem_vm_stat *stat)
 	kvm_gmem_count_pages(kvm, &pages);
 	*stat = (struct kvm_gmem_vm_stat) {
 		.populated_pages = pages.populated,
+		.huge_pages = pages.huge,
 		.conversions = atomic64_read(conversions),
 	};
 }
@@ -499,6 +530,7 @@ void kvm_gmem_refresh_stats(struct kvm *kvm)
 	smp_rmb();
 	kvm_gmem_fill_stats(kvm, &now);
 	WRITE_ONCE(stat->populated_pages, now.populated_pages);
+	WRITE_ONCE(stat->huge_pages, now.huge_pages);
 	WRITE_ONCE(stat->conversions,
 		   now.conversions - base.conversions);
 }

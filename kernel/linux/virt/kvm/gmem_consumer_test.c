@@ -15,6 +15,9 @@
  *	unpin INDEX	let it go
  *	store INDEX N	write a number into a page that it has
  *	forget		let the file go, and be told of its release
+ *	hold INDEX	have a reference to the folio of any page, as who looks at
+ *			the kernel's memory may, and tell nobody
+ *	drop		let that go
  *
  * A read gives what it was told of, and how it is, as one line of NAME=NUMBER.
  */
@@ -26,6 +29,7 @@
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
+#include <linux/pagemap.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <linux/xarray.h>
@@ -35,6 +39,7 @@
  * @notifier: registered while @file is there
  * @file: the guest_memfd, as long as it is attached
  * @lock: of commands
+ * @held: a folio that it only holds
  * @pages: what it has, by page index; under the guest_memfd's invalidate lock, and
  *	its own
  * @revoke: lets pages go
@@ -48,6 +53,7 @@ struct consumer {
 	struct kvm_gmem_notifier notifier;
 	struct file *file;
 	struct mutex lock;	/* of commands */
+	struct folio *held;
 	struct xarray pages;
 	bool revoke;
 	bool refuse;
@@ -153,6 +159,27 @@ static void consumer_forget(struct consumer *c)
 	c->file = NULL;
 }
 
+static int consumer_hold(struct consumer *c, u64 index)
+{
+	struct folio *folio;
+
+	if (!c->file || c->held)
+		return -EINVAL;
+	folio = filemap_get_folio(c->file->f_mapping, index);
+	if (IS_ERR(folio))
+		return PTR_ERR(folio);
+	c->held = folio;
+
+	return 0;
+}
+
+static void consumer_drop(struct consumer *c)
+{
+	if (c->held)
+		folio_put(c->held);
+	c->held = NULL;
+}
+
 static int consumer_detach(struct consumer *c)
 {
 	unsigned long index;
@@ -160,6 +187,8 @@ static int consumer_detach(struct consumer *c)
 
 	if (!c->notifier.inode)
 		return -EINVAL;
+
+	consumer_drop(c);
 
 	xa_for_each(&c->pages, index, page)
 		consumer_unpin(c, index);
@@ -203,6 +232,12 @@ static int consumer_command(struct consumer *c, char *line)
 		return consumer_attach(c, value);
 	if (sysfs_streq(line, "detach"))
 		return consumer_detach(c);
+	if (sysfs_streq(line, "drop")) {
+		consumer_drop(c);
+		return 0;
+	}
+	if (sscanf(line, "hold %llu", &index) == 1)
+		return consumer_hold(c, index);
 	if (sysfs_streq(line, "forget")) {
 		consumer_forget(c);
 		return 0;

@@ -545,6 +545,7 @@ static int kvm_gmem_convert_told(struct kvm_gmem_attr_request *request)
 					  KVM_GMEM_EVENT_TO_SHARED,
 	};
 	const struct kvm_gmem_notifier *refuses;
+	struct kvm_gmem_held held = {};
 	int r = 0;
 
 	refuses = kvm_gmem_notify_start(request->inode, &range);
@@ -555,8 +556,14 @@ static int kvm_gmem_convert_told(struct kvm_gmem_attr_request *request)
 		return -EAGAIN;
 	}
 
-	if (request->attrs)
+	if (request->attrs) {
 		r = kvm_gmem_take_pages(request);
+	} else if (kvm_gmem_huge_order(request->inode)) {
+		r = kvm_gmem_huge_convert_begin(request->inode, request->start,
+						request->end, &held);
+		request->held = held.index;
+		request->refs = held.refs;
+	}
 	if (r == -EAGAIN)
 		strscpy(request->holder,
 			kvm_gmem_holder(request->inode, request->held) ?: "");
@@ -588,6 +595,10 @@ static int kvm_gmem_convert_locked(struct kvm_gmem_attr_request *request,
 		kvm_mem_attr_map_abort(map, change);
 	else
 		kvm_mem_attr_map_commit(map, change);
+	if (kvm_gmem_huge_order(request->inode)) {
+		kvm_gmem_huge_convert_end(request->inode);
+		kvm_gmem_huge_became_private(request->inode);
+	}
 
 	return r;
 }

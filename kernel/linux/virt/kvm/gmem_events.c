@@ -91,7 +91,7 @@ static void kvm_gmem_trace_fault(struct kvm *kvm,
 }
 
 /* Returns 0, an errno to fail with, or KVM_GMEM_FAULT_DELAYED. */
-static __always_inline int kvm_gmem_fault_verdict(struct kvm_vcpu *vcpu,
+static __always_inline int kvm_gmem_fault_verdict(struct kvm_vcpu *vcpu, u64 gfn,
 						  struct kvm_gmem_request *request)
 {
 	struct kvm_gmem_vcpu *gmem = &vcpu->gmem;
@@ -101,17 +101,17 @@ static __always_inline int kvm_gmem_fault_verdict(struct kvm_vcpu *vcpu,
 	/* A delay that nobody slept is not for a fault that may go on. */
 	gmem->delayed = false;
 	if (unlikely(gmem->since_ns) &&
-	    kvm_gmem_resume_fault(gmem, request->fault.gfn, &overdue))
+	    kvm_gmem_resume_fault(gmem, gfn, &overdue))
 		return KVM_GMEM_FAULT_DELAYED;
 
 	verdict = kvm_gmem_ask(vcpu->kvm, KVM_GMEM_HOOK_FAULT, &request->fault,
 			       &request->asked, overdue);
 	if (likely(verdict <= 0)) {
-		if (overdue || gmem->gfn == request->fault.gfn)
+		if (overdue || gmem->gfn == gfn)
 			gmem->since_ns = 0;
 		return verdict;
 	}
-	kvm_gmem_delay_fault(gmem, request->fault.gfn, verdict);
+	kvm_gmem_delay_fault(gmem, gfn, verdict);
 
 	return KVM_GMEM_FAULT_DELAYED;
 }
@@ -132,6 +132,27 @@ static void kvm_gmem_fault_describe(struct kvm_gmem_request *request,
 	request->began_ns = 0;
 }
 
+/* Says how many pages a fault would really take. */
+static void kvm_gmem_fault_huge(struct kvm_gmem_request *request)
+{
+	struct kvm_gmem_fault *fault = &request->fault;
+	struct file *file = kvm_gmem_slot_file(request->slot);
+	u64 nr, beyond;
+
+	if (!file)
+		return;
+
+	nr = kvm_gmem_huge_wanted(file_inode(file), request->slot, fault->index);
+	fput(file);
+	if (!nr)
+		return;
+
+	beyond = fault->index & (nr - 1);
+	fault->index -= beyond;
+	fault->gfn -= beyond;
+	fault->nr_pages = nr;
+}
+
 /* A fault that somebody looks at. */
 static noinline int kvm_gmem_fault_reported(struct kvm_vcpu *vcpu,
 					    struct kvm_memory_slot *slot,
@@ -142,17 +163,21 @@ static noinline int kvm_gmem_fault_reported(struct kvm_vcpu *vcpu,
 	int r = 0;
 
 	kvm_gmem_fault_describe(&request, slot, gfn, reason);
+	if (kvm_gmem_huge_used())
+		kvm_gmem_fault_huge(&request);
 	if (trace_kvm_gmem_fault_enabled()) {
 		request.began_ns = ktime_get_ns();
 		request.present = kvm_gmem_request_present(&request);
 	}
 
 	if (kvm_gmem_policed(vcpu->kvm, KVM_GMEM_HOOK_FAULT))
-		r = kvm_gmem_fault_verdict(vcpu, &request);
+		r = kvm_gmem_fault_verdict(vcpu, gfn, &request);
 	if (unlikely(r == KVM_GMEM_FAULT_DELAYED))
 		return r;
 
+	/* Nothing comes that was not asked for. */
 	r = r ?: kvm_gmem_get_page(vcpu->kvm, slot, gfn, pfn, max_order,
+				   request.fault.nr_pages > 1,
 				   &request.allocated);
 	if (request.asked.chain)
 		kvm_gmem_settle_fault(vcpu->kvm, &request, r);
@@ -193,7 +218,7 @@ int kvm_gmem_fault_pfn(struct kvm_vcpu *vcpu, struct kvm_memory_slot *slot,
 	} else {
 		/* Whoever wanted it delayed is gone. */
 		vcpu->gmem.since_ns = 0;
-		r = kvm_gmem_get_page(kvm, slot, gfn, pfn, max_order, NULL);
+		r = kvm_gmem_get_page(kvm, slot, gfn, pfn, max_order, true, NULL);
 	}
 	if (unlikely(r == KVM_GMEM_FAULT_DELAYED))
 		return r;
@@ -516,7 +541,7 @@ void kvm_gmem_begins_private(struct kvm *kvm, u64 nr_pages)
  * @refs: references to it beside the page cache's, when it was looked at
  * @holder: who has it, empty if nobody said so
  *
- * Context: may sleep; no locks held.
+ * Context: may sleep.
  */
 void kvm_gmem_conversion_held(struct kvm *kvm, struct inode *inode,
 			      pgoff_t index, int refs, const char *holder)
@@ -930,10 +955,14 @@ void kvm_gmem_slot_bound(struct kvm *kvm, struct kvm_memory_slot *slot)
 		return;
 
 	kvm_gmem_frames_bound(kvm, slot);
+	if (kvm_gmem_huge_used())
+		kvm_gmem_huge_bound(inode, slot);
 	end = mapping_tagged(inode->i_mapping, KVM_GMEM_STALE) ?
 	      index + slot->npages : index;
 	for (; index < end; index = next) {
 		next = kvm_gmem_attr_run(kvm, slot, index, end, &stale);
+		if (kvm_gmem_huge_used())
+			kvm_gmem_huge_split_at(inode, next);
 		if (!stale)
 			kvm_gmem_mark(kvm, inode, index, next, false);
 		cond_resched();

@@ -153,24 +153,98 @@ void kvm_gmem_inode_close(struct kvm_gmem_inode *gi)
 }
 
 /**
- * kvm_gmem_inode_added - count a page as allocated, and by the node that it is on
+ * kvm_gmem_inode_added - count pages as allocated, and by the node that they are on
  * @gi: the guest_memfd
- * @folio: the page, new in the page cache and still locked
+ * @folio: they, new in the page cache and still locked
+ * @nr: how many they are
  *
  * The page remembers whose it is, for when it goes nobody else knows any more.
  *
  * Context: any.
  */
-void kvm_gmem_inode_added(struct kvm_gmem_inode *gi, struct folio *folio)
+void kvm_gmem_inode_added(struct kvm_gmem_inode *gi, struct folio *folio,
+			  unsigned long nr)
 {
 	/* Who counts it as allocated finds it populated. */
 	smp_mb__before_atomic();
-	atomic64_inc(&gi->kvm->gmem.counters.allocated_pages);
+	atomic64_add(nr, &gi->kvm->gmem.counters.allocated_pages);
 	if (!kvm_gmem_counts_freed())
 		return;
 
-	folio->private = gi;
-	atomic64_add(folio_nr_pages(folio), &gi->node_pages[folio_nid(folio)]);
+	/* What a split makes of a huge folio remembers nothing. */
+	if (!gi->huge)
+		folio->private = gi;
+	atomic64_add(nr, &gi->node_pages[folio_nid(folio)]);
+}
+
+/**
+ * kvm_gmem_inode_merged - count a huge folio that has come in the place of small ones
+ * @gi: the guest_memfd
+ * @from: those
+ * @nr: how many they were
+ * @to: the huge one
+ *
+ * Context: any.
+ */
+void kvm_gmem_inode_merged(struct kvm_gmem_inode *gi, struct folio **from,
+			   unsigned long nr, struct folio *to)
+{
+	unsigned long i;
+
+	atomic64_inc(&gi->kvm->gmem.counters.huge_merges);
+	if (!kvm_gmem_counts_freed())
+		return;
+
+	for (i = 0; i < nr; i++)
+		atomic64_dec(&gi->node_pages[folio_nid(from[i])]);
+	atomic64_add(nr, &gi->node_pages[folio_nid(to)]);
+}
+
+/**
+ * kvm_gmem_inode_merge_ended - tell that a range was merged, or was not
+ * @gi: the guest_memfd
+ * @index: first page
+ * @nr: how many there are
+ * @result: 0 or a negative errno
+ *
+ * Context: any; the file is open.
+ */
+void kvm_gmem_inode_merge_ended(struct kvm_gmem_inode *gi, pgoff_t index,
+				unsigned long nr, int result)
+{
+	trace_kvm_gmem_merge(gi->kvm, gi->vfs_inode.i_ino, index, nr, result);
+}
+
+/**
+ * kvm_gmem_inode_split - a huge folio was split, or is held
+ * @gi: the guest_memfd
+ * @index: its first page
+ * @nr: how many there are
+ * @result: 0 or a negative errno
+ *
+ * Context: any; holds what keeps the file from being closed, if it is open.
+ */
+void kvm_gmem_inode_split(struct kvm_gmem_inode *gi, pgoff_t index,
+			  unsigned long nr, int result)
+{
+	/* The VM of one that is closed may be gone. */
+	if (gi->closed)
+		return;
+	if (!result)
+		atomic64_inc(&gi->kvm->gmem.counters.huge_splits);
+	trace_kvm_gmem_split(gi->kvm, gi->vfs_inode.i_ino, index, nr, result);
+}
+
+/**
+ * kvm_gmem_inode_fell_back - count a page that came by itself
+ * @gi: a guest_memfd with huge folios
+ * @reason: enum kvm_gmem_huge_fallback
+ *
+ * Context: any; the file is open.
+ */
+void kvm_gmem_inode_fell_back(struct kvm_gmem_inode *gi, int reason)
+{
+	atomic64_inc(&gi->kvm->gmem.counters.huge_fallbacks[reason]);
 }
 
 /**
@@ -183,8 +257,10 @@ void kvm_gmem_inode_freed(struct folio *folio)
 {
 	struct kvm_gmem_inode *gi = folio->private;
 
+	if (kvm_gmem_huge_used() && !gi)
+		gi = kvm_gmem_huge_freed(folio);
 	/* The architecture may be told of each page though nobody counts them. */
-	if (!kvm_gmem_counts_freed())
+	if (!kvm_gmem_counts_freed() || !gi)
 		return;
 
 	folio->private = NULL;

@@ -30,6 +30,9 @@ static inline bool kvm_gmem_interrupted(void)
 	return signal_pending(current);
 }
 
+/* kvm_gmem_cut_begin(): there is nothing left to change. */
+#define KVM_GMEM_CUT_NONE	1
+
 #ifdef CONFIG_KVM_PRIVATE_MEM
 
 u64 kvm_gmem_supported_flags(struct kvm *kvm);
@@ -40,6 +43,32 @@ u64 kvm_gmem_own_attributes(struct kvm *kvm);
 void kvm_gmem_unbind_attributes(struct kvm *kvm,
 				const struct kvm_memory_slot *slot,
 				struct inode *inode);
+
+/* gmem_huge.c */
+DECLARE_STATIC_KEY_FALSE(kvm_gmem_huge_key);
+int __kvm_gmem_cut_begin(struct kvm *kvm, gfn_t start, gfn_t end,
+			 unsigned long attributes,
+			 struct kvm_mem_attr_change *change);
+void __kvm_gmem_cut_end(struct kvm *kvm, gfn_t start, gfn_t end,
+			unsigned long attributes);
+
+/* A part of a huge folio is going to be something else than the rest. */
+static __always_inline int
+kvm_gmem_cut_begin(struct kvm *kvm, gfn_t start, gfn_t end,
+		   unsigned long attributes, struct kvm_mem_attr_change *change)
+{
+	return IS_ENABLED(CONFIG_KVM_GMEM_HUGE) &&
+	       static_branch_unlikely(&kvm_gmem_huge_key) ?
+	       __kvm_gmem_cut_begin(kvm, start, end, attributes, change) : 0;
+}
+
+static __always_inline void kvm_gmem_cut_end(struct kvm *kvm, gfn_t start,
+					     gfn_t end, unsigned long attributes)
+{
+	if (IS_ENABLED(CONFIG_KVM_GMEM_HUGE) &&
+	    static_branch_unlikely(&kvm_gmem_huge_key))
+		__kvm_gmem_cut_end(kvm, start, end, attributes);
+}
 
 /* KVM_MEMORY_ATTRIBUTE_* that a guest_memfd's pages have, and not the VM. */
 static inline u64 kvm_gmem_attributes_supported(struct kvm *kvm)
@@ -54,6 +83,18 @@ static inline u64 kvm_gmem_attributes_supported(struct kvm *kvm)
 	return 0;
 }
 
+static inline int kvm_gmem_cut_begin(struct kvm *kvm, gfn_t start, gfn_t end,
+				     unsigned long attributes,
+				     struct kvm_mem_attr_change *change)
+{
+	return 0;
+}
+
+static inline void kvm_gmem_cut_end(struct kvm *kvm, gfn_t start, gfn_t end,
+				    unsigned long attributes)
+{
+}
+
 #endif /* CONFIG_KVM_PRIVATE_MEM */
 
 #ifdef CONFIG_KVM_GMEM_BPF
@@ -63,7 +104,13 @@ static inline u64 kvm_gmem_attributes_supported(struct kvm *kvm)
 
 /* guest_memfd.c: kvm_gmem_get_pfn() without asking; counts pages that are new. */
 int kvm_gmem_get_page(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn,
-		      kvm_pfn_t *pfn, int *max_order, u64 *allocated);
+		      kvm_pfn_t *pfn, int *max_order, bool huge, u64 *allocated);
+
+/* What the architecture wants for itself is a page. */
+static inline bool kvm_gmem_arch_takes_huge(void)
+{
+	return false;
+}
 
 struct kvm_gmem_chain;
 
@@ -281,6 +328,12 @@ void kvm_gmem_slot_unbound(struct kvm *kvm, struct kvm_memory_slot *slot);
 
 /* Functions of guest_memfd.c that are called from here, or by it alone. */
 #define KVM_GMEM_SHARED	static
+
+/* Faults of vCPUs come the same way. */
+static inline bool kvm_gmem_arch_takes_huge(void)
+{
+	return true;
+}
 
 struct kvm_gmem_conversion {
 };

@@ -37,6 +37,7 @@ static struct inode *kvm_gmem_alloc_inode(struct super_block *sb)
 	gi->flags = 0;
 	gi->has_attrs = false;
 	INIT_LIST_HEAD(&gi->notifiers);
+	gi->huge = NULL;
 	kvm_mem_attr_map_init(&gi->attrs, KVM_MEMORY_ATTRIBUTE_PRIVATE);
 	gi->module = NULL;
 	mpol_shared_policy_init(&gi->policy, NULL);
@@ -58,6 +59,8 @@ static void kvm_gmem_free_inode(struct inode *inode)
 	struct kvm_gmem_inode *gi = to_kvm_gmem_inode(inode);
 	struct module *module = gi->module;
 
+	if (kvm_gmem_huge_used())
+		kvm_gmem_huge_destroy(gi);
 	kmem_cache_free(kvm_gmem_inode_cache, gi);
 	module_put(module);
 }
@@ -233,14 +236,16 @@ err:
  *
  * It is clean, since it is never written back, and not mapped by any process:
  * others, soft offline for one, would take it for memory that nobody needs.
- * Pages go with a hole or with the inode, and by nothing else.
+ * Pages go with a hole or with the inode, and by nothing else.  Who splits a huge
+ * folio asks, too.
  *
- * Context: any.
- * Return: false.
+ * Context: may sleep.
+ * Return: whether it may be split; it may not go.
  */
 bool kvm_gmem_inode_release_folio(struct folio *folio, gfp_t gfp)
 {
-	return false;
+	return kvm_gmem_huge_used() && folio_test_large(folio) &&
+	       kvm_gmem_huge_may_split(folio, gfp);
 }
 
 /**
@@ -268,20 +273,62 @@ static struct mempolicy *kvm_gmem_mempolicy(struct inode *inode, pgoff_t index)
 	return mpol_shared_policy_lookup(policies, index);
 }
 
-/* By that policy, or by the task's. */
-static struct folio *kvm_gmem_alloc_folio(struct inode *inode, pgoff_t index,
-					  gfp_t gfp)
+/* By the policy that the host has set for them, or by the task's. */
+static __always_inline struct folio *
+kvm_gmem_alloc_folio(struct inode *inode, pgoff_t index, unsigned int order,
+		     gfp_t gfp)
 {
 	struct mempolicy *policy = kvm_gmem_mempolicy(inode, index);
 	struct folio *folio;
 
 	if (!policy)
-		return filemap_alloc_folio(gfp, 0);
+		return filemap_alloc_folio(gfp, order);
 
-	folio = folio_alloc_mpol(gfp, 0, policy, index, numa_node_id());
+	folio = folio_alloc_mpol(gfp, order, policy, index >> order,
+				 numa_node_id());
 	mpol_cond_put(policy);
 
 	return folio;
+}
+
+/**
+ * kvm_gmem_inode_has_policy - has the host said where a page is to be?
+ * @inode: the guest_memfd
+ * @index: the page
+ *
+ * Context: any.
+ * Return: whether it has.
+ */
+bool kvm_gmem_inode_has_policy(struct inode *inode, pgoff_t index)
+{
+	struct mempolicy *policy = kvm_gmem_mempolicy(inode, index);
+
+	mpol_cond_put(policy);
+
+	return policy;
+}
+
+/**
+ * kvm_gmem_inode_alloc_folio - allocate memory for pages of a guest_memfd
+ * @inode: the guest_memfd
+ * @index: the first page
+ * @order: how many there are
+ * @gfp: how
+ * @nid: the node to take it from, or NUMA_NO_NODE
+ *
+ * By the policy that the host has set for them; else from @nid, or by the task's
+ * policy.
+ *
+ * Context: may sleep if @gfp does.
+ * Return: the folio, which belongs to nobody yet, or NULL.
+ */
+struct folio *kvm_gmem_inode_alloc_folio(struct inode *inode, pgoff_t index,
+					 unsigned int order, gfp_t gfp, int nid)
+{
+	if (nid != NUMA_NO_NODE && !kvm_gmem_inode_has_policy(inode, index))
+		return __folio_alloc_node(gfp | __GFP_THISNODE, order, nid);
+
+	return kvm_gmem_alloc_folio(inode, index, order, gfp);
 }
 
 /**
@@ -302,7 +349,7 @@ struct folio *kvm_gmem_inode_add_folio(struct inode *inode, pgoff_t index,
 	struct folio *folio;
 	int r;
 
-	folio = kvm_gmem_alloc_folio(inode, index, gfp);
+	folio = kvm_gmem_alloc_folio(inode, index, 0, gfp);
 	if (!folio)
 		return ERR_PTR(-ENOMEM);
 
@@ -311,7 +358,7 @@ struct folio *kvm_gmem_inode_add_folio(struct inode *inode, pgoff_t index,
 		folio_put(folio);
 		return ERR_PTR(r);
 	}
-	kvm_gmem_inode_added(to_kvm_gmem_inode(inode), folio);
+	kvm_gmem_inode_added(to_kvm_gmem_inode(inode), folio, 1);
 	if (allocated)
 		++*allocated;
 

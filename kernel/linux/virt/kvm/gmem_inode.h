@@ -11,6 +11,8 @@
 #include <linux/kvm_host.h>
 #include <linux/mempolicy.h>
 
+#include "gmem_huge.h"
+
 /**
  * struct kvm_gmem - a guest_memfd's file: one VM's view of the memory
  * @kvm: the VM, which it holds
@@ -33,6 +35,7 @@ struct kvm_gmem {
  * @module: the module that must not go before it
  * @policy: NUMA policy by page index
  * @notifiers: who else has pages of it, under the invalidate lock
+ * @huge: NULL if it has small folios only
  * @node: in its VM's list while the file is open
  * @closed_node: in its VM's other list while it is not
  * @kvm: its VM, NULL once that is gone
@@ -55,6 +58,7 @@ struct kvm_gmem_inode {
 	struct module *module;
 	struct shared_policy policy;
 	struct list_head notifiers;
+	struct kvm_gmem_huge *huge;
 #ifdef CONFIG_KVM_GMEM_BPF
 	struct list_head node;
 	struct list_head closed_node;
@@ -77,6 +81,9 @@ static inline struct kvm_gmem_inode *to_kvm_gmem_inode(struct inode *inode)
 struct file *kvm_gmem_inode_getfile(const char *name,
 				    const struct file_operations *fops,
 				    void *priv);
+bool kvm_gmem_inode_has_policy(struct inode *inode, pgoff_t index);
+struct folio *kvm_gmem_inode_alloc_folio(struct inode *inode, pgoff_t index,
+					 unsigned int order, gfp_t gfp, int nid);
 struct folio *kvm_gmem_inode_add_folio(struct inode *inode, pgoff_t index,
 				       u64 *allocated);
 struct folio *kvm_gmem_inode_grab_folio(struct inode *inode, pgoff_t index,
@@ -84,6 +91,10 @@ struct folio *kvm_gmem_inode_grab_folio(struct inode *inode, pgoff_t index,
 
 bool kvm_gmem_inode_release_folio(struct folio *folio, gfp_t gfp);
 bool kvm_gmem_is_gmem(const struct file *file);
+
+/* guest_memfd.c */
+void kvm_gmem_invalidate_begin(struct kvm_gmem *gmem, pgoff_t start, pgoff_t end);
+void kvm_gmem_invalidate_end(struct kvm_gmem *gmem, pgoff_t start, pgoff_t end);
 
 /* gmem_mmap.c */
 int kvm_gmem_mmap(struct file *file, struct vm_area_struct *vma);
@@ -118,6 +129,22 @@ static inline bool kvm_gmem_is_mappable(struct inode *inode)
 	return to_kvm_gmem_inode(inode)->flags & GUEST_MEMFD_FLAG_MMAP;
 }
 
+/* The order of its huge folios, 0 if it has none. */
+static __always_inline unsigned int kvm_gmem_huge_order(struct inode *inode)
+{
+	return kvm_gmem_huge_used() && to_kvm_gmem_inode(inode)->huge ?
+	       to_kvm_gmem_inode(inode)->huge->order : 0;
+}
+
+/* Does a huge folio fit between a page and the end of a request? */
+static __always_inline bool kvm_gmem_huge_fits(struct inode *inode, pgoff_t index,
+					       pgoff_t end)
+{
+	unsigned long nr = 1UL << kvm_gmem_huge_order(inode);
+
+	return nr > 1 && IS_ALIGNED(index, nr) && end - index >= nr;
+}
+
 #ifdef CONFIG_KVM_GMEM_BPF
 
 #define KVM_GMEM_INODE_SIZE						\
@@ -127,7 +154,15 @@ int kvm_gmem_bpf_init(void);
 void kvm_gmem_inode_new(struct kvm_gmem_inode *gi);
 void kvm_gmem_inode_going(struct kvm_gmem_inode *gi);
 void kvm_gmem_inode_gone(struct kvm_gmem_inode *gi);
-void kvm_gmem_inode_added(struct kvm_gmem_inode *gi, struct folio *folio);
+void kvm_gmem_inode_added(struct kvm_gmem_inode *gi, struct folio *folio,
+			  unsigned long nr);
+void kvm_gmem_inode_merged(struct kvm_gmem_inode *gi, struct folio **from,
+			   unsigned long nr, struct folio *to);
+void kvm_gmem_inode_merge_ended(struct kvm_gmem_inode *gi, pgoff_t index,
+				unsigned long nr, int result);
+void kvm_gmem_inode_split(struct kvm_gmem_inode *gi, pgoff_t index,
+			  unsigned long nr, int result);
+void kvm_gmem_inode_fell_back(struct kvm_gmem_inode *gi, int reason);
 
 #else /* !CONFIG_KVM_GMEM_BPF */
 
@@ -151,7 +186,28 @@ static inline void kvm_gmem_inode_gone(struct kvm_gmem_inode *gi)
 }
 
 static inline void kvm_gmem_inode_added(struct kvm_gmem_inode *gi,
-					struct folio *folio)
+					struct folio *folio, unsigned long nr)
+{
+}
+
+static inline void kvm_gmem_inode_merged(struct kvm_gmem_inode *gi,
+					 struct folio **from, unsigned long nr,
+					 struct folio *to)
+{
+}
+
+static inline void kvm_gmem_inode_merge_ended(struct kvm_gmem_inode *gi,
+					      pgoff_t index, unsigned long nr,
+					      int result)
+{
+}
+
+static inline void kvm_gmem_inode_split(struct kvm_gmem_inode *gi, pgoff_t index,
+					unsigned long nr, int result)
+{
+}
+
+static inline void kvm_gmem_inode_fell_back(struct kvm_gmem_inode *gi, int reason)
 {
 }
 

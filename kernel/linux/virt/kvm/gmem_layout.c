@@ -2,9 +2,9 @@
 /*
  * Where guest private memory is: the memslots and guest_memfds of a VM, how
  * much of each stretch of guest memory is private, populated and stale, on which
- * NUMA nodes it is, and what of it the host gives twice.  Each call looks, takes
- * no lock that a guest could wait for, and does a bounded amount of work, so that
- * its caller goes on from where it ended.
+ * NUMA nodes it is, what of it the host gives twice or has mapped, and what is in
+ * huge folios.  Each call looks, takes no lock that a guest could wait for, and does
+ * a bounded amount of work, so that its caller goes on from where it ended.
  */
 #include <linux/bitmap.h>
 #include <linux/bpf.h>
@@ -66,7 +66,7 @@ struct kvm_gmem_bucket {
 	u32 stale;
 };
 
-/* One page or one node of the page cache, which has up to 64. */
+/* One folio or one node of the page cache, which has up to 64. */
 typedef void (*kvm_gmem_page_fn)(struct xa_state *xas, struct folio *folio,
 				 bool whole_node, void *arg);
 
@@ -110,7 +110,7 @@ kvm_gmem_walk_pages(struct address_space *mapping, pgoff_t start, pgoff_t end,
 		    bool nodes, int *work, kvm_gmem_page_fn fn, void *arg)
 {
 	XA_STATE(xas, &mapping->i_pages, start);
-	pgoff_t next = end;
+	pgoff_t next = end, after;
 	struct folio *folio;
 
 	rcu_read_lock();
@@ -123,17 +123,20 @@ kvm_gmem_walk_pages(struct address_space *mapping, pgoff_t start, pgoff_t end,
 
 		whole = nodes && xas.xa_node && !xas.xa_node->shift &&
 			first >= start && first + XA_CHUNK_SIZE <= end;
+		if (whole)
+			after = kvm_gmem_after_node(xas.xa_node, first);
 		fn(&xas, folio, whole, arg);
 		if (whole)
-			xas_set(&xas, kvm_gmem_after_node(xas.xa_node, first));
+			xas_set(&xas, after);
 
 		if (!--*work) {
-			next = whole ? xas.xa_index : xas.xa_index + 1;
+			next = whole ? after : kvm_gmem_huge_next(&xas);
 			break;
 		}
 		if (need_resched()) {
+			/* Not xas_pause(), which counts from a folio's first page. */
 			if (!whole)
-				xas_pause(&xas);
+				xas_set(&xas, kvm_gmem_huge_next(&xas));
 			cond_resched_rcu();
 		}
 	}
@@ -142,6 +145,12 @@ kvm_gmem_walk_pages(struct address_space *mapping, pgoff_t start, pgoff_t end,
 	return min(next, end);
 }
 
+/* A bucket that is being filled, and the page after those that it is for. */
+struct kvm_gmem_fill {
+	struct kvm_gmem_bucket *bucket;
+	pgoff_t end;
+};
+
 /*
  * Calls are made under RCU and nothing else: a node may be changed meanwhile,
  * and is then counted as it was before, after, or in between.
@@ -149,8 +158,10 @@ kvm_gmem_walk_pages(struct address_space *mapping, pgoff_t start, pgoff_t end,
 static void kvm_gmem_count_page(struct xa_state *xas, struct folio *folio,
 				bool whole_node, void *arg)
 {
-	struct kvm_gmem_bucket *bucket = arg;
+	struct kvm_gmem_fill *fill = arg;
+	struct kvm_gmem_bucket *bucket = fill->bucket;
 	const struct xa_node *node = xas->xa_node;
+	unsigned long nr;
 
 	if (whole_node) {
 		bucket->populated += READ_ONCE(node->count);
@@ -160,8 +171,10 @@ static void kvm_gmem_count_page(struct xa_state *xas, struct folio *folio,
 		return;
 	}
 
-	bucket->populated++;
-	bucket->stale += xas_get_mark(xas, KVM_GMEM_STALE);
+	/* Of a huge one the walk is at the first page that is in the range. */
+	nr = min(kvm_gmem_huge_next(xas), fill->end) - xas->xa_index;
+	bucket->populated += nr;
+	bucket->stale += xas_get_mark(xas, KVM_GMEM_STALE) ? nr : 0;
 }
 
 /* Adds what one memslot has of a stretch that lies within it. */
@@ -172,6 +185,10 @@ static void kvm_gmem_fill_bucket(struct kvm *kvm, struct kvm_memory_slot *slot,
 	u64 nr_private = kvm_mem_attr_map_count(&kvm->mem_attr_map, start, end,
 						KVM_MEMORY_ATTRIBUTE_PRIVATE);
 	pgoff_t index = start - slot->base_gfn + slot->gmem.pgoff;
+	struct kvm_gmem_fill fill = {
+		.bucket = bucket,
+		.end = index + end - start,
+	};
 	/* A bucket is small enough to be counted to its end. */
 	int whole = INT_MAX;
 
@@ -180,7 +197,7 @@ static void kvm_gmem_fill_bucket(struct kvm *kvm, struct kvm_memory_slot *slot,
 	if (file)
 		kvm_gmem_walk_pages(file->f_mapping, index,
 				    index + end - start, true, &whole,
-				    kvm_gmem_count_page, bucket);
+				    kvm_gmem_count_page, &fill);
 	*work -= INT_MAX - whole + 1;
 }
 
@@ -375,9 +392,12 @@ static void kvm_gmem_count_twice(struct xa_state *xas, struct folio *folio,
 				 bool whole_node, void *arg)
 {
 	struct kvm_gmem_twice *twice = arg;
+	const struct kvm_gmem_resident *resident = twice->resident;
+	pgoff_t index, end;
 
-	twice->pages += test_bit(xas->xa_index - twice->first,
-				 twice->resident->pages);
+	end = min(twice->first + resident->nr, kvm_gmem_huge_next(xas));
+	for (index = xas->xa_index; index < end; index++)
+		twice->pages += test_bit(index - twice->first, resident->pages);
 }
 
 /* Returns the frame to go on with, or 0 if all of the memslot was looked at. */
@@ -422,7 +442,9 @@ static u64 kvm_gmem_slot_backed_twice(struct kvm *kvm,
 	return gfn < end && *work <= 0 ? gfn : 0;
 }
 
-struct kvm_gmem_mapped {
+/* A count of pages of one kind, in the pages of a file that come before @end. */
+struct kvm_gmem_count {
+	pgoff_t end;
 	int work;
 	u64 pages;
 };
@@ -431,12 +453,14 @@ struct kvm_gmem_mapped {
 static void kvm_gmem_count_mapped(struct xa_state *xas, struct folio *folio,
 				  bool whole_node, void *arg)
 {
-	struct kvm_gmem_mapped *mapped = arg;
+	struct kvm_gmem_count *mapped = arg;
 	const struct xa_node *node = xas->xa_node;
 	unsigned int i, left;
 
 	if (!whole_node) {
-		mapped->pages += folio_mapped(folio);
+		/* A huge one is private, and so never mapped. */
+		if (likely(!kvm_gmem_huge_at(xas)))
+			mapped->pages += folio_mapped(folio);
 		return;
 	}
 
@@ -453,18 +477,85 @@ static void kvm_gmem_count_mapped(struct xa_state *xas, struct folio *folio,
 	}
 }
 
+/* A step for each huge folio, and for each node of single pages, which has none. */
+static void kvm_gmem_count_huge(struct xa_state *xas, struct folio *folio,
+				bool whole_node, void *arg)
+{
+	struct kvm_gmem_count *huge = arg;
+
+	if (!whole_node && kvm_gmem_huge_at(xas))
+		huge->pages += min(kvm_gmem_huge_next(xas), huge->end) -
+			       xas->xa_index;
+}
+
+enum kvm_gmem_kind {
+	KVM_GMEM_MAPPED,
+	KVM_GMEM_HUGE,
+};
+
 /* Returns the frame to go on with, or @end if all of the stretch was looked at. */
-static gfn_t kvm_gmem_slot_mapped(const struct kvm_memory_slot *slot,
-				  struct file *file, gfn_t start, gfn_t end,
-				  struct kvm_gmem_mapped *mapped)
+static gfn_t kvm_gmem_count_slot(const struct kvm_memory_slot *slot,
+				 struct file *file, gfn_t start, gfn_t end,
+				 enum kvm_gmem_kind kind,
+				 struct kvm_gmem_count *count)
 {
 	pgoff_t index = start - slot->base_gfn + slot->gmem.pgoff;
 
-	index = kvm_gmem_walk_pages(file->f_mapping, index, index + end - start,
-				    true, &mapped->work, kvm_gmem_count_mapped,
-				    mapped);
+	count->end = index + end - start;
+	if (kind == KVM_GMEM_MAPPED)
+		index = kvm_gmem_walk_pages(file->f_mapping, index, count->end,
+					    true, &count->work,
+					    kvm_gmem_count_mapped, count);
+	else
+		index = kvm_gmem_walk_pages(file->f_mapping, index, count->end,
+					    true, &count->work,
+					    kvm_gmem_count_huge, count);
 
 	return index - slot->gmem.pgoff + slot->base_gfn;
+}
+
+/* Only files that have nothing beside them can be mapped. */
+static bool kvm_gmem_slot_may_have(const struct kvm_memory_slot *slot,
+				   enum kvm_gmem_kind kind)
+{
+	return kind != KVM_GMEM_MAPPED || kvm_memslot_is_gmem_only(slot);
+}
+
+/* Returns the frame to go on with, which is below @end; 0 at the end. */
+static u64 kvm_gmem_count_stretch(struct kvm *kvm, u64 start, u64 end,
+				  enum kvm_gmem_kind kind, u64 *pages)
+{
+	struct kvm_gmem_count count = { .work = KVM_GMEM_LAYOUT_WORK };
+	struct kvm_memslot_iter iter;
+	u64 next = 0;
+	int idx;
+
+	idx = srcu_read_lock(&kvm->srcu);
+	kvm_for_each_memslot_in_gfn_range(&iter, kvm_memslots(kvm), start, end) {
+		struct kvm_memory_slot *slot = iter.slot;
+		gfn_t first = max(start, slot->base_gfn);
+		gfn_t last = min(end, slot->base_gfn + slot->npages);
+		struct file *file;
+
+		/* A walk begins with the memslot of @start, wherever @end is. */
+		if (first >= last || kvm_gmem_slot_is_going(slot) ||
+		    !kvm_gmem_slot_may_have(slot, kind))
+			continue;
+		file = kvm_gmem_slot_file(slot);
+		if (!file)
+			continue;
+		next = kvm_gmem_count_slot(slot, file, first, last, kind, &count);
+		fput(file);
+		/* A memslot without pages is work, too. */
+		if (next < last || --count.work <= 0)
+			break;
+		next = 0;
+		cond_resched();
+	}
+	srcu_read_unlock(&kvm->srcu, idx);
+	*pages = count.pages;
+
+	return next < end ? next : 0;
 }
 
 __bpf_kfunc_start_defs();
@@ -656,37 +747,26 @@ __bpf_kfunc s64 bpf_kvm_gmem_backed_twice(struct kvm *kvm, u64 start,
 __bpf_kfunc s64 bpf_kvm_gmem_host_mapped(struct kvm *kvm, u64 start, u64 end,
 					 u64 *pages)
 {
-	struct kvm_gmem_mapped mapped = { .work = KVM_GMEM_LAYOUT_WORK };
-	struct kvm_memslot_iter iter;
-	u64 next = 0;
-	int idx;
+	return kvm_gmem_count_stretch(kvm, start, end, KVM_GMEM_MAPPED, pages);
+}
 
-	idx = srcu_read_lock(&kvm->srcu);
-	kvm_for_each_memslot_in_gfn_range(&iter, kvm_memslots(kvm), start, end) {
-		struct kvm_memory_slot *slot = iter.slot;
-		gfn_t first = max(start, slot->base_gfn);
-		gfn_t last = min(end, slot->base_gfn + slot->npages);
-		struct file *file;
-
-		/* A walk begins with the memslot of @start, wherever @end is. */
-		if (first >= last || kvm_gmem_slot_is_going(slot) ||
-		    !kvm_memslot_is_gmem_only(slot))
-			continue;
-		file = kvm_gmem_slot_file(slot);
-		if (!file)
-			continue;
-		next = kvm_gmem_slot_mapped(slot, file, first, last, &mapped);
-		fput(file);
-		/* A memslot without pages is work, too. */
-		if (next < last || --mapped.work <= 0)
-			break;
-		next = 0;
-		cond_resched();
-	}
-	srcu_read_unlock(&kvm->srcu, idx);
-	*pages = mapped.pages;
-
-	return next < end ? next : 0;
+/**
+ * bpf_kvm_gmem_huge - count memory of a VM that is in huge folios
+ * @kvm: the VM
+ * @start: first guest frame
+ * @end: the one after the last, ~0 for all that there are
+ * @pages: set to how many frames have a page of the guest_memfd that is a part of a
+ *	huge folio
+ *
+ * Of guest_memfds that no memslot has, there is none.  Ends early when it has done
+ * much.
+ *
+ * Context: may sleep.
+ * Return: guest frame to go on with, which is below @end; 0 at the end.
+ */
+__bpf_kfunc s64 bpf_kvm_gmem_huge(struct kvm *kvm, u64 start, u64 end, u64 *pages)
+{
+	return kvm_gmem_count_stretch(kvm, start, end, KVM_GMEM_HUGE, pages);
 }
 
 __bpf_kfunc_end_defs();

@@ -38,7 +38,8 @@ static struct folio *kvm_gmem_grab_shared(struct inode *inode, pgoff_t index,
 
 		/* Not under the lock, which who has broken memory takes in turn. */
 		folio_lock(folio);
-		if (folio->mapping == mapping)
+		/* Shared memory has small folios. */
+		if (folio->mapping == mapping && !folio_test_large(folio))
 			return folio;
 		folio_unlock(folio);
 		folio_put(folio);

@@ -146,6 +146,45 @@ TRACE_EVENT(kvm_gmem_held,
 		  __entry->refs, __get_str(holder))
 );
 
+/* Huge folios of a guest_memfd, or what was to become one. */
+DECLARE_EVENT_CLASS(kvm_gmem_huge,
+	TP_PROTO(struct kvm *kvm, unsigned long inode, u64 index, u64 nr_pages,
+		 int result),
+	TP_ARGS(kvm, inode, index, nr_pages, result),
+
+	TP_STRUCT__entry(
+		__field(u64, vm_id)
+		__field(u64, inode)
+		__field(u64, index)
+		__field(u64, nr_pages)
+		__field(s32, result)
+	),
+
+	TP_fast_assign(
+		__entry->vm_id		= kvm->gmem.id;
+		__entry->inode		= inode;
+		__entry->index		= index;
+		__entry->nr_pages	= nr_pages;
+		__entry->result		= result;
+	),
+
+	TP_printk("vm %llu inode %llu index 0x%llx pages %llu result %d",
+		  __entry->vm_id, __entry->inode, __entry->index,
+		  __entry->nr_pages, __entry->result)
+);
+
+DEFINE_EVENT(kvm_gmem_huge, kvm_gmem_split,
+	TP_PROTO(struct kvm *kvm, unsigned long inode, u64 index, u64 nr_pages,
+		 int result),
+	TP_ARGS(kvm, inode, index, nr_pages, result)
+);
+
+DEFINE_EVENT(kvm_gmem_huge, kvm_gmem_merge,
+	TP_PROTO(struct kvm *kvm, unsigned long inode, u64 index, u64 nr_pages,
+		 int result),
+	TP_ARGS(kvm, inode, index, nr_pages, result)
+);
+
 TRACE_EVENT(kvm_gmem_invalidate,
 	TP_PROTO(struct kvm *kvm, const struct kvm_gmem_invalidate *invalidate),
 	TP_ARGS(kvm, invalidate),
