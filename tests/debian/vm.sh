@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+#
+# What the scripts share that run in a VM whose root is the clean install that
+# tests/debian/packages has left, with Debian's kernel.
+
+cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit
+export DEBIAN_FRONTEND=noninteractive
+
+check()
+{
+	echo "ok so far: $1"
+	shift
+	"$@" || { echo "${0##*/}: $* failed" >&2; exit 1; }
+}
+
+# refuses TEXT COMMAND...: it fails, with one line that has TEXT
+refuses()
+{
+	local text=$1 out
+	shift
+
+	! out=$("$@" 2>&1) || { echo "$* did not fail" >&2; return 1; }
+	[[ $out == *"$text"* ]] && [ "$(wc -l <<<"$out")" -eq 1 ] || { printf '%s\n' "$out" >&2; return 1; }
+}
+
+kvm_is_ours()
+{
+	[ -e /sys/module/kvm/parameters/gmem_without ]
+}
+
+# KVM is the kernel's own, and works as far as a device goes.
+kvm_is_debians()
+{
+	[ -d /sys/module/kvm ] && ! kvm_is_ours && [ -c /dev/kvm ] &&
+		[ "$(modinfo -n kvm | sed 's,^/usr,,')" = "$(echo /lib/modules/"$(uname -r)"/kernel/arch/x86/kvm/kvm.ko*)" ]
+}
+
+# wait_for SECONDS COMMAND...
+wait_for()
+{
+	local i
+
+	for ((i = 0; i < $1 * 5; i++)); do
+		! "${@:2}" || return 0
+		sleep 0.2
+	done
+	return 1
+}
