@@ -14,6 +14,8 @@ check()
 	"$@" || { echo "${0##*/}: $* failed" >&2; exit 1; }
 }
 
+trap 'kill $(jobs -p) 2>/dev/null || :' EXIT
+
 # refuses TEXT COMMAND...: it fails, with one line that has TEXT
 refuses()
 {
@@ -21,7 +23,10 @@ refuses()
 	shift
 
 	! out=$("$@" 2>&1) || { echo "$* did not fail" >&2; return 1; }
-	[[ $out == *"$text"* ]] && [ "$(wc -l <<<"$out")" -eq 1 ] || { printf '%s\n' "$out" >&2; return 1; }
+	if [[ $out != *"$text"* ]] || [ "$(wc -l <<<"$out")" -ne 1 ]; then
+		printf '%s\n' "$out" >&2
+		return 1
+	fi
 }
 
 kvm_is_ours()
