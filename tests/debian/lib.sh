@@ -26,3 +26,11 @@ apt_settings()
 	apt-config dump | grep -E '^Acquire::((https?|ftp)::|Retries|Check-Valid-Until|Check-Date)' |
 		grep -viE '::(Proxy-?Auto-?Detect|User-Agent)' || :
 }
+
+# Of what the modules for Debian's kernel are made.
+modules_key()
+{
+	(cd "$(dirname "${BASH_SOURCE[0]}")/../.." &&
+		find packaging/dkms kernel/lib.sh kernel/patches kernel/linux/include kernel/linux/virt -type f -print0 |
+		sort -z | xargs -0 sha256sum | sha256sum | cut -c1-32)
+}

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
 #
-# What the scripts share that run in a VM whose root is the clean install that
-# tests/debian/packages has left, with Debian's kernel.
+# What the scripts share that run in a VM with Debian's kernel. Its root is the clean
+# install that tests/debian/packages has left, if the script does not say otherwise.
 
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit
 export DEBIAN_FRONTEND=noninteractive
@@ -15,6 +15,18 @@ check()
 }
 
 trap 'kill $(jobs -p) 2>/dev/null || :' EXIT
+
+# says TEXT COMMAND...: in the midst of whatever else
+says()
+{
+	local text=$1 out
+	shift
+
+	if ! out=$("$@" 2>&1) || [[ $out != *"$text"* ]]; then
+		printf '%s\n' "$out" >&2
+		return 1
+	fi
+}
 
 # refuses TEXT COMMAND...: it fails, with one line that has TEXT
 refuses()
