@@ -200,7 +200,9 @@ teardown()
 	END
 	mkdir -p -m 700 $PINS
 	# Asked before the other and listed before it.
-	bpftool struct_ops register "$obj" $PINS
+	# It pins what a module has, and then dies of saying so.
+	bpftool struct_ops register "$obj" $PINS || [ -e /sys/kernel/btf/kvm ]
+	[ -e $PINS/odd ]
 	gmempolicy attach ratelimit --all --set rate=7
 	for mode in audit enforce; do
 		run --separate-stderr gmempolicy $mode --all
