@@ -19,16 +19,47 @@ void kvm_gmem_stock_drain(void);
 #define lru_add_drain_all	kvm_gmem_stock_drain
 
 /* Without NUMA policies of a guest_memfd's own: pages come by the task's. */
-#define mpol_shared_policy_init(policies, policy)			\
-	((void)((policies)->root = RB_ROOT))
-#define mpol_free_shared_policy(policies)	((void)(policies))
-#define mpol_shared_policy_lookup(policies, index)			\
-	((void)(policies), (void)(index), (struct mempolicy *)NULL)
-#define mpol_set_shared_policy(policies, vma, policy)			\
-	((void)(policies), (void)(policy), -EOPNOTSUPP)
+static inline void kvm_gmem_stock_policy_init(struct shared_policy *policies,
+					      struct mempolicy *policy)
+{
+	policies->root = RB_ROOT;
+}
+
+static inline void kvm_gmem_stock_policy_free(struct shared_policy *policies)
+{
+}
+
+static inline struct mempolicy *
+kvm_gmem_stock_policy_get(struct shared_policy *policies, pgoff_t index)
+{
+	return NULL;
+}
+
+static inline void kvm_gmem_stock_policy_put(struct mempolicy *policy)
+{
+}
+
+static inline int kvm_gmem_stock_policy_set(struct shared_policy *policies,
+					    struct vm_area_struct *vma,
+					    struct mempolicy *policy)
+{
+	return -EOPNOTSUPP;
+}
+
+/* Only who has a policy asks. */
+static inline struct folio *
+kvm_gmem_stock_policy_alloc(gfp_t gfp, unsigned int order,
+			    struct mempolicy *policy, pgoff_t index, int node)
+{
+	return NULL;
+}
+
+#define mpol_shared_policy_init		kvm_gmem_stock_policy_init
+#define mpol_free_shared_policy		kvm_gmem_stock_policy_free
+#define mpol_shared_policy_lookup	kvm_gmem_stock_policy_get
+#define mpol_cond_put			kvm_gmem_stock_policy_put
+#define mpol_set_shared_policy		kvm_gmem_stock_policy_set
 #undef folio_alloc_mpol
-#define folio_alloc_mpol(gfp, order, policy, index, node)		\
-	((void)(policy), (struct folio *)NULL)
-#define mpol_cond_put(policy)	((void)(policy))
+#define folio_alloc_mpol		kvm_gmem_stock_policy_alloc
 
 #endif /* __KVM_GMEM_STOCK_H */

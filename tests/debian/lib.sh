@@ -27,10 +27,12 @@ apt_settings()
 		grep -viE '::(Proxy-?Auto-?Detect|User-Agent)' || :
 }
 
-# Of what the modules for Debian's kernel are made.
+# modules_key [DIR]: of what the modules for Debian's kernel are made, in this tree or
+# in the one of the package
 modules_key()
 {
-	(cd "$(dirname "${BASH_SOURCE[0]}")/../.." &&
-		find packaging/dkms kernel/lib.sh kernel/patches kernel/linux/include kernel/linux/virt -type f -print0 |
-		sort -z | xargs -0 sha256sum | sha256sum | cut -c1-32)
+	(cd "${1:-$(dirname "${BASH_SOURCE[0]}")/../..}" &&
+		find packaging/dkms/{prepare,stock.[ch],Makefile.stock} kernel/lib.sh kernel/patches \
+			kernel/linux/{include,virt} -type f -print0 |
+		LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -c1-32)
 }
