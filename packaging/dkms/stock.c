@@ -8,11 +8,8 @@
 #include <linux/pagevec.h>
 #include <linux/workqueue.h>
 
+#include "stock.h"
 #include "stock_map.h"
-
-bool kvm_gmem_stock_get(const void *kdata);
-void kvm_gmem_stock_put(const void *kdata);
-void kvm_gmem_stock_drain(void);
 
 /* Words that gmempolicy(8) explains. */
 static char *gmem_without = "kcore,mbind";
