@@ -249,10 +249,11 @@ static void fail_each(struct __test_metadata *_metadata, FIXTURE_DATA(huge) *sel
 	}
 	TH_LOG("%d allocations, %d of which make it fail", nth - 1, failed);
 	/* What is shared already, or as a whole by the VM, has its place in the map. */
-	if (what == UNSHARE_PART || (what == SHARE_ALL && !self->in_place))
+	if (what == UNSHARE_PART || (what == SHARE_ALL && !self->in_place)) {
 		EXPECT_EQ(1, nth);
-	else
+	} else {
 		EXPECT_LT(1, nth);
+	}
 	EXPECT_GT(FAIL_MOST, nth);
 }
 
