@@ -50,7 +50,7 @@ says_no_hooks()
 	[ "$(wc -l <"$always")" -gt 5 ]
 	if [ -r /sys/module/kvm/parameters/gmem_in_place_conversion ]; then
 		cat "$kernel"/linux/virt/kvm/gmem_{inode,convert,mmap,notifier,huge}.c |
-			grep -E '^[a-z]' | grep -oE 'kvm_gmem_[a-z_]+' >>"$always"
+			grep -E '^([a-z]|DEFINE_)' | grep -oE 'kvm_gmem_[a-z_]+' >>"$always"
 		cat "$kernel"/patches/6.12/{0004,001[016]}-*.patch |
 			grep -E '^\+[a-z]' | grep -oE 'kvm_gmem_[a-z_]+' >>"$always"
 	fi
