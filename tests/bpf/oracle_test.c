@@ -8,8 +8,9 @@
  * Where memory is converted in place it begins private, none is ever stale, and a
  * page that a vCPU is just faulting in is held for a moment.
  *
- * With huge folios, those that are there must be of pages that are all private and
- * populated, and a while later each such range must be one.
+ * With huge folios, all memory begins in them. Afterwards those that are there must
+ * be of pages that are all private and populated, and a while later each such range
+ * must be one. In the end all is made private and populated: it must be all huge again.
  *
  * GMEM_SEED repeats a run's choices, GMEM_OPS makes it longer.
  */
@@ -171,6 +172,40 @@ static uint64_t count_whole(const bool *populated)
 	return whole;
 }
 
+/* Waits for the worker, which merges one range after the other. */
+static struct gmem_vm_sample wait_for_huge_pages(uint64_t nr)
+{
+	struct gmem_vm_sample u = usage();
+	int tries;
+
+	for (tries = 0; tries < 200 && u.huge_pages < nr; tries++) {
+		usleep(100000);
+		u = usage();
+	}
+	return u;
+}
+
+static int make_private(struct kvm_vm *vm, uint64_t first, uint64_t nr)
+{
+	return convert(vm, first, nr, true);
+}
+
+static int make_shared(struct kvm_vm *vm, uint64_t first, uint64_t nr)
+{
+	return convert(vm, first, nr, false);
+}
+
+static void patiently(int (*op)(struct kvm_vm *vm, uint64_t first, uint64_t nr),
+		      uint64_t first, uint64_t nr)
+{
+	int r;
+
+	do {
+		r = op(vm, first, nr);
+	} while (is_held(r));
+	MUST(!r, "%s", strerror(r));
+}
+
 static void counters_match(struct __test_metadata *_metadata)
 {
 	const struct vm_shape shape = {
@@ -183,13 +218,13 @@ static void counters_match(struct __test_metadata *_metadata)
 	bool populated[MAX_PAGES];
 	struct counts total = {};
 	struct gmem_vm_sample u;
-	int fd, tries;
+	int fd;
 
 	in_place = kvm_check_cap(KVM_CAP_GUEST_MEMFD_MEMORY_ATTRIBUTES);
 	for (i = 0; i < nr_pages; i++)
 		private[i] = in_place;
 	seed = getenv("GMEM_SEED") ? atoi(getenv("GMEM_SEED")) : time(NULL);
-	nr_ops = getenv("GMEM_OPS") ? atoll(getenv("GMEM_OPS")) : huge ? 2000 : 30000;
+	nr_ops = getenv("GMEM_OPS") ? atoll(getenv("GMEM_OPS")) : huge && in_place ? 2000 : 30000;
 	printf("# GMEM_SEED=%u GMEM_OPS=%lu\n", seed, nr_ops);
 
 	vm = __vm_create_with_vcpus(shape, NR_VCPUS, 0, guest_main, vcpus);
@@ -198,6 +233,16 @@ static void counters_match(struct __test_metadata *_metadata)
 	vm_mem_add(vm, huge ? VM_MEM_SRC_ANONYMOUS_THP : VM_MEM_SRC_ANONYMOUS, DATA_GPA,
 		   DATA_SLOT, nr_pages, KVM_MEM_GUEST_MEMFD, fd, 0);
 	virt_map(vm, DATA_GPA, DATA_GPA, nr_pages);
+	if (huge) {
+		if (!in_place) {
+			patiently(make_private, 0, nr_pages);
+			total.conversions++;
+			total.to_private += nr_pages;
+			memset(private, true, sizeof(private));
+		}
+		patiently(populate, 0, nr_pages);
+		EXPECT_EQ(usage().huge_pages, nr_pages);
+	}
 
 	for (i = 0; i < NR_VCPUS; i++) {
 		vcpu_args_set(vcpus[i], 3, DATA_GPA, nr_pages, (uint64_t)seed + i);
@@ -253,16 +298,23 @@ static void counters_match(struct __test_metadata *_metadata)
 	if (huge) {
 		EXPECT_EQ(u.huge_pages % PER_HUGE, 0);
 		EXPECT_LE(u.huge_pages, count_whole(populated));
-		for (tries = 0; tries < 200 && u.huge_pages < count_whole(populated); tries++) {
-			usleep(100000);
-			u = usage();
-		}
+		u = wait_for_huge_pages(count_whole(populated));
 		EXPECT_EQ(u.huge_pages, count_whole(populated));
 		EXPECT_EQ(u.populated_pages, nr_populated);
 		EXPECT_EQ(u.freed_pages, u.allocated_pages - nr_populated);
 		printf("# %llu in huge folios, %llu splits, %llu merges\n", u.huge_pages,
 		       u.huge_splits, u.huge_merges);
 		EXPECT_GT(u.huge_splits, 0);
+
+		patiently(make_private, 0, nr_pages);
+		patiently(populate, 0, nr_pages);
+		/* One range at least is to be merged. */
+		patiently(make_shared, 0, 1);
+		patiently(make_private, 0, 1);
+		patiently(populate, 0, 1);
+		u = wait_for_huge_pages(nr_pages);
+		EXPECT_EQ(u.huge_pages, nr_pages);
+		EXPECT_GT(u.huge_merges, 0);
 	}
 
 	kvm_vm_free(vm);
