@@ -57,7 +57,7 @@ SELFTESTS_KEY := $(B)/selftests.key
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: help all setup install uninstall deb kernel kernel-baseline tools bpf tests unit prometheus demo test test-all \
-	test-debug test-selftests test-patches test-debian test-stock bench shell checkpatch clean distclean FORCE
+	test-debug test-selftests test-selftests-huge test-patches test-debian test-stock bench shell checkpatch clean distclean FORCE
 
 help:
 	@echo 'Ordinary use:'
@@ -66,6 +66,7 @@ help:
 	@echo '  make test-all         the tests and those that take longer'
 	@echo '  make test-debug       the same on a kernel with KASAN, lockdep and kmemleak'
 	@echo '  make test-selftests   all KVM selftests, on the kernel without the patches and on ours'
+	@echo '  make test-selftests-huge  the same with kvm.gmem_huge_pages=always on ours'
 	@echo '  make test-patches     KVM builds after each patch, built in and as modules'
 	@echo '  make test-stock       the packages and the tests on Debian'\''s own kernel; D=12|13, T= choose'
 	@echo '  make test-debian      setup, demo and test in a clean Debian 12 and 13; D=12|13, W=demo choose'
@@ -326,7 +327,7 @@ bench: kernel kernel-baseline tools $(BENCH_BIN)
 # Suites of the host and of other kernels say nothing about this one. Those that
 # measure (policies) or drive the tools for long (+) take hours on it; T= runs
 # them.
-DEBUG_SUITES = ^(bpf|kunit|kvm|access|mmap|inplace|consumer|load|load-inplace|gmemtop|gmempolicy)$$
+DEBUG_SUITES = ^(bpf|kunit|kvm|access|mmap|inplace|huge|huge-inplace|consumer|load|load-inplace|gmemtop|gmempolicy)$$
 test-debug: all $(B)/kernel/debug.key
 	@GMEM_KERNEL=debug GMEM_TEST_PATIENCE=6 GMEM_SECONDS=$${GMEM_SECONDS:-120} \
 		GMEM_TEST_OUT=$(B)/test-debug T='$(or $(T),$(DEBUG_SUITES))' tests/run
@@ -335,6 +336,10 @@ test-debug: all $(B)/kernel/debug.key
 test-selftests: kernel kernel-baseline $(B)/tests/selftests/no_flags.so
 	@kernel/build-selftests
 	@tests/selftests/run '$(T)'
+
+# The same with huge folios for every guest_memfd of ours.
+test-selftests-huge:
+	@GMEM_SELFTEST_APPEND=kvm.gmem_huge_pages=always $(MAKE) --no-print-directory test-selftests
 
 # --------------------------------------------------------------- install it
 

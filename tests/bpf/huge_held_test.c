@@ -170,6 +170,8 @@ TEST_F(huge, the_guest_never_sees_anything_else)
 
 /* Memory failure */
 
+static uint64_t broken_pfn;
+
 /* Breaks a page of the first piece; the errno. */
 static int break_page(FIXTURE_DATA(huge) *self, uint64_t page)
 {
@@ -180,7 +182,8 @@ static int break_page(FIXTURE_DATA(huge) *self, uint64_t page)
 	MUST(!run(self, WRITE, 0, BIG_PAGES, 61), "the guest reads something else");
 	MUST(frames_read(BIG_GPA / PAGE_SIZE, 1, pfns) >= 1 && pfns[0],
 	     "no frame is traced");
-	snprintf(text, sizeof(text), "%lu", pfns[0] + page);
+	broken_pfn = pfns[0] + page;
+	snprintf(text, sizeof(text), "%lu", broken_pfn);
 	return write_file("/sys/kernel/debug/hwpoison/corrupt-pfn", text);
 }
 
@@ -205,22 +208,35 @@ TEST_F(huge, a_page_breaks)
 	EXPECT_BROKEN(self, 5);
 }
 
+/* Breaks a page of the first piece, which a consumer has; -1, or the consumer. */
+static int break_held_page(struct __test_metadata *_metadata, FIXTURE_DATA(huge) *self,
+			   uint64_t page)
+{
+	int device = open(DEVICE, O_RDWR);
+
+	if (device < 0)
+		SKIP(return -1, "see tests/kvm/huge");
+	EXPECT_EQ(0, allocate(self, 0, PER_HUGE));
+	EXPECT_EQ(0, command(device, "attach %d", self->fd));
+	EXPECT_EQ(0, command(device, "hold %d", 40));
+	EXPECT_EQ(EHWPOISON, break_page(self, page));
+	return device;
+}
+
 /* The kernel gives up if somebody has a piece; it is split later. */
 static void break_held(struct __test_metadata *_metadata, FIXTURE_DATA(huge) *self,
 		       uint64_t page)
 {
-	int device = open(DEVICE, O_RDWR), i;
+	int device = break_held_page(_metadata, self, page), i;
 
 	if (device < 0)
-		SKIP(return, "see tests/kvm/huge");
-	ASSERT_EQ(0, allocate(self, 0, PER_HUGE));
-	ASSERT_EQ(0, command(device, "attach %d", self->fd));
-	ASSERT_EQ(0, command(device, "hold %d", 40));
-	EXPECT_EQ(EHWPOISON, break_page(self, page));
+		return;
 	sleep(1);
 	EXPECT_EQ(0, usage().huge_splits);
 	EXPECT_BROKEN(self, page);
 	EXPECT_EQ(0, usage().invalidations[GMEM_INVALIDATE_MEMORY_FAILURE]);
+	/* It would go as a whole, with the broken page in it. */
+	EXPECT_EQ(EAGAIN, hole(self, 0, PER_HUGE));
 
 	ASSERT_EQ(0, command(device, "drop", 0));
 	for (i = 0; i < 100 && !usage().huge_splits; i++)
@@ -240,6 +256,55 @@ TEST_F(huge, a_page_breaks_that_somebody_holds)
 TEST_F(huge, the_first_page_breaks_that_somebody_holds)
 {
 	break_held(_metadata, self, 0);
+}
+
+/*
+ * What was let go last is what the next one gets, on the same CPU: the guest's new
+ * pieces would be the old ones.
+ */
+static void expect_not_again(struct __test_metadata *_metadata, FIXTURE_DATA(huge) *self)
+{
+	uint64_t pfns[BIG_PAGES], i;
+
+	frames_trace();
+	EXPECT_EQ(0, run(self, WRITE, 0, BIG_PAGES, 63));
+	EXPECT_LE(1, frames_read(BIG_GPA / PAGE_SIZE, BIG_PAGES, pfns));
+	for (i = 0; i < BIG_PAGES; i++)
+		EXPECT_TRUE(!pfns[i] || broken_pfn - (pfns[i] & ~(PER_HUGE - 1)) >= PER_HUGE);
+	EXPECT_EQ(0, run(self, CHECK, 0, BIG_PAGES, 63));
+}
+
+TEST_F(huge, a_hole_for_what_has_a_broken_page)
+{
+	int device = break_held_page(_metadata, self, 5);
+
+	if (device < 0)
+		return;
+	ASSERT_EQ(0, command(device, "drop", 0));
+	EXPECT_EQ(0, hole(self, 0, PER_HUGE));
+	EXPECT_EQ(1, usage().huge_splits);
+	EXPECT_PAGES(BIG_PAGES - PER_HUGE, BIG_PAGES - PER_HUGE, 0);
+	expect_not_again(_metadata, self);
+	close(device);
+}
+
+TEST_F(huge, a_file_goes_that_has_a_broken_page)
+{
+	int device = break_held_page(_metadata, self, 5);
+
+	if (device < 0)
+		return;
+	unbind(self, BIG_GPA);
+	munmap(self->mem, BIG_SIZE);
+	ASSERT_EQ(0, command(device, "drop", 0));
+	close(device);
+	close(self->fd);
+	self->fd = create_sized(self->vm, BIG_SIZE, GUEST_MEMFD_FLAG_HUGE_PAGES |
+				(self->in_place ? GUEST_MEMFD_FLAG_MMAP : 0), 0);
+	ASSERT_LE(0, self->fd);
+	self->mem = reserve(self->fd, self->in_place);
+	bind_at(self, BIG_GPA, 0, BIG_PAGES);
+	expect_not_again(_metadata, self);
 }
 
 TEST_HARNESS_MAIN

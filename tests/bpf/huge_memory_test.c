@@ -121,12 +121,19 @@ static int prefault_all(FIXTURE_DATA(huge) *self)
 	return __vcpu_ioctl(self->vcpu, KVM_PRE_FAULT_MEMORY, &range) ? errno : 0;
 }
 
+/* Nothing but the ioctl: the library's function opens /dev/kvm first. */
 static int bind_again(FIXTURE_DATA(huge) *self)
 {
-	return __vm_set_user_memory_region2(self->vm, BIG_SLOT,
-					    KVM_MEM_GUEST_MEMFD, BIG_GPA,
-					    BIG_SIZE, self->mem, self->fd, 0) ?
-	       errno : 0;
+	struct kvm_userspace_memory_region2 region = {
+		.slot = BIG_SLOT,
+		.flags = KVM_MEM_GUEST_MEMFD,
+		.guest_phys_addr = BIG_GPA,
+		.memory_size = BIG_SIZE,
+		.userspace_addr = (uintptr_t)self->mem,
+		.guest_memfd = self->fd,
+	};
+
+	return ioctl(self->vm->fd, KVM_SET_USER_MEMORY_REGION2, &region) ? errno : 0;
 }
 
 static int operate(FIXTURE_DATA(huge) *self, enum operation what)
@@ -139,7 +146,7 @@ static int operate(FIXTURE_DATA(huge) *self, enum operation what)
 	case SHARE_PART:
 		return turn(self, PER_HUGE + 3, PER_HUGE, false);
 	case UNSHARE_PART:
-		return turn(self, PER_HUGE + 3, PER_HUGE, true);
+		return turn(self, PER_HUGE + 103, PER_HUGE / 2, true);
 	case SHARE_ALL:
 		return turn(self, 0, BIG_PAGES, false);
 	case HOLE:
@@ -241,7 +248,12 @@ static void fail_each(struct __test_metadata *_metadata, FIXTURE_DATA(huge) *sel
 			break;
 	}
 	TH_LOG("%d allocations, %d of which make it fail", nth - 1, failed);
-	EXPECT_LT(1, nth);
+	/* What is shared already, or as a whole by the VM, has its place in the map. */
+	if (what == UNSHARE_PART || (what == SHARE_ALL && !self->in_place)) {
+		EXPECT_EQ(1, nth);
+	} else {
+		EXPECT_LT(1, nth);
+	}
 	EXPECT_GT(FAIL_MOST, nth);
 }
 

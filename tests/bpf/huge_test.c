@@ -290,6 +290,69 @@ TEST_F(huge, the_file_is_closed)
 	EXPECT_PAGES(0, 0, 0);
 }
 
+#define OTHER_GPA	0x80000000ULL
+#define OTHER_SLOT	(BIG_SLOT + 1)
+
+struct other {
+	FIXTURE_DATA(huge) *huge;
+	int fd;
+};
+
+static void turn_other(const struct other *o, uint64_t page, uint64_t nr, bool private)
+{
+	struct kvm_memory_attributes attr = {
+		.attributes = private ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0,
+		.address = OTHER_GPA + page * PAGE_SIZE,
+		.size = nr * PAGE_SIZE,
+	};
+	int r;
+
+	if (o->huge->in_place)
+		r = set_attributes_at(o->fd, page * PAGE_SIZE, nr * PAGE_SIZE,
+				      attr.attributes, NULL);
+	else
+		r = __vm_ioctl(o->huge->vm, KVM_SET_MEMORY_ATTRIBUTES, &attr) ? errno : 0;
+	MUST(!r, "convert: %s", strerror(r));
+}
+
+static void *close_other(void *arg)
+{
+	close(((struct other *)arg)->fd);
+	return NULL;
+}
+
+/* Whoever closes a file and deletes its memslot meets the worker that merges. */
+TEST_F(huge, closed_while_it_is_merged)
+{
+	struct other other = { .huge = self };
+	pthread_t closer;
+	int i, page;
+
+	for (i = 0; i < 60; i++) {
+		other.fd = create_sized(self->vm, BIG_SIZE, GUEST_MEMFD_FLAG_HUGE_PAGES, 0);
+		ASSERT_LE(0, other.fd);
+		vm_set_user_memory_region2(self->vm, OTHER_SLOT, KVM_MEM_GUEST_MEMFD,
+					   OTHER_GPA, BIG_SIZE, self->mem, other.fd, 0);
+		turn_other(&other, 0, BIG_PAGES, true);
+		ASSERT_EQ(0, fallocate(other.fd, FALLOC_FL_KEEP_SIZE, 0, BIG_SIZE));
+		for (page = 3; page < BIG_PAGES; page += PER_HUGE) {
+			turn_other(&other, page, 1, false);
+			turn_other(&other, page, 1, true);
+		}
+		/* It begins 200 ms after the last of them. */
+		usleep(195000 + i * 1000);
+		ASSERT_EQ(0, pthread_create(&closer, NULL, close_other, &other));
+		vm_set_user_memory_region2(self->vm, OTHER_SLOT, KVM_MEM_GUEST_MEMFD,
+					   OTHER_GPA, 0, self->mem, other.fd, 0);
+		pthread_join(closer, NULL);
+	}
+	EXPECT_LT(0, usage().huge_merges);
+	EXPECT_GT(60 * NR_HUGE, usage().huge_merges);
+	/* Nobody waits for the end of something that nobody ends. */
+	EXPECT_EQ(0, run(self, WRITE, 0, BIG_PAGES, 43));
+	EXPECT_EQ(0, run(self, CHECK, 0, BIG_PAGES, 43));
+}
+
 /* Limits */
 
 TEST_F(huge, a_limit_of_the_control_group)

@@ -11,8 +11,9 @@ parameter=/sys/module/kvm/parameters/gmem_huge_pages
 
 teardown_file()
 {
-	echo advise >"$parameter"
 	umount /sys/kernel/mm 2>/dev/null || :
+	umount "${parameter%/*}" 2>/dev/null || :
+	echo advise >"$parameter"
 }
 
 # huge_is PERCENT PAGES: of the last monitor, in every output
@@ -205,12 +206,16 @@ wait_map()
 	echo always >"$parameter"
 	run --separate-stderr "$gmempolicy" status
 	[ "$output" = "No policy is attached." ]
-	# What a kernel without the code to split them looks like from here.
+	echo advise >"$parameter"
+	# What a KVM without them looks like from here, and a kernel that cannot split them.
+	mount -t tmpfs none "${parameter%/*}"
+	echo Y >"${parameter%/*}/gmem_policies"
+	run --separate-stderr "$gmempolicy" status
+	[ "${lines[1]}" = "No huge folios: KVM was built without CONFIG_KVM_GMEM_HUGE." ]
 	mount -t tmpfs none /sys/kernel/mm
 	run --separate-stderr "$gmempolicy" status
-	umount /sys/kernel/mm
+	umount /sys/kernel/mm "${parameter%/*}"
 	[ "${lines[1]}" = "No huge folios: the kernel has no CONFIG_TRANSPARENT_HUGEPAGE." ]
-	echo advise >"$parameter"
 }
 
 fields_are()

@@ -45,13 +45,13 @@ says_no_hooks()
 	local always=$BATS_TEST_TMPDIR/always hooks=$BATS_TEST_TMPDIR/hooks
 
 	# guest_memfd has functions of that name, too, and so has what is there
-	# with hooks and without: inodes, mappings, conversion in place.
+	# with hooks and without: inodes, mappings, conversion in place, huge folios.
 	awk '$3 ~ /^kvm_gmem_/ { print $3 }' "$map" >"$always"
 	[ "$(wc -l <"$always")" -gt 5 ]
 	if [ -r /sys/module/kvm/parameters/gmem_in_place_conversion ]; then
-		cat "$kernel"/linux/virt/kvm/gmem_{inode,convert,mmap,notifier}.c |
-			grep -E '^[a-z]' | grep -oE 'kvm_gmem_[a-z_]+' >>"$always"
-		cat "$kernel"/patches/6.12/001[01]-*.patch |
+		cat "$kernel"/linux/virt/kvm/gmem_{inode,convert,mmap,notifier,huge}.c |
+			grep -E '^([a-z]|DEFINE_)' | grep -oE 'kvm_gmem_[a-z_]+' >>"$always"
+		cat "$kernel"/patches/6.12/{0004,001[016]}-*.patch |
 			grep -E '^\+[a-z]' | grep -oE 'kvm_gmem_[a-z_]+' >>"$always"
 	fi
 	awk '$3 ~ /^kvm_gmem_/ { sub(/\..*/, "", $3); print $3 }' /proc/kallsyms |

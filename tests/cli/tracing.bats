@@ -9,7 +9,7 @@
 
 bats_require_minimum_version 1.5.0
 
-events="bind convert create fault held invalidate unbind verdict vm_create vm_destroy"
+events="bind convert create fault held invalidate merge split unbind verdict vm_create vm_destroy"
 
 # Every field of every event, for a program that counts a run's events.
 all_fields='
@@ -252,6 +252,18 @@ u64 start
 u64 end
 u64 pages_freed
 u32 reason
+merge
+u64 vm_id
+u64 inode
+u64 index
+u64 nr_pages
+s32 result
+split
+u64 vm_id
+u64 inode
+u64 index
+u64 nr_pages
+s32 result
 unbind
 u64 vm_id
 u64 start
@@ -432,7 +444,7 @@ stopped()
 	jq -s 'map(select(.summary | not))' stat.out >stat.load
 	cat stat.shown
 	(cd /sys/kernel/debug/kvm/"$guest"-*/ && grep -H . gmem_*) | tr : ' ' | sort >stat.debugfs
-	[ "$(wc -l <stat.debugfs)" -eq 3 ]
+	[ "$(wc -l <stat.debugfs)" -eq 4 ]
 	awk '{ print $1, $2 }' stat.shown | sort | diff stat.debugfs -
 	# Nothing happens while it is stopped.
 	awk '$3 != 0 { exit 1 }' stat.shown

@@ -226,7 +226,7 @@ const char *gmem_huge_off(char mode[GMEM_HUGE_MODE_LEN])
 	if (!f && errno == ENOENT)
 		return access(THP_DIR, F_OK) && errno == ENOENT ?
 		       "the kernel has no CONFIG_TRANSPARENT_HUGEPAGE" :
-		       "its KVM was built without CONFIG_KVM_GMEM_HUGE";
+		       "KVM was built without CONFIG_KVM_GMEM_HUGE";
 	if (!f)
 		return NULL;
 	if (fgets(mode, GMEM_HUGE_MODE_LEN, f))

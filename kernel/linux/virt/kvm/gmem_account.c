@@ -60,9 +60,13 @@ static __always_inline s64 kvm_gmem_mark_page(struct xa_state *xas, bool stale)
  */
 static __always_inline s64 kvm_gmem_mark_folio(struct xa_state *xas, bool stale)
 {
-	s64 delta = kvm_gmem_mark_page(xas, stale);
+	if (likely(!kvm_gmem_huge_at(xas)))
+		return kvm_gmem_mark_page(xas, stale);
+	/* Who adds one that stays compares it with its frames afterwards. */
+	if (stale && kvm_gmem_huge_is_new(xas))
+		return 0;
 
-	return kvm_gmem_huge_at(xas) ? delta * (s64)BIT(xas_get_order(xas)) : delta;
+	return kvm_gmem_mark_page(xas, stale) * (s64)BIT(xas_get_order(xas));
 }
 
 /*
@@ -120,7 +124,7 @@ static pgoff_t kvm_gmem_mark_locked(struct address_space *mapping,
 			*delta += kvm_gmem_mark_folio(&xas, stale);
 		}
 		if (!--*budget)
-			return xas.xa_index + 1;
+			return kvm_gmem_huge_next(&xas);
 	}
 
 	return end;

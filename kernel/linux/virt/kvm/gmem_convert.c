@@ -629,7 +629,10 @@ static int kvm_gmem_convert_asked(struct kvm_gmem_attr_request *request)
 	if (r)
 		goto free;
 
-	r = kvm_gmem_convert_once(request);
+	if (!request->attrs && kvm_gmem_huge_order(request->inode))
+		r = kvm_gmem_huge_presplit(request->inode, request->start,
+					   request->end);
+	r = r ?: kvm_gmem_convert_once(request);
 	if (r == -EAGAIN) {
 		/* A page that is new is held by the CPU that is to list it. */
 		lru_add_drain_all();

@@ -257,8 +257,12 @@ void kvm_gmem_inode_freed(struct folio *folio)
 {
 	struct kvm_gmem_inode *gi = folio->private;
 
-	if (kvm_gmem_huge_used() && !gi)
-		gi = kvm_gmem_huge_freed(folio);
+	if (kvm_gmem_huge_used()) {
+		/* It was never counted. */
+		if (gi == KVM_GMEM_ADDING)
+			return;
+		gi = gi ?: kvm_gmem_huge_freed(folio);
+	}
 	/* The architecture may be told of each page though nobody counts them. */
 	if (!kvm_gmem_counts_freed() || !gi)
 		return;

@@ -17,6 +17,7 @@
  * The page cache knows how large a folio is, so nothing else here is of one size.
  */
 #include <linux/delay.h>
+#include <linux/hash.h>
 #include <linux/highmem.h>
 #include <linux/huge_mm.h>
 #include <linux/kvm_host.h>
@@ -38,9 +39,6 @@
 
 /* Log2 of the sizes that there are; each needs a level of page tables. */
 #define KVM_GMEM_HUGE_DEFAULT	PMD_SHIFT
-
-/* What a folio of a guest_memfd remembers while its owner splits it. */
-#define KVM_GMEM_SPLITTING	((void *)1UL)
 
 /*
  * A vCPU's fault holds its folio for a moment: how often to wait for it, and how long
@@ -67,9 +65,16 @@
 
 DEFINE_STATIC_KEY_FALSE(kvm_gmem_huge_key);
 
-/* Those who take pages away from guest_memfds with huge folios. */
-static LIST_HEAD(kvm_gmem_removers);
-static DEFINE_SPINLOCK(kvm_gmem_removers_lock);
+/* Those who take pages away from guest_memfds with huge folios, by task. */
+#define KVM_GMEM_REMOVERS_BITS	6
+static struct kvm_gmem_removers {
+	spinlock_t lock;	/* of @files; never held for long */
+	struct hlist_head files;
+} kvm_gmem_removers[1 << KVM_GMEM_REMOVERS_BITS] = {
+	[0 ... (1 << KVM_GMEM_REMOVERS_BITS) - 1] = {
+		.lock = __SPIN_LOCK_UNLOCKED(kvm_gmem_removers.lock),
+	},
+};
 
 /* One file at a time is merged: many of them do not take many CPUs. */
 static DEFINE_MUTEX(kvm_gmem_merge_lock);
@@ -222,9 +227,12 @@ void __kvm_gmem_huge_released(struct inode *inode)
 {
 	struct kvm_gmem_huge *huge = to_kvm_gmem_inode(inode)->huge;
 
+	if (!huge)
+		return;
+
+	WRITE_ONCE(huge->closing, true);
 	/* Who has slots_lock may find the file for a moment yet. */
-	if (huge)
-		disable_delayed_work_sync(&huge->merge);
+	disable_delayed_work_sync(&huge->merge);
 }
 
 static pgoff_t kvm_gmem_huge_nr(const struct kvm_gmem_huge *huge)
@@ -400,10 +408,12 @@ static struct folio *kvm_gmem_huge_add_folio(struct kvm_gmem_huge *huge,
 		return NULL;
 
 	*reason = KVM_GMEM_HUGE_LIMIT;
+	folio->private = KVM_GMEM_ADDING;
 	r = filemap_add_folio(mapping, folio, first,
 			      mapping_gfp_mask(mapping) | __GFP_NOWARN |
 			      __GFP_NORETRY);
 	if (r) {
+		folio->private = NULL;
 		folio_put(folio);
 		return r == -EEXIST ? ERR_PTR(r) : NULL;
 	}
@@ -414,10 +424,13 @@ static struct folio *kvm_gmem_huge_add_folio(struct kvm_gmem_huge *huge,
 	if (unlikely(*reason)) {
 		/* Nobody has used it: it is new, and locked. */
 		generic_error_remove_folio(mapping, folio);
+		folio->private = NULL;
 		folio_unlock(folio);
 		folio_put(folio);
 		return NULL;
 	}
+	/* Pairs with the lock that kvm_gmem_mark() takes. */
+	WRITE_ONCE(folio->private, NULL);
 
 	atomic64_add(folio_nr_pages(folio), &huge->pages);
 	kvm_gmem_inode_added(to_kvm_gmem_inode(huge->inode), folio,
@@ -470,6 +483,7 @@ struct folio *kvm_gmem_huge_grab_folio(struct inode *inode,
 				       pgoff_t index, bool huge, u64 *allocated)
 {
 	struct kvm_gmem_huge *h = to_kvm_gmem_inode(inode)->huge;
+	unsigned int wait = KVM_GMEM_SPLIT_WAIT_US;
 	struct folio *folio;
 	int reason, tries = 0;
 
@@ -478,10 +492,13 @@ struct folio *kvm_gmem_huge_grab_folio(struct inode *inode,
 		if (folio != ERR_PTR(-ENOENT)) {
 			if (!IS_ERR(folio))
 				folio = kvm_gmem_huge_fit_folio(h, slot, folio);
-			if (folio == ERR_PTR(-EAGAIN) &&
-			    tries++ < KVM_GMEM_SPLIT_TRIES)
-				continue;
-			return folio;
+			if (folio != ERR_PTR(-EAGAIN) ||
+			    tries++ == KVM_GMEM_SPLIT_TRIES)
+				return folio;
+			/* Another vCPU that waits for it holds it, too. */
+			usleep_range(wait, 2 * wait);
+			wait *= 2;
+			continue;
 		}
 
 		reason = KVM_GMEM_HUGE_FITS;
@@ -567,6 +584,7 @@ bool kvm_gmem_huge_may_split(struct folio *folio, gfp_t gfp)
 		return false;
 	WRITE_ONCE(huge->failing, folio->index);
 	/* It gives up if somebody has the folio. */
+	WRITE_ONCE(huge->failed, true);
 	WRITE_ONCE(huge->broken, true);
 	kvm_gmem_huge_poke(huge);
 
@@ -655,6 +673,8 @@ static int kvm_gmem_split_all(struct kvm_gmem_huge *huge, pgoff_t start,
 	int r;
 
 	for (; start < end; start = round_down(start, nr) + nr) {
+		if (fatal_signal_pending(current))
+			return -EINTR;
 		held->index = start;
 		r = kvm_gmem_split(huge, start, &held->refs);
 		if (r)
@@ -663,6 +683,77 @@ static int kvm_gmem_split_all(struct kvm_gmem_huge *huge, pgoff_t start,
 	}
 
 	return 0;
+}
+
+static bool kvm_gmem_huge_is_broken(const struct kvm_gmem_huge *huge, pgoff_t index)
+{
+	struct folio *folio = filemap_get_folio(huge->inode->i_mapping, index);
+	bool broken;
+
+	if (IS_ERR(folio))
+		return false;
+	broken = folio_test_large(folio) && folio_test_has_hwpoisoned(folio);
+	folio_put(folio);
+
+	return broken;
+}
+
+/*
+ * Memory goes back to where it came from in the pieces that it is in, and a broken
+ * page only stays away if it is one.
+ */
+static int kvm_gmem_split_broken(struct kvm_gmem_huge *huge, pgoff_t start,
+				 pgoff_t end)
+{
+	pgoff_t nr = kvm_gmem_huge_nr(huge), size;
+	int r;
+
+	if (likely(!READ_ONCE(huge->failed)))
+		return 0;
+
+	size = i_size_read(huge->inode) >> PAGE_SHIFT;
+	for (; start < min(end, size); start = round_down(start, nr) + nr) {
+		r = kvm_gmem_huge_is_broken(huge, start) ?
+		    kvm_gmem_split(huge, start, NULL) : 0;
+		if (r)
+			return r;
+		cond_resched();
+	}
+
+	return 0;
+}
+
+/**
+ * kvm_gmem_huge_evict - all pages of a guest_memfd are about to go
+ * @inode: the guest_memfd, not used by anybody any more
+ *
+ * Context: may sleep.
+ */
+void kvm_gmem_huge_evict(struct inode *inode)
+{
+	const struct kvm_gmem_huge *huge = to_kvm_gmem_inode(inode)->huge;
+	pgoff_t index, size = i_size_read(inode) >> PAGE_SHIFT;
+	struct folio *folio;
+	int r;
+
+	if (!huge || likely(!huge->failed))
+		return;
+
+	for (index = 0; index < size; index += kvm_gmem_huge_nr(huge)) {
+		if (!kvm_gmem_huge_is_broken(huge, index))
+			continue;
+		folio = filemap_lock_folio(inode->i_mapping, index);
+		if (IS_ERR(folio))
+			continue;
+		/* There is no VM any more that could count it. */
+		folio->private = KVM_GMEM_SPLITTING;
+		r = split_huge_page_to_list_to_order(&folio->page, NULL, 0);
+		folio->private = NULL;
+		folio_unlock(folio);
+		/* With a reference it stays for ever: nobody else is to get it. */
+		if (!r)
+			folio_put(folio);
+	}
 }
 
 /**
@@ -706,6 +797,28 @@ int kvm_gmem_huge_cut_folio(struct inode *inode, pgoff_t index, pgoff_t nr)
 /* Conversions */
 
 /**
+ * kvm_gmem_huge_presplit - split what a conversion will have to be split for
+ * @inode: the guest_memfd
+ * @start: first page
+ * @end: page after the last
+ *
+ * It takes long, and so most of it is done before others have to wait.  What is held
+ * stays as it is, to be found again.
+ *
+ * Context: may sleep; no locks held.
+ * Return: 0, or -EINTR if the task is killed.
+ */
+int kvm_gmem_huge_presplit(struct inode *inode, pgoff_t start, pgoff_t end)
+{
+	struct kvm_gmem_held held;
+	int r;
+
+	r = kvm_gmem_split_all(to_kvm_gmem_inode(inode)->huge, start, end, &held);
+
+	return r == -EINTR ? r : 0;
+}
+
+/**
  * kvm_gmem_huge_convert_begin - pages are about to be shared, in place
  * @inode: the guest_memfd
  * @start: first page
@@ -716,7 +829,7 @@ int kvm_gmem_huge_cut_folio(struct inode *inode, pgoff_t index, pgoff_t nr)
  *
  * Context: may sleep; holds the invalidate lock exclusively.
  * Return: 0, and kvm_gmem_huge_convert_end() is to be called in any case; -EAGAIN
- *	if a folio is held.
+ *	if a folio is held, -EINTR if the task is killed.
  */
 int kvm_gmem_huge_convert_begin(struct inode *inode, pgoff_t start, pgoff_t end,
 				struct kvm_gmem_held *held)
@@ -927,21 +1040,28 @@ void kvm_gmem_huge_bound(struct inode *inode, const struct kvm_memory_slot *slot
 
 /* Holes */
 
+static struct kvm_gmem_removers *kvm_gmem_my_removers(void)
+{
+	return &kvm_gmem_removers[hash_ptr(current, KVM_GMEM_REMOVERS_BITS)];
+}
+
 /**
  * __kvm_gmem_huge_punch_begin - a hole is about to be punched
  * @inode: the guest_memfd
  * @start: first page
  * @end: page after the last; may be beyond the end of the file
  *
- * Folios that lie in it go as they are.
+ * Folios that lie in it go as they are, but for those with a broken page.
  *
  * Context: may sleep; holds the invalidate lock exclusively.
  * Return: 0, and __kvm_gmem_huge_punch_end() is to be called; -EAGAIN if somebody
- *	holds a folio that has pages beyond an end of the hole, -ENOMEM.
+ *	holds a folio that has a broken page or pages beyond an end of the hole,
+ *	-ENOMEM.
  */
 int __kvm_gmem_huge_punch_begin(struct inode *inode, pgoff_t start, pgoff_t end)
 {
 	struct kvm_gmem_huge *huge = to_kvm_gmem_inode(inode)->huge;
+	struct kvm_gmem_removers *removers;
 	struct kvm_gmem_held held;
 	int r;
 
@@ -949,16 +1069,18 @@ int __kvm_gmem_huge_punch_begin(struct inode *inode, pgoff_t start, pgoff_t end)
 		return 0;
 
 	kvm_gmem_cut(huge, KVM_GMEM_CUT_FILE, start, end);
-	r = kvm_gmem_split_ends(huge, start, end, &held);
+	r = kvm_gmem_split_ends(huge, start, end, &held) ?:
+	    kvm_gmem_split_broken(huge, start, end);
 	if (r) {
 		kvm_gmem_uncut(huge, KVM_GMEM_CUT_FILE);
 		return r;
 	}
 
+	removers = kvm_gmem_my_removers();
 	huge->remover = current;
-	spin_lock(&kvm_gmem_removers_lock);
-	list_add(&huge->remover_node, &kvm_gmem_removers);
-	spin_unlock(&kvm_gmem_removers_lock);
+	spin_lock(&removers->lock);
+	hlist_add_head(&huge->remover_node, &removers->files);
+	spin_unlock(&removers->lock);
 
 	return 0;
 }
@@ -984,15 +1106,16 @@ static void kvm_gmem_huge_count_failed(struct kvm_gmem_huge *huge, pgoff_t first
  */
 void __kvm_gmem_huge_punch_end(struct inode *inode, pgoff_t start, pgoff_t end)
 {
+	struct kvm_gmem_removers *removers = kvm_gmem_my_removers();
 	struct kvm_gmem_huge *huge = to_kvm_gmem_inode(inode)->huge;
 	pgoff_t failing;
 
 	if (!huge)
 		return;
 
-	spin_lock(&kvm_gmem_removers_lock);
-	list_del(&huge->remover_node);
-	spin_unlock(&kvm_gmem_removers_lock);
+	spin_lock(&removers->lock);
+	hlist_del(&huge->remover_node);
+	spin_unlock(&removers->lock);
 
 	/*
 	 * One that was there as a whole was counted when it went, and the hole may have
@@ -1016,16 +1139,20 @@ void __kvm_gmem_huge_punch_end(struct inode *inode, pgoff_t start, pgoff_t end)
  */
 struct kvm_gmem_inode *kvm_gmem_huge_freed(const struct folio *folio)
 {
+	struct kvm_gmem_removers *removers = kvm_gmem_my_removers();
 	struct kvm_gmem_huge *huge, *found = NULL;
 
-	spin_lock(&kvm_gmem_removers_lock);
-	list_for_each_entry(huge, &kvm_gmem_removers, remover_node) {
+	/* Who is there sees itself, without a lock that others have. */
+	if (hlist_empty(&removers->files))
+		return NULL;
+	spin_lock(&removers->lock);
+	hlist_for_each_entry(huge, &removers->files, remover_node) {
 		if (huge->remover == current) {
 			found = huge;
 			break;
 		}
 	}
-	spin_unlock(&kvm_gmem_removers_lock);
+	spin_unlock(&removers->lock);
 	if (!found)
 		return NULL;
 
@@ -1057,14 +1184,29 @@ void __kvm_gmem_huge_failed(struct inode *inode, pgoff_t start, pgoff_t end)
 						      kvm_gmem_huge_nr(huge)));
 }
 
-/* Guests that have a page of it find another mapping. */
-static void kvm_gmem_huge_unmap(struct kvm_gmem_huge *huge, pgoff_t start,
-				pgoff_t end)
+/*
+ * Guests that have a page of it find another mapping.  The invalidate lock keeps the
+ * memslots that there are, and slots_lock keeps away one that is being made, which
+ * cannot lose mappings yet.
+ */
+static int kvm_gmem_huge_unmap(struct kvm_gmem_huge *huge, pgoff_t start,
+			       pgoff_t end)
 {
+	struct address_space *mapping = huge->inode->i_mapping;
 	struct kvm_gmem *gmem = kvm_gmem_huge_file(huge);
+	int r = -EAGAIN;
 
-	kvm_gmem_invalidate_begin(gmem, start, end);
-	kvm_gmem_invalidate_end(gmem, start, end);
+	if (!filemap_invalidate_trylock_shared(mapping))
+		return r;
+	if (mutex_trylock(&gmem->kvm->slots_lock)) {
+		kvm_gmem_invalidate_begin(gmem, start, end);
+		kvm_gmem_invalidate_end(gmem, start, end);
+		mutex_unlock(&gmem->kvm->slots_lock);
+		r = 0;
+	}
+	filemap_invalidate_unlock_shared(mapping);
+
+	return r;
 }
 
 /*
@@ -1076,23 +1218,15 @@ static void kvm_gmem_huge_unmap(struct kvm_gmem_huge *huge, pgoff_t start,
 static int kvm_gmem_huge_isolate(struct kvm_gmem_huge *huge, pgoff_t first)
 {
 	struct address_space *mapping = huge->inode->i_mapping;
-	struct folio *folio = filemap_get_folio(mapping, first);
 	pgoff_t index, end = first + kvm_gmem_huge_nr(huge);
-	bool broken;
+	struct folio *folio;
 	int r;
 
-	if (IS_ERR(folio))
-		return 0;
-	broken = folio_test_large(folio) && folio_test_has_hwpoisoned(folio);
-	folio_put(folio);
-	if (!broken)
+	if (!kvm_gmem_huge_is_broken(huge, first))
 		return 0;
 
-	if (!filemap_invalidate_trylock_shared(mapping))
-		return -EAGAIN;
-	kvm_gmem_huge_unmap(huge, first, end);
-	filemap_invalidate_unlock_shared(mapping);
-	r = kvm_gmem_split(huge, first, NULL);
+	r = kvm_gmem_huge_unmap(huge, first, end) ?:
+	    kvm_gmem_split(huge, first, NULL);
 	if (r)
 		return r;
 
@@ -1240,6 +1374,7 @@ static int kvm_gmem_merge_store(struct kvm_gmem_merge *merge)
 	struct address_space *mapping = merge->huge->inode->i_mapping;
 	XA_STATE_ORDER(xas, &mapping->i_pages, merge->first, merge->huge->order);
 	struct folio *to = merge->to;
+	bool stored = false;
 	unsigned long i;
 
 	xas_lock_irq(&xas);
@@ -1251,10 +1386,9 @@ static int kvm_gmem_merge_store(struct kvm_gmem_merge *merge)
 	if (i == merge->nr) {
 		xas_store(&xas, to);
 		/* The nodes are there: no memory is needed. */
-		if (WARN_ON_ONCE(xas_error(&xas)))
-			i--;
+		stored = !WARN_ON_ONCE(xas_error(&xas));
 	}
-	if (i < merge->nr) {
+	if (!stored) {
 		while (i)
 			folio_ref_unfreeze(merge->from[--i], 2);
 		xas_unlock_irq(&xas);
@@ -1334,7 +1468,11 @@ static int kvm_gmem_merge_locked(struct kvm_gmem_merge *merge)
 	if (r)
 		return r;
 
+	/* A memslot that is being made cannot lose mappings yet. */
+	if (!mutex_trylock(&kvm->slots_lock))
+		return -EAGAIN;
 	kvm_gmem_invalidate_begin(merge->gmem, merge->first, end);
+	mutex_unlock(&kvm->slots_lock);
 	r = kvm_gmem_merge_copy(merge);
 	if (!r) {
 		r = -EAGAIN;
@@ -1424,7 +1562,7 @@ static int kvm_gmem_merge_try(struct kvm_gmem_merge *merge, unsigned int *tried)
 	struct kvm_gmem_huge *huge = merge->huge;
 	int r = kvm_gmem_merge_look(merge);
 
-	if (r == -EAGAIN && kvm_gmem_merge_drain())
+	if (r == -EAGAIN && !READ_ONCE(huge->closing) && kvm_gmem_merge_drain())
 		r = kvm_gmem_merge_look(merge);
 	if (r)
 		return r;
@@ -1482,6 +1620,8 @@ static unsigned long kvm_gmem_merge_some(struct kvm_gmem_merge *merge)
 	}
 
 	for (; huge->next + merge->nr <= size; huge->next += merge->nr) {
+		if (READ_ONCE(huge->closing))
+			return 0;
 		if (tried == KVM_GMEM_MERGE_BATCH ||
 		    ++looked > KVM_GMEM_MERGE_LOOK)
 			return KVM_GMEM_MERGE_PAUSE;

@@ -51,6 +51,8 @@ struct kvm_gmem_held {
  * @failing: first page of the folio that memory_failure() may be splitting, or -1
  * @broken: there may be a broken folio that memory_failure() could not split
  * @isolates: the pass under way looks for such
+ * @failed: there ever was one
+ * @closing: nobody is to wait for @merge
  * @remover: who takes pages away at the moment, and is told of each
  * @remover_node: among all of those
  * @pages: its pages that are in huge folios
@@ -71,8 +73,10 @@ struct kvm_gmem_huge {
 	pgoff_t failing;
 	bool broken;
 	bool isolates;
+	bool failed;
+	bool closing;
 	const struct task_struct *remover;
-	struct list_head remover_node;
+	struct hlist_node remover_node;
 	atomic64_t pages;
 	struct delayed_work merge;
 	bool again;
@@ -83,6 +87,11 @@ struct kvm_gmem_huge {
 	u64 seen;
 	u64 waiting;
 };
+
+/* What a huge folio remembers while its owner splits it. */
+#define KVM_GMEM_SPLITTING	((void *)1UL)
+/* And while it is in the page cache, and may not stay. */
+#define KVM_GMEM_ADDING		((void *)2UL)
 
 DECLARE_STATIC_KEY_FALSE(kvm_gmem_huge_key);
 
@@ -123,6 +132,7 @@ static inline void kvm_gmem_huge_init(struct inode *inode, unsigned int order)
 
 #endif /* CONFIG_KVM_GMEM_HUGE */
 
+void kvm_gmem_huge_evict(struct inode *inode);
 void kvm_gmem_huge_destroy(struct kvm_gmem_inode *gi);
 void __kvm_gmem_huge_released(struct inode *inode);
 
@@ -134,6 +144,7 @@ int __kvm_gmem_huge_max_order(const struct kvm_memory_slot *slot,
 bool kvm_gmem_huge_may_split(struct folio *folio, gfp_t gfp);
 int kvm_gmem_huge_cut_folio(struct inode *inode, pgoff_t index, pgoff_t nr);
 
+int kvm_gmem_huge_presplit(struct inode *inode, pgoff_t start, pgoff_t end);
 int kvm_gmem_huge_convert_begin(struct inode *inode, pgoff_t start, pgoff_t end,
 				struct kvm_gmem_held *held);
 void kvm_gmem_huge_convert_end(struct inode *inode);
@@ -173,6 +184,14 @@ static __always_inline pgoff_t kvm_gmem_huge_next(struct xa_state *xas)
 		return xas->xa_index + 1;
 
 	return (xas->xa_index | (BIT(xas_get_order(xas)) - 1)) + 1;
+}
+
+/* May the huge folio that the walk is at go again?  The page cache is locked. */
+static __always_inline bool kvm_gmem_huge_is_new(struct xa_state *xas)
+{
+	const struct folio *folio = xas_reload(xas);
+
+	return READ_ONCE(folio->private) == KVM_GMEM_ADDING;
 }
 
 /* Is a page broken?  A huge folio has the mark of its first page for its own. */

@@ -70,6 +70,8 @@ static void kvm_gmem_evict_inode(struct inode *inode)
 	struct kvm_gmem_inode *gi = to_kvm_gmem_inode(inode);
 
 	kvm_gmem_inode_going(gi);
+	if (kvm_gmem_huge_used())
+		kvm_gmem_huge_evict(inode);
 	truncate_inode_pages_final(inode->i_mapping);
 	clear_inode(inode);
 	kvm_gmem_inode_gone(gi);
