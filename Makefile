@@ -352,6 +352,7 @@ UNITS := tools/gmempolicy/gmempolicyd.service tools/gmemtop/gmemtop-export.servi
 	tools/gmemtop/gmemtop-record.service
 MANS := $(wildcard docs/man/*)
 DOCS := README.md NEWS $(wildcard docs/*.md)
+FLEET := $(wildcard docs/fleet/*.yml docs/fleet/*/*)
 TEMPLATES := $(wildcard tools/gmempolicy/template/*)
 
 # Mode, source and place of each file. Those of mode 644+ are the administrator's:
@@ -367,6 +368,8 @@ $(foreach t,$(TOOLS),644 $(B)/completion/bash/$t $(PREFIX)/share/bash-completion
 644 $(B)/completion/zsh/_$t $(ZSHDIR)/_$t
 )
 $(foreach d,$(DOCS),644 $d $(PREFIX)/share/doc/gmem/$(notdir $d)
+)
+$(foreach f,$(FLEET),644 $f $(PREFIX)/share/doc/gmem/examples/$(f:docs/%=%)
 )
 644 docs/grafana-gmem.json $(PREFIX)/share/gmem/grafana-gmem.json
 644 docs/prometheus-gmem.yml $(PREFIX)/share/gmem/prometheus-gmem.yml
@@ -403,12 +406,13 @@ uninstall:
 		rm -f "$(DESTDIR)$$to" || exit; \
 	done <<<"$$INSTALLED"
 	@rmdir $(addprefix "$(DESTDIR)$(PREFIX)"/,share/gmem \
-		share/doc/gmem/examples/policy share/doc/gmem/examples share/doc/gmem include/gmem) 2>/dev/null || :
+		share/doc/gmem/examples/policy share/doc/gmem/examples/fleet/policy.d \
+		share/doc/gmem/examples/fleet/targets share/doc/gmem/examples/fleet share/doc/gmem/examples share/doc/gmem include/gmem) 2>/dev/null || :
 
 # In a copy of the tree: the packages' own directories and changelog are made there.
 DEB := $(B)/deb/gmem-$(VERSION)
 deb: tools
-	@tests/setup debhelper dh-dkms fakeroot lintian
+	@tests/setup debhelper fakeroot lintian
 	@mkdir -p $(DEB)
 	@rsync -a --delete --exclude=/build --exclude=/.git ./ $(DEB)/
 	@{ printf 'gmem (%s) unstable; urgency=medium\n\n' $(VERSION); \

@@ -7,7 +7,7 @@
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 self=$(basename "$0")
-cache=${GMEM_CACHE:-$HOME/.cache/gmem}
+cache=${GMEM_CACHE:-${HOME-}/.cache/gmem}
 source_path=${KERNEL_SRC:-/usr/src/linux-source-6.12.tar.xz}
 series_version=6.12
 

@@ -228,6 +228,10 @@ static void counters_match(struct __test_metadata *_metadata)
 	printf("# GMEM_SEED=%u GMEM_OPS=%lu\n", seed, nr_ops);
 
 	vm = __vm_create_with_vcpus(shape, NR_VCPUS, 0, guest_main, vcpus);
+	if (huge && !(vm_check_cap(vm, KVM_CAP_GUEST_MEMFD_FLAGS) & GUEST_MEMFD_FLAG_HUGE_PAGES)) {
+		kvm_vm_free(vm);
+		SKIP(return, "there are no huge folios");
+	}
 	fd = vm_create_guest_memfd(vm, nr_pages * PAGE_SIZE,
 				   huge ? GUEST_MEMFD_FLAG_HUGE_PAGES : 0);
 	vm_mem_add(vm, huge ? VM_MEM_SRC_ANONYMOUS_THP : VM_MEM_SRC_ANONYMOUS, DATA_GPA,

@@ -460,7 +460,7 @@ said()
 	for unit in gmempolicy/gmempolicyd gmemtop/gmemtop-export gmemtop/gmemtop-record; do
 		file=$TOP/tools/$unit.service
 		grep -qx Type=notify "$file"
-		grep -qx 'ExecReload=/bin/kill -HUP $MAINPID' "$file"
+		grep -qx 'ExecReload=/bin/sh -c "kill -HUP $MAINPID"' "$file"
 		# Without it there is no socket to tell systemd by.
 		grep -q '^RestrictAddressFamilies=.*AF_UNIX' "$file"
 		grep -q '^After=.*modprobe@kvm.service' "$file"

@@ -151,7 +151,7 @@ tells()
 @test "Debian 12 and 13 have what make deb, tests/debian/run and tests/prometheus want" {
 	for release in 12 13; do
 		machine $release
-		for package in debootstrap make prometheus debhelper dh-dkms dkms fakeroot lintian; do
+		for package in debootstrap make prometheus debhelper fakeroot lintian; do
 			"${with[@]}" apt-cache show "$package" | grep -qx "Package: $package"
 		done
 	done

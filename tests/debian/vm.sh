@@ -14,7 +14,8 @@ check()
 	"$@" || { echo "${0##*/}: $* failed" >&2; exit 1; }
 }
 
-trap 'kill $(jobs -p) 2>/dev/null || :' EXIT
+# unshare(1) takes no notice of SIGTERM.
+trap 'kill -KILL $(jobs -p) 2>/dev/null || :' EXIT
 
 # says TEXT COMMAND...: in the midst of whatever else
 says()
