@@ -129,6 +129,13 @@ config_map()
 @test "without the mount of the BPF file system nothing is attached" {
 	config_map
 	contain policy /sys/fs/bpf
-	sleep 5
+	# It ends by itself, and says why.
+	wait_for 60 eval '! kill -0 "$pod" 2>/dev/null' || { cat log; false; }
+	status=0
+	wait "$pod" || status=$?
+	pod=
+	cat log
+	[ "$status" -eq 1 ]
+	grep -q /sys/fs/bpf log
 	! gmempolicy list --json | jq -e '.attached[] | select(.policy == "guard")' || false
 }
