@@ -131,7 +131,8 @@ TEST_F(migrate, is_traced)
 {
 	struct guest *g = &self->guest;
 	struct traced_move moves[2 * SMALL_PAGES];
-	uint64_t done = 0, pages = 0;
+	uint64_t unit = g->pages / folios(g);
+	uint64_t done = 0, pages = 0, indices = 0;
 	struct moves before;
 	size_t nr, i;
 
@@ -145,16 +146,16 @@ TEST_F(migrate, is_traced)
 		EXPECT_EQ(0, moves[i].from_node);
 		EXPECT_EQ(1, moves[i].to_node);
 		EXPECT_NE(moves[i].from_pfn, moves[i].to_pfn);
-		EXPECT_EQ(g->pages / folios(g), moves[i].pages);
+		EXPECT_EQ(unit, moves[i].pages);
 		if (moves[i].result)
 			continue;
-		/* From the first to the last one. */
-		EXPECT_EQ(pages, moves[i].index);
+		indices += moves[i].index;
 		pages += moves[i].pages;
 		done++;
 	}
 	EXPECT_EQ(folios(g), done);
 	EXPECT_EQ(g->pages, pages);
+	EXPECT_EQ(done * (done - 1) / 2 * unit, indices);
 	EXPECT_EQ(nr - done, ({
 		struct moves after = moves_of(g->vm_id);
 
