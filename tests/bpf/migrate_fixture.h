@@ -46,10 +46,11 @@ enum kind {
 
 /*
  * Shared with the guest.  Pages from @strict on may be empty, or what they were a
- * while ago, but never another one's.
+ * while ago, but never another one's.  It does not touch page @skip, nor those whose
+ * number has a bit of @holes.
  */
 static struct {
-	uint64_t pages, strict, skip, stop, passes;
+	uint64_t pages, strict, skip, holes, stop, passes;
 	uint64_t wrong, page, seen, expected;
 } work;
 
@@ -96,7 +97,7 @@ static inline void guest_code(void)
 
 	for (;;) {
 		for (page = 0; page < w->pages; page++) {
-			if (page != w->skip)
+			if (page != w->skip && !(page & w->holes))
 				guest_look(page, w->passes);
 		}
 		w->passes++;
@@ -220,7 +221,7 @@ static inline void *guest_thread(void *arg)
 		if (errno != EFAULT && errno != EINTR && errno != EAGAIN)
 			return (void *)(long)errno;
 	}
-	return g->vcpu->run->exit_reason == KVM_EXIT_IO ? NULL : (void *)EPROTO;
+	return (void *)(g->vcpu->run->exit_reason == KVM_EXIT_IO ? 0L : EPROTO);
 }
 
 static inline void guest_start(struct guest *g)
@@ -230,15 +231,21 @@ static inline void guest_start(struct guest *g)
 	g->runs = true;
 }
 
+/* What the guest is to do otherwise from now on. */
+static inline void tell_guest(struct guest *g, uint64_t *what, uint64_t value)
+{
+	*what = value;
+	memcpy(addr_gva2hva(g->vm, (vm_vaddr_t)what), &value, sizeof(value));
+}
+
 /* 0, or the errno that its vCPU ended with. */
 static inline int guest_stop(struct guest *g)
 {
-	uint64_t stop = 1;
 	void *r;
 
 	if (!g->runs)
 		return 0;
-	memcpy(addr_gva2hva(g->vm, (vm_vaddr_t)&work.stop), &stop, sizeof(stop));
+	tell_guest(g, &work.stop, 1);
 	pthread_join(g->thread, &r);
 	g->runs = false;
 	return (long)r;
