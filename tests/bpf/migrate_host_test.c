@@ -342,7 +342,7 @@ static int at_page(const char *path, uint64_t pfn)
 {
 	char text[32];
 
-	snprintf(text, sizeof(text), "%#lx", pfn * PAGE_SIZE);
+	snprintf(text, sizeof(text), "%#llx", pfn * PAGE_SIZE);
 	return write_file(path, text);
 }
 

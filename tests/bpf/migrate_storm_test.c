@@ -181,7 +181,7 @@ static uint64_t pick(unsigned int *state, uint64_t first, uint64_t *nr)
 		*nr = 1 + rand_r(state) % most;
 		break;
 	case 1:
-		*nr = min(most, PER_HUGE);
+		*nr = min(most, (uint64_t)PER_HUGE);
 		break;
 	default:
 		*nr = min(most, 1 + rand_r(state) % 8UL);
