@@ -28,7 +28,9 @@ TEST_F(migrate, its_block_goes_offline_and_online)
 	EXPECT_TRUE(guest_is_fine(g));
 	EXPECT_EQ(moved + inside, moves_of(g->vm_id).moved_pages);
 	EXPECT_EQ(g->pages, usage().populated_pages);
-	EXPECT_EQ(g->pages, usage().node_pages[0] + usage().node_pages[1]);
+	/* mm prefers another node. */
+	EXPECT_EQ(inside, usage().node_pages[0]);
+	EXPECT_EQ(g->pages - inside, usage().node_pages[1]);
 	EXPECT_EQ(before.huge_pages, usage().huge_pages);
 	EXPECT_EQ(before.freed_pages, usage().freed_pages);
 	/* What is left of the node is as good as before. */
@@ -149,7 +151,6 @@ static void closed_file_moves(struct __test_metadata *_metadata, bool with_vm)
 	guest_begin(&g, PRIVATE, SMALL_PAGES, 0);
 	ASSERT_EQ(0, allocate(&g, 0, g.pages));
 	block = move_to_block(&g, 1, &inside);
-	ASSERT_EQ(g.pages, inside);
 	moved = moves_of(g.vm_id).moved_pages;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", g.fd);
 	holder = open(path, O_PATH | O_CLOEXEC);
@@ -165,8 +166,9 @@ static void closed_file_moves(struct __test_metadata *_metadata, bool with_vm)
 
 	EXPECT_EQ(0, offline_block(block));
 	if (with_vm) {
-		EXPECT_EQ(moved + g.pages, moves_of(g.vm_id).moved_pages);
-		EXPECT_ON_NODE(0, g.pages);
+		EXPECT_EQ(moved + inside, moves_of(g.vm_id).moved_pages);
+		EXPECT_EQ(inside, usage().node_pages[0]);
+		EXPECT_EQ(g.pages - inside, usage().node_pages[1]);
 		EXPECT_EQ(g.pages, usage().closed_pages);
 		guest_end(&g);
 	}
@@ -279,6 +281,7 @@ static void compaction(struct __test_metadata *_metadata, uint64_t flags, bool w
 		EXPECT_LE(nr / 8, got);
 		EXPECT_LT(nr / 8 * TOGETHER, moves_of(g.vm_id).moved_pages);
 	} else {
+		EXPECT_GT(nr / 8, got);
 		EXPECT_EQ(0, moves_of(g.vm_id).moved_pages);
 		EXPECT_EQ(0, moves_of(g.vm_id).invalidations);
 		EXPECT_EQ(nr * PER_HUGE / 2, moves_of(g.vm_id).unmovable_pages);
@@ -304,35 +307,42 @@ TEST(compaction_leaves_what_is_unmovable)
 
 /* An area that the host wants for itself */
 
-TEST_F(migrate, the_area_is_wanted)
+/* Moves all pages to the area's node; how many are in it. */
+static uint64_t move_into(struct guest *g, const struct area *area)
 {
-	struct guest *g = &self->guest;
 	static struct traced_move moves[4096];
-	uint64_t inside = 0, moved;
-	struct area area;
+	uint64_t inside = 0;
 	size_t nr, i;
 
-	ASSERT_TRUE(find_area(&area)) TH_LOG("no cma= on the command line");
 	move_all(g, 1);
 	moves_trace();
 	move_all(g, 0);
 	nr = moves_read(moves, ARRAY_SIZE(moves));
 	for (i = 0; i < nr; i++) {
-		if (!moves[i].result && moves[i].to_pfn - area.base < area.pages)
+		if (!moves[i].result && moves[i].to_pfn - area->base < area->pages)
 			inside += moves[i].pages;
 	}
+	return inside;
+}
+
+TEST_F(migrate, the_area_is_wanted)
+{
+	struct guest *g = &self->guest;
+	uint64_t inside = 0, moved;
+	struct area area;
+	int tries;
+
+	ASSERT_TRUE(find_area(&area)) TH_LOG("no cma= on the command line");
+	/* A CPU's own free pages are others at first. */
+	for (tries = 0; tries < 20 && !inside; tries++)
+		inside = move_into(g, &area);
 	ASSERT_LT(0, inside) TH_LOG("no page is in the area");
 	moved = moves_of(g->vm_id).moved_pages;
 	EXPECT_EQ(0, area_write(&area, "alloc", area.pages));
 	EXPECT_EQ(moved + inside, moves_of(g->vm_id).moved_pages);
 	EXPECT_TRUE(guest_is_fine(g));
 	/* None comes back before it is given back. */
-	move_all(g, 1);
-	moves_trace();
-	move_all(g, 0);
-	nr = moves_read(moves, ARRAY_SIZE(moves));
-	for (i = 0; i < nr; i++)
-		EXPECT_LE(area.pages, moves[i].to_pfn - area.base);
+	EXPECT_EQ(0, move_into(g, &area));
 	EXPECT_EQ(0, area_write(&area, "free", area.pages));
 }
 
@@ -402,7 +412,7 @@ TEST(an_unmovable_page_that_is_about_to_break)
 
 	guest_begin(&g, PRIVATE, SMALL_PAGES, GUEST_MEMFD_FLAG_UNMOVABLE);
 	start_and_find(&g, pfns);
-	EXPECT_EQ(EOPNOTSUPP, at_page(MEMORY "/soft_offline_page", pfns[3]));
+	EXPECT_EQ(EBUSY, at_page(MEMORY "/soft_offline_page", pfns[3]));
 	EXPECT_EQ(before, corrupted());
 	EXPECT_EQ(SMALL_PAGES, usage().populated_pages);
 	EXPECT_EQ(0, moves_of(g.vm_id).moved_pages);
@@ -446,12 +456,12 @@ TEST(a_broken_page_stays)
 	EXPECT_TRUE(guest_is_fine(&g));
 	/* The guest does not get it by this. */
 	EXPECT_EQ(0, guest_stop(&g));
-	work.stop = 0;
-	work.skip = NO_PAGE;
-	sync_global_to_guest(g.vm, work);
+	tell_guest(&g, &work.stop, 0);
+	tell_guest(&g, &work.skip, NO_PAGE);
 	EXPECT_EQ(-1, __vcpu_run(g.vcpu));
 	EXPECT_EQ(EHWPOISON, errno);
 	guest_end(&g);
+	unpoison(pfns[9]);
 }
 
 int main(int argc, char **argv)
