@@ -421,6 +421,30 @@ TEST(an_unmovable_page_that_is_about_to_break)
 	guest_end(&g);
 }
 
+/* mm would split it first. */
+TEST(a_huge_folio_that_is_about_to_break)
+{
+	static struct traced_move moves[64];
+	long before = corrupted();
+	struct guest g;
+
+	guest_begin(&g, IN_HUGE_FOLIOS, HUGE_PAGES, 0);
+	ASSERT_EQ(0, allocate(&g, 0, g.pages));
+	guest_start(&g);
+	move_all(&g, 0);
+	moves_trace();
+	move_all(&g, 1);
+	ASSERT_LT(0, moves_read(moves, ARRAY_SIZE(moves)));
+	EXPECT_EQ(EBUSY, at_page(MEMORY "/soft_offline_page", moves[0].to_pfn + 7));
+	EXPECT_EQ(before, corrupted());
+	EXPECT_ON_NODE(1, g.pages);
+	EXPECT_EQ(g.pages, usage().huge_pages);
+	EXPECT_EQ(0, usage().huge_splits);
+	EXPECT_TRUE(guest_is_fine(&g));
+	EXPECT_EQ(0, guest_stop(&g));
+	guest_end(&g);
+}
+
 TEST(a_broken_page_stays)
 {
 	struct move_request request = {};
