@@ -342,7 +342,7 @@ static inline uint64_t move_all(struct guest *g, uint32_t node)
 		request = move_once(g->vm_id, 0, g->pages, node, &r);
 		MUST(!r, "cannot move to node %u: %s", node, strerror(-r));
 		held += request.pages[MOVED_HELD];
-	} while (request.pages[MOVED_HELD] && tries++ < 1000);
+	} while (request.pages[MOVED_HELD] && tries++ < 200);
 	MUST(request.pages[MOVED_THERE] + request.pages[MOVED_NOW] ==
 	     usage().populated_pages,
 	     "of %llu pages there were %llu, came %llu, held %llu, refused %llu, no memory %llu, unmovable %llu",

@@ -176,6 +176,18 @@ TEST_F(mapped, mbind)
 	EXPECT_EQ(self->guest.pages - self->pages, usage().node_pages[0]);
 }
 
+/* As VMMs have it that want no memory of theirs to be swapped. */
+TEST_F(mapped, locked_memory_moves)
+{
+	ASSERT_EQ(0, mlock2(self->guest.mem, self->guest.pages * PAGE_SIZE,
+			    MLOCK_ONFAULT));
+	move_all(&self->guest, 1);
+	EXPECT_ON_NODE(1, self->guest.pages);
+	ASSERT_EQ(0, munlock(self->guest.mem, self->guest.pages * PAGE_SIZE));
+	move_all(&self->guest, 0);
+	EXPECT_ON_NODE(0, self->guest.pages);
+}
+
 /* What migratepages(8) does. */
 TEST_F(mapped, migrate_pages)
 {
