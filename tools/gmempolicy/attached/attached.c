@@ -9,7 +9,7 @@
 #include <time.h>
 
 #include "attached/attached.h"
-#include "attached/scope.h"
+#include "gmem_scope.h"
 #include "gmem_clock.h"
 #include "gmem_sample.h"
 

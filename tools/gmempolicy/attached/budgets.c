@@ -14,7 +14,7 @@
 #include "attached/budgets.h"
 #include "attached/limits.h"
 #include "attached/running.h"
-#include "attached/scope.h"
+#include "gmem_scope.h"
 #include "formats/rows.h"
 #include "gmem_clock.h"
 #include "gmem_common.h"

@@ -6,7 +6,7 @@
 
 #include "attached/held.h"
 #include "attached/limits.h"
-#include "attached/scope.h"
+#include "gmem_scope.h"
 #include "formats/rows.h"
 
 static uint64_t times_of(const struct held *held)

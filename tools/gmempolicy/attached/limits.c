@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "attached/limits.h"
-#include "attached/scope.h"
+#include "gmem_scope.h"
 #include "formats/rows.h"
 #include "gmem_clock.h"
 #include "objects/params.h"

@@ -5,7 +5,7 @@
 #include <errno.h>
 
 #include "attached/refusal.h"
-#include "attached/scope.h"
+#include "gmem_scope.h"
 #include "gmem_common.h"
 #include "gmem_confined.h"
 #include "gmem_kernel.h"

@@ -20,7 +20,7 @@
 #include "attached/ops.h"
 #include "attached/pins.h"
 #include "attached/refusal.h"
-#include "attached/scope.h"
+#include "gmem_scope.h"
 #include "config/config.h"
 #include "formats/table.h"
 #include "gmem_cgroup.h"

@@ -16,7 +16,7 @@
 #include "attached/held.h"
 #include "attached/limits.h"
 #include "attached/running.h"
-#include "attached/scope.h"
+#include "gmem_scope.h"
 #include "formats/rows.h"
 #include "formats/table.h"
 #include "gmem_common.h"

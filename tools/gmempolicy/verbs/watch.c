@@ -10,7 +10,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "attached/scope.h"
+#include "gmem_scope.h"
 #include "formats/table.h"
 #include "gmem_clock.h"
 #include "gmem_common.h"
