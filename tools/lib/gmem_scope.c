@@ -14,8 +14,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "gmem_scope.h"
 #include "gmem_cgroup.h"
+#include "gmem_scope.h"
 
 /* ---------------------------------------------------------------- VMs */
 

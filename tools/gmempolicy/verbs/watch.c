@@ -10,13 +10,13 @@
 #include <string.h>
 #include <time.h>
 
-#include "gmem_scope.h"
 #include "formats/table.h"
 #include "gmem_clock.h"
 #include "gmem_common.h"
 #include "gmem_denial.h"
 #include "gmem_kernel.h"
 #include "gmem_sample.h"
+#include "gmem_scope.h"
 #include "gmem_watch.h"
 #include "verbs/verbs.h"
 
