@@ -109,7 +109,7 @@ struct mover *mover_open(uint32_t node)
 	if (err == -ESRCH)
 		return mover;
 	if (err == -ENOSYS)
-		gmem_err("this kernel moves no private memory (no bpf_kvm_gmem_move() in its BTF); boot one that was built with CONFIG_KVM_GMEM_MIGRATE=y");
+		gmem_err("this kernel moves no private memory (no bpf_kvm_gmem_move() in its BTF); boot one with a newer gmem, or update gmem-dkms");
 fail:
 	mover_close(mover);
 	return NULL;
