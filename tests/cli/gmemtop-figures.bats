@@ -365,7 +365,7 @@ twice_is()
 	tell vm
 	tell slot 0 $G 16 anon
 	for node in 0 1; do
-		tell cpu "$(sed 's/[,-].*//' /sys/devices/system/node/node$node/cpulist)"
+		tell_node "$node"
 		tell allocate 0 $((node * 1024)) $((1024 + node * 512))
 	done
 	sample 0.1
