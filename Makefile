@@ -246,7 +246,7 @@ $(B)/tests/unit/%: tests/unit/%.c $(SELFTESTS_KEY) $(LIBBPF_KEY)
 # It reads what anyone may have written.
 $(B)/tests/unit/store_test: UNIT_LIBS = -fsanitize=address,undefined -Wno-clobbered -lzstd -lz
 
-$(B)/tests/unit/fit_test: UNIT_LIBS = $$(pkg-config --libs json-c)
+$(B)/tests/unit/fit_test $(B)/tests/unit/unknown_test: UNIT_LIBS = $$(pkg-config --libs json-c)
 
 $(B)/tests/unit/http_test: UNIT_LIBS = -Wno-clobbered -lmicrohttpd
 

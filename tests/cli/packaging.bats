@@ -104,7 +104,7 @@ options_in()
 	touch file.toml
 	[ "$(complete_words gmempolicy apply file)" = file.toml ]
 	[ "$(complete_words gmemtop export --textfile '')" = dir ]
-	[ "$(complete_words gmemmove --pid $$)" = "$$" ]
+	complete_words gmemmove --pid $$ | grep -qw $$
 	[ "$(complete_words gmemmove '')" = "" ]
 	[ "$(complete_words gmempolicy attach guard --priority '')" = "" ]
 }
