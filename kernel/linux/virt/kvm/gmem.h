@@ -169,9 +169,6 @@ u64 kvm_gmem_orphaned_pages(void);
 u64 kvm_gmem_count_node(struct kvm *kvm, unsigned int nid);
 u64 kvm_gmem_count_unmovable(struct kvm *kvm);
 
-/* gmem_layout.c */
-struct file *kvm_gmem_slot_file(struct kvm_memory_slot *slot);
-
 /* gmem_account.c */
 u64 kvm_gmem_populated(struct kvm *kvm);
 void kvm_gmem_fill_usage(struct kvm *kvm, struct kvm_gmem_usage *usage);

@@ -286,7 +286,9 @@ void kvm_gmem_inode_move_ended(const struct kvm_gmem_move *move, int result)
 			atomic64_add(move->range.end - move->range.start,
 				     &counters->moved_pages);
 		atomic64_add(ktime_get_ns() - move->began_ns, &counters->move_ns);
-		trace_kvm_gmem_migrate(gi->kvm, move, result);
+		trace_kvm_gmem_migrate(gi->kvm, move->inode->i_ino,
+				       move->range.start, move->from, move->to,
+				       result);
 	}
 	spin_unlock(&kvm_gmem_inodes_lock);
 }

@@ -202,7 +202,7 @@ static void kvm_gmem_fill_bucket(struct kvm *kvm, struct kvm_memory_slot *slot,
 }
 
 /* The guest_memfd of a memslot, to be given back; NULL if there is none. */
-struct file *kvm_gmem_slot_file(struct kvm_memory_slot *slot)
+static struct file *kvm_gmem_slot_file(struct kvm_memory_slot *slot)
 {
 	if (!kvm_slot_can_be_private(slot))
 		return NULL;

@@ -74,8 +74,8 @@ static u64 kvm_gmem_find_stretch(struct kvm *kvm, u64 start, u64 end,
 
 		first = max(start, slot->base_gfn);
 		/* A walk begins with the memslot of @start, wherever @end is. */
-		if (first < last)
-			stretch->file = kvm_gmem_slot_file(slot);
+		if (first < last && kvm_slot_can_be_private(slot))
+			stretch->file = get_file_active(&slot->gmem.file);
 		if (!stretch->file) {
 			first = end;
 			continue;

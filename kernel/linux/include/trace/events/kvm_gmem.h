@@ -187,8 +187,9 @@ DEFINE_EVENT(kvm_gmem_huge, kvm_gmem_merge,
 );
 
 TRACE_EVENT(kvm_gmem_migrate,
-	TP_PROTO(struct kvm *kvm, const struct kvm_gmem_move *move, int result),
-	TP_ARGS(kvm, move, result),
+	TP_PROTO(struct kvm *kvm, unsigned long inode, u64 index,
+		 const struct folio *from, const struct folio *to, int result),
+	TP_ARGS(kvm, inode, index, from, to, result),
 
 	TP_STRUCT__entry(
 		__field(u64, vm_id)
@@ -204,13 +205,13 @@ TRACE_EVENT(kvm_gmem_migrate,
 
 	TP_fast_assign(
 		__entry->vm_id		= kvm->gmem.id;
-		__entry->inode		= move->inode->i_ino;
-		__entry->index		= move->range.start;
-		__entry->nr_pages	= move->range.end - move->range.start;
-		__entry->from_pfn	= folio_pfn(move->from);
-		__entry->to_pfn		= folio_pfn(move->to);
-		__entry->from_node	= folio_nid(move->from);
-		__entry->to_node	= folio_nid(move->to);
+		__entry->inode		= inode;
+		__entry->index		= index;
+		__entry->nr_pages	= folio_nr_pages(from);
+		__entry->from_pfn	= folio_pfn((struct folio *)from);
+		__entry->to_pfn		= folio_pfn((struct folio *)to);
+		__entry->from_node	= folio_nid(from);
+		__entry->to_node	= folio_nid(to);
 		__entry->result		= result;
 	),
 
