@@ -5,7 +5,6 @@
  */
 #include <errno.h>
 #include <json-c/json.h>
-#include <signal.h>
 #include <stdlib.h>
 
 #include "gmem_common.h"
@@ -101,24 +100,10 @@ static int choose_all(const struct vms *vms, int nr_words, char **words,
 	return err;
 }
 
+/* What is under way takes a moment: it is done, and said. */
 static void on_signal(int sig)
 {
 	mover_stop();
-}
-
-/* What is under way takes a moment: it is done, and said. */
-static void catch_signals(void)
-{
-	const struct sigaction action = { .sa_handler = on_signal };
-	struct sigaction old = {};
-
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
-	/* nohup(1) is for staying. */
-	sigaction(SIGHUP, NULL, &old);
-	if (old.sa_handler != SIG_IGN)
-		sigaction(SIGHUP, &action, NULL);
-	signal(SIGPIPE, SIG_IGN);
 }
 
 static int move_chosen(const struct vms *vms, const bool *chosen,
@@ -129,7 +114,7 @@ static int move_chosen(const struct vms *vms, const bool *chosen,
 	struct moved moved = {};
 	size_t i, left = 0;
 
-	catch_signals();
+	gmem_on_end(on_signal);
 	for (i = 0; mover && i < vms->nr; i++) {
 		if (!chosen[i])
 			continue;
