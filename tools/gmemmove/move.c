@@ -272,11 +272,14 @@ int mover_run(struct mover *mover, uint64_t vm_id, struct moved *moved,
 		if (err || moved->end != MOVE_DONE)
 			break;
 	}
-	for (i = 0; i < mover->later.nr; i++)
-		settle(moved, &mover->later.parts[i]);
+	/* Then nothing of it is anywhere. */
 	if (err == -ESRCH) {
+		for (i = GMEM_MOVED_HELD; i < GMEM_NR_MOVED; i++)
+			moved->pages[i] = 0;
 		moved->end = MOVE_GONE;
 		return 0;
 	}
+	for (i = 0; i < mover->later.nr; i++)
+		settle(moved, &mover->later.parts[i]);
 	return err && err != -EIO ? refused(mover, err) : err;
 }
