@@ -312,7 +312,7 @@ static inline struct moves moves_of(uint64_t vm_id)
 	return skel->bss->moves;
 }
 
-/* What became of each page; a negative errno in *@result. */
+/* What became of each page; in *@result 0, 1 if there was no memory, or -errno. */
 static inline struct move_request move_once(uint64_t vm_id, uint64_t first,
 					    uint64_t nr, uint32_t node, int *result)
 {
@@ -327,7 +327,7 @@ static inline struct move_request move_once(uint64_t vm_id, uint64_t first,
 	do {
 		*result = run_program(skel, skel->progs.move);
 		skel->bss->request.drain = 0;
-	} while (*result > 0);
+	} while (*result > 0 && !skel->bss->request.pages[MOVED_NO_MEMORY]);
 	return skel->bss->request;
 }
 

@@ -235,6 +235,36 @@ static uint64_t count_huge_pages(uint64_t max)
 	return nr;
 }
 
+/* What does not fit stays, and the first piece is enough to know that. */
+TEST(a_node_is_full)
+{
+	struct move_request request;
+	uint64_t others;
+	struct guest g;
+	char *mem;
+	int r;
+
+	must_write("/sys/kernel/mm/transparent_hugepage/enabled", "madvise");
+	must_write("/sys/kernel/mm/transparent_hugepage/defrag", "never");
+	guest_begin(&g, IN_HUGE_FOLIOS, HUGE_PAGES, 0);
+	ASSERT_EQ(0, allocate(&g, 0, g.pages));
+	guest_start(&g);
+	move_all(&g, 0);
+	others = take_huge_pages(&mem, 4096);
+	request = move_once(g.vm_id, 0, g.pages, 1, &r);
+	EXPECT_EQ(1, r);
+	EXPECT_EQ(PER_HUGE, request.pages[MOVED_NO_MEMORY]);
+	EXPECT_EQ(MOVE_GFN + PER_HUGE, request.start);
+	EXPECT_ON_NODE(0, g.pages);
+	EXPECT_TRUE(guest_is_fine(&g));
+	munmap(mem, others * HUGE);
+	move_all(&g, 1);
+	EXPECT_ON_NODE(1, g.pages);
+	EXPECT_TRUE(guest_is_fine(&g));
+	EXPECT_EQ(0, guest_stop(&g));
+	guest_end(&g);
+}
+
 /* Huge pages' worth of memory that the guest gets, and how much lies together then. */
 #define SCATTERED	64ULL
 #define TOGETHER	32ULL
