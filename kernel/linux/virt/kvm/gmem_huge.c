@@ -1446,21 +1446,17 @@ static int kvm_gmem_put_in_place(struct address_space *mapping, pgoff_t first,
 /**
  * kvm_gmem_huge_charge - charge a folio that is to take another one's place
  * @to: new, and of the same size
- * @from: that one, locked
+ * @from: that one, with a reference
+ * @gfp: how memory may be taken for that
  *
  * A single page is charged when it does.
  *
- * Context: may sleep.
+ * Context: may sleep if @gfp does.
  * Return: 0 or -ENOMEM.
  */
-int kvm_gmem_huge_charge(struct folio *to, struct folio *from)
+int kvm_gmem_huge_charge(struct folio *to, struct folio *from, gfp_t gfp)
 {
-	if (!folio_test_large(to))
-		return 0;
-
-	return kvm_gmem_charge_as(to, from,
-				  mapping_gfp_mask(from->mapping) | __GFP_NOWARN |
-				  __GFP_NORETRY);
+	return folio_test_large(to) ? kvm_gmem_charge_as(to, from, gfp) : 0;
 }
 
 /**

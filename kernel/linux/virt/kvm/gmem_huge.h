@@ -110,7 +110,7 @@ u64 kvm_gmem_huge_flags(struct kvm *kvm);
 int kvm_gmem_huge_choose(struct kvm *kvm,
 			 const struct kvm_create_guest_memfd *args);
 void kvm_gmem_huge_init(struct inode *inode, unsigned int order);
-int kvm_gmem_huge_charge(struct folio *to, struct folio *from);
+int kvm_gmem_huge_charge(struct folio *to, struct folio *from, gfp_t gfp);
 int kvm_gmem_huge_replace(struct inode *inode, struct folio *from,
 			  struct folio *to);
 
@@ -134,7 +134,8 @@ static inline void kvm_gmem_huge_init(struct inode *inode, unsigned int order)
 }
 
 /* Who replaces a single page charges it. */
-static inline int kvm_gmem_huge_charge(struct folio *to, struct folio *from)
+static inline int kvm_gmem_huge_charge(struct folio *to, struct folio *from,
+				       gfp_t gfp)
 {
 	return 0;
 }

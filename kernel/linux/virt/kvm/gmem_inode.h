@@ -128,23 +128,17 @@ struct folio *kvm_gmem_get_shared(struct inode *inode, pgoff_t index);
 
 /* gmem_migrate.c */
 #ifdef CONFIG_KVM_GMEM_MIGRATE
-u64 kvm_gmem_migrate_flags(struct kvm *kvm);
 void kvm_gmem_migrate_init(struct inode *inode, struct kvm *kvm);
+int kvm_gmem_migrate_folio(struct address_space *mapping, struct folio *dst,
+			   struct folio *src, enum migrate_mode mode);
 #else
-static inline u64 kvm_gmem_migrate_flags(struct kvm *kvm)
-{
-	return 0;
-}
-
 static inline void kvm_gmem_migrate_init(struct inode *inode, struct kvm *kvm)
 {
 	mapping_set_gfp_mask(inode->i_mapping, GFP_HIGHUSER);
 	mapping_set_inaccessible(inode->i_mapping);
 }
 #endif
-int kvm_gmem_migrate_folio(struct address_space *mapping, struct folio *dst,
-			   struct folio *src, enum migrate_mode mode);
-int kvm_gmem_move_folio(struct folio *from, int nid);
+int kvm_gmem_move_folio(struct inode *inode, struct folio *from, int nid);
 
 /* gmem_notifier.c */
 const struct kvm_gmem_notifier *

@@ -17,24 +17,14 @@
 #include <linux/migrate.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
+#include <linux/pagevec.h>
+#include <linux/sched/mm.h>
 #include <linux/swap.h>
 #include <linux/timekeeping.h>
 #include <linux/vmstat.h>
 
 #include "gmem_hooks.h"
 #include "gmem_inode.h"
-
-/**
- * kvm_gmem_migrate_flags - flags of migration that a VM's guest_memfd may have
- * @kvm: the VM, or NULL for any
- *
- * Context: any.
- * Return: GUEST_MEMFD_FLAG_UNMOVABLE.
- */
-u64 kvm_gmem_migrate_flags(struct kvm *kvm)
-{
-	return GUEST_MEMFD_FLAG_UNMOVABLE;
-}
 
 /**
  * kvm_gmem_migrate_init - decide whether the pages of a guest_memfd can be moved
@@ -50,7 +40,7 @@ void kvm_gmem_migrate_init(struct inode *inode, struct kvm *kvm)
 	struct kvm_gmem_inode *gi = to_kvm_gmem_inode(inode);
 	struct address_space *mapping = inode->i_mapping;
 
-	gi->movable = kvm_arch_gmem_keeps_contents(kvm) &&
+	gi->movable = kvm_arch_gmem_can_move(kvm) &&
 		      !(gi->flags & GUEST_MEMFD_FLAG_UNMOVABLE);
 	if (gi->movable) {
 		mapping_set_gfp_mask(mapping, GFP_HIGHUSER_MOVABLE);
@@ -108,7 +98,9 @@ static bool kvm_gmem_move_invalidate_begin(struct kvm_gmem_move *move)
 	struct kvm_gmem *gmem;
 
 	list_for_each_entry(gmem, files, entry) {
-		if (!mutex_trylock(&gmem->kvm->slots_lock)) {
+		/* Since the file was made its VM may have got memory that cannot. */
+		if (!kvm_arch_gmem_can_move(gmem->kvm) ||
+		    !mutex_trylock(&gmem->kvm->slots_lock)) {
 			list_for_each_entry_continue_reverse(gmem, files, entry)
 				kvm_gmem_invalidate_end(gmem, move->range.start,
 							move->range.end);
@@ -142,8 +134,18 @@ static bool kvm_gmem_move_is_broken(struct folio *folio)
 /* With the locks: consumers let go of it, and guests lose it. */
 static int kvm_gmem_move_begin_locked(struct kvm_gmem_move *move)
 {
+	const struct kvm_gmem_notifier *refuses;
+	unsigned int nofs;
+
+	/*
+	 * To make memory free for a consumer, inodes may go, and wait for pages of
+	 * theirs that whoever moves this one has locked, too.
+	 */
+	nofs = memalloc_nofs_save();
+	refuses = kvm_gmem_notify_start(move->inode, &move->range);
+	memalloc_nofs_restore(nofs);
 	move->refusal = KVM_GMEM_MOVE_CONSUMER;
-	if (kvm_gmem_notify_start(move->inode, &move->range))
+	if (refuses)
 		return -EBUSY;
 
 	/* Guests are not disturbed for what would fail. */
@@ -242,6 +244,16 @@ int kvm_gmem_migrate_folio(struct address_space *mapping, struct folio *dst,
 	return r;
 }
 
+/* What a process has locked, its CPU has a reference to for a while. */
+static void kvm_gmem_move_drain(void)
+{
+	struct folio_batch batch;
+
+	/* That of an empty one drains all lists of this CPU. */
+	folio_batch_init(&batch);
+	__folio_batch_release(&batch);
+}
+
 /* As mm does, for a page that is where it belongs in mm's lists. */
 static int kvm_gmem_move_copy(struct kvm_gmem_move *move)
 {
@@ -249,9 +261,12 @@ static int kvm_gmem_move_copy(struct kvm_gmem_move *move)
 	int r;
 
 	/* Who has the page mapped finds the new one. */
-	if (folio_mapped(from))
+	if (folio_mapped(from)) {
 		unmap_mapping_pages(from->mapping, from->index,
 				    folio_nr_pages(from), false);
+		if (kvm_gmem_move_is_held(from))
+			kvm_gmem_move_drain();
+	}
 	if (folio_mapped(from) || kvm_gmem_move_is_held(from))
 		return -EAGAIN;
 	r = folio_mc_copy(to, from);
@@ -275,56 +290,78 @@ static int kvm_gmem_move_copy(struct kvm_gmem_move *move)
 	return 0;
 }
 
+/* Whoever waits for the page waits for no memory: this comes before it is locked. */
+static int kvm_gmem_move_alloc(struct kvm_gmem_move *move, struct inode *inode,
+			       int nid)
+{
+	gfp_t gfp = mapping_gfp_mask(inode->i_mapping) | __GFP_NOWARN |
+		    __GFP_NORETRY;
+
+	/* As mm does who moves huge ones. */
+	if (folio_test_large(move->from))
+		gfp &= ~__GFP_RECLAIM;
+	move->to = __folio_alloc_node(gfp | __GFP_THISNODE,
+				      folio_order(move->from), nid);
+	if (!move->to)
+		return -ENOMEM;
+	if (kvm_gmem_huge_charge(move->to, move->from, gfp)) {
+		folio_put(move->to);
+		return -ENOMEM;
+	}
+	__folio_set_locked(move->to);
+
+	return 0;
+}
+
+static int kvm_gmem_move_locked(struct kvm_gmem_move *move, struct inode *inode)
+{
+	int r;
+
+	/* It may have been split, or be gone, since it was found. */
+	if (move->from->mapping != inode->i_mapping ||
+	    folio_order(move->from) != folio_order(move->to))
+		return -ENOENT;
+
+	r = kvm_gmem_move_begin(move, true);
+	if (r)
+		return r;
+	r = kvm_gmem_move_copy(move);
+	kvm_gmem_move_end(move, r);
+
+	return r;
+}
+
 /**
  * kvm_gmem_move_folio - move a page of a guest_memfd to another node
+ * @inode: the guest_memfd, whose file is held
  * @from: the folio, with a reference
  * @nid: the node
  *
  * Context: may sleep.
  * Return: 0, also if it is there; -EOPNOTSUPP if the guest_memfd's pages cannot be
- *	moved; -ENOENT if it is no page of a guest_memfd any more; -ENOMEM if the
+ *	moved; -ENOENT if it is no page of it any more, or was split; -ENOMEM if the
  *	node, or the memcg, has no memory; as kvm_gmem_migrate_folio() otherwise.
  */
-int kvm_gmem_move_folio(struct folio *from, int nid)
+int kvm_gmem_move_folio(struct inode *inode, struct folio *from, int nid)
 {
 	struct kvm_gmem_move move = { .from = from };
-	struct address_space *mapping;
 	int r;
 
+	if (!to_kvm_gmem_inode(inode)->movable)
+		return -EOPNOTSUPP;
 	if (folio_nid(from) == nid)
 		return 0;
-	if (!folio_trylock(from))
-		return -EAGAIN;
-	mapping = from->mapping;
-	if (!mapping) {
-		r = -ENOENT;
-		goto unlock;
-	}
-	r = -EOPNOTSUPP;
-	if (!to_kvm_gmem_inode(mapping->host)->movable)
-		goto unlock;
-
-	r = -ENOMEM;
-	move.to = __folio_alloc_node(mapping_gfp_mask(mapping) | __GFP_THISNODE |
-				     __GFP_NOWARN | __GFP_NORETRY,
-				     folio_order(from), nid);
-	if (!move.to)
-		goto unlock;
-	__folio_set_locked(move.to);
-	r = kvm_gmem_huge_charge(move.to, from);
+	r = kvm_gmem_move_alloc(&move, inode, nid);
 	if (r)
-		goto put;
+		return r;
 
-	r = kvm_gmem_move_begin(&move, true);
-	if (!r) {
-		r = kvm_gmem_move_copy(&move);
-		kvm_gmem_move_end(&move, r);
+	r = -EAGAIN;
+	if (folio_trylock(from)) {
+		r = kvm_gmem_move_locked(&move, inode);
+		folio_unlock(from);
 	}
-put:
 	folio_unlock(move.to);
 	folio_put(move.to);
-unlock:
-	folio_unlock(from);
 
 	return r;
 }

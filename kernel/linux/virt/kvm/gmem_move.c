@@ -7,6 +7,7 @@
 #include <linux/btf.h>
 #include <linux/nodemask.h>
 #include <linux/pagemap.h>
+#include <linux/sched/signal.h>
 #include <linux/srcu.h>
 #include <linux/swap.h>
 
@@ -38,7 +39,7 @@ enum kvm_gmem_moved {
  * @end: guest frame after the last
  * @node: where to
  * @drain: take new pages from the CPUs' lists first, which have a reference to them
- * @pages: by enum kvm_gmem_moved, increased
+ * @pages: by enum kvm_gmem_moved, increased; nothing is done once there was no memory
  */
 struct kvm_gmem_move_request {
 	u64 start;
@@ -110,7 +111,8 @@ static enum kvm_gmem_moved kvm_gmem_moved_by(int result)
 static u64 kvm_gmem_move_one(struct kvm_gmem_stretch *stretch, pgoff_t index,
 			     struct kvm_gmem_move_request *request, u64 *moved)
 {
-	struct folio *folio = filemap_get_folio(stretch->file->f_mapping, index);
+	struct inode *inode = file_inode(stretch->file);
+	struct folio *folio = filemap_get_folio(inode->i_mapping, index);
 	enum kvm_gmem_moved what = KVM_GMEM_MOVED_THERE;
 	u64 nr;
 	int r = 0;
@@ -122,7 +124,8 @@ static u64 kvm_gmem_move_one(struct kvm_gmem_stretch *stretch, pgoff_t index,
 		   stretch->index + stretch->nr - index);
 	if (folio_nid(folio) != request->node) {
 		r = IS_ENABLED(CONFIG_KVM_GMEM_MIGRATE) ?
-		    kvm_gmem_move_folio(folio, request->node) : -EOPNOTSUPP;
+		    kvm_gmem_move_folio(inode, folio, request->node) :
+		    -EOPNOTSUPP;
 		what = kvm_gmem_moved_by(r);
 		*moved += folio_nr_pages(folio);
 	}
@@ -143,8 +146,11 @@ static u64 kvm_gmem_move_stretch(struct kvm_gmem_stretch *stretch,
 	pgoff_t end = stretch->index + stretch->nr;
 	u64 moved = 0, looked = 0;
 
+	/* When a node is full, one page is enough to know that. */
 	while (index < end && moved < KVM_GMEM_MOVE_BATCH &&
-	       looked++ < KVM_GMEM_MOVE_LOOK) {
+	       looked++ < KVM_GMEM_MOVE_LOOK &&
+	       !request->pages[KVM_GMEM_MOVED_NO_MEMORY] &&
+	       !fatal_signal_pending(current)) {
 		/* What is not there is no work. */
 		if (!xa_find(&mapping->i_pages, &index, end - 1, XA_PRESENT))
 			return stretch->nr;
@@ -197,7 +203,7 @@ __bpf_kfunc int bpf_kvm_gmem_moves(struct kvm *kvm, struct kvm_gmem_moves *moves
  *
  * Pages of guest_memfds that no memslot has stay where they are.  What the host has
  * set by mbind() for later pages is not asked: this one is here on request.  Ends
- * early when it has done much.
+ * early when it has done much, when the node has no memory, or if the task is killed.
  *
  * Context: may sleep.
  * Return: 1 if there is more to do from @request->start on, 0 if not; -EINVAL if
