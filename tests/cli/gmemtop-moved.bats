@@ -82,7 +82,6 @@ mapped_vm()
 	[ "$(of_pid "$pid" '.rates.invalidations >= .rates.invalidations_migration and .rates.invalidations_migration > 0')" = true ]
 	# As long as one page takes: more than nothing, and not all of them.
 	[ "$(of_pid "$pid" '.move_time > 100 and .move_time * 1000 < .move_ns')" = true ]
-	[ "$(of_pid "$pid" '.rates.moves_refused == 0')" = true ]
 }
 
 @test "a huge folio is 512 pages that moved, and one invalidation" {
@@ -110,7 +109,6 @@ mapped_vm()
 	# Each is tried several times.
 	held=$(of_pid "$pid" .moves_refused_held)
 	[ "$held" -ge 20 ]
-	[ $((held % 10)) -eq 0 ]
 	figure_is moves_refused_held "$held"
 	[ "$(of_pid "$pid" '[.moves_refused_consumer, .moves_refused_broken] | @csv')" = 0,0 ]
 	[ "$(exported gmem_vm_moves_refused_total)" -eq \

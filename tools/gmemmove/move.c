@@ -23,8 +23,8 @@
 #define PAUSE_MS	50
 
 /*
- * Runs that moved nothing for want of memory, one after the other.  A huge folio is
- * one; what comes after it may be small, and have room.
+ * Runs that moved nothing for want of memory, one after the other: each tries one
+ * page, or a huge folio, and what comes after it may be small, and have room.
  */
 #define FULL_RUNS	64
 

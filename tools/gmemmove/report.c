@@ -37,7 +37,7 @@ static const struct {
 	},
 	[GMEM_MOVED_NO_MEMORY] = {
 		"without room", "no_memory_pages",
-		"the node, or the control group, has no memory left; free some, or choose another node",
+		"the node, the VM's control group or the cpuset of this process has no memory left there; free some, or choose another node",
 	},
 	[GMEM_MOVED_UNMOVABLE] = {
 		"unmovable", "unmovable_pages",
