@@ -6,12 +6,10 @@
 #ifndef MIGRATE_HOST_H
 #define MIGRATE_HOST_H
 
-#include <dirent.h>
-
 #include "migrate_fixture.h"
 
 #define MEMORY		"/sys/devices/system/memory"
-#define CMA		"/sys/kernel/debug/cma"
+#define AREA		"/sys/kernel/debug/cma/reserved"
 
 /* A number that a file of the kernel has, in that base; -1 if there is none. */
 static inline long long number_in(const char *path, int base)
@@ -115,42 +113,28 @@ static inline uint64_t move_to_block(struct guest *g, uint32_t node, uint64_t *i
 	return block;
 }
 
-/* An area that memory of all kinds is in, and that the host can have back. */
+/* The area that memory of all kinds is in, and that the host can have back (cma=). */
 struct area {
-	char path[192];
 	uint64_t base, pages;
 };
 
 /* False if the kernel was not told to have one. */
 static inline bool find_area(struct area *area)
 {
-	struct dirent *entry;
-	DIR *dir = opendir(CMA);
-	char path[256];
-
-	*area = (struct area){};
-	while (dir && (entry = readdir(dir))) {
-		if (entry->d_name[0] == '.')
-			continue;
-		snprintf(area->path, sizeof(area->path), CMA "/%s", entry->d_name);
-		snprintf(path, sizeof(path), "%s/base_pfn", area->path);
-		area->base = number_in(path, 10);
-		snprintf(path, sizeof(path), "%s/count", area->path);
-		area->pages = number_in(path, 10);
-	}
-	if (dir)
-		closedir(dir);
-	return area->pages;
+	*area = (struct area){
+		.base = number_in(AREA "/base_pfn", 10),
+		.pages = number_in(AREA "/count", 10),
+	};
+	return area->base != -1ULL;
 }
 
 /* Takes pages of the area, or gives them back; 0 or the errno. */
-static inline int area_write(const struct area *area, const char *what, uint64_t pages)
+static inline int area_write(const char *file, uint64_t pages)
 {
-	char path[256], text[32];
+	char text[32];
 
-	snprintf(path, sizeof(path), "%s/%s", area->path, what);
 	snprintf(text, sizeof(text), "%lu", pages);
-	return write_file(path, text);
+	return write_file(file, text);
 }
 
 #endif /* MIGRATE_HOST_H */

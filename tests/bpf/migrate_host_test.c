@@ -368,12 +368,12 @@ TEST_F(migrate, the_area_is_wanted)
 		inside = move_into(g, &area);
 	ASSERT_LT(0, inside) TH_LOG("no page is in the area");
 	moved = moves_of(g->vm_id).moved_pages;
-	EXPECT_EQ(0, area_write(&area, "alloc", area.pages));
+	EXPECT_EQ(0, area_write(AREA "/alloc", area.pages));
 	EXPECT_EQ(moved + inside, moves_of(g->vm_id).moved_pages);
 	EXPECT_TRUE(guest_is_fine(g));
 	/* None comes back before it is given back. */
 	EXPECT_EQ(0, move_into(g, &area));
-	EXPECT_EQ(0, area_write(&area, "free", area.pages));
+	EXPECT_EQ(0, area_write(AREA "/free", area.pages));
 }
 
 /* Pages that are about to break, and one that is broken */

@@ -114,9 +114,9 @@ static void *wants_areas(void *arg)
 	while (host_may()) {
 		uint64_t pages = area.pages / (1 + rand_r(&state) % 8);
 
-		if (!area_write(&area, "alloc", pages)) {
+		if (!area_write(AREA "/alloc", pages)) {
 			host->areas++;
-			MUST(!area_write(&area, "free", pages), "the area is not free");
+			MUST(!area_write(AREA "/free", pages), "the area is not free");
 		}
 		if (rand_r(&state) % 4 == 0) {
 			must_write("/proc/sys/vm/compact_memory", "1");
