@@ -136,11 +136,22 @@ $(B)/bpf/$(patsubst %.bpf.c,%.bpf.o,$(notdir $(1))): $(1) $(B)/include/vmlinux.h
 endef
 $(foreach src,$(BPF_SRC),$(eval $(call bpf_rule,$(src))))
 
+# The same sources for BPF's LSM, of those policies that can be.
+LSM_SRC := $(shell grep -l '^GMEM_POLICY' bpf/policies/*.bpf.c)
+LSM_OBJ := $(LSM_SRC:bpf/policies/%=$(B)/bpf/lsm/%)
+LSM_OBJ := $(LSM_OBJ:.c=.o)
+
+$(B)/bpf/lsm/%.bpf.o: bpf/policies/%.bpf.c $(B)/include/vmlinux.h $(LIBBPF_KEY)
+	@mkdir -p $(@D)
+	$(call step,BPF)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -DGMEM_LSM -MMD -MP -c $< -o $@
+	$(Q)$(LLVM_STRIP) -g $@
+
 $(B)/bpf/%.skel.h: $(B)/bpf/%.bpf.o $(BPFTOOL_KEY)
 	$(call step,SKEL)
 	$(Q)$(BPFTOOL) gen skeleton $< >$@
 
-bpf: $(BPF_OBJ) $(BPF_SKEL)
+bpf: $(BPF_OBJ) $(LSM_OBJ) $(BPF_SKEL)
 
 # ------------------------------------------------------------------- tools
 
@@ -167,7 +178,13 @@ $(B)/policies/policies.inc: $(wildcard bpf/policies) Makefile
 	$(call step,GEN)
 	$(Q)printf 'POLICY(%s)\n' $(POLICIES) >$@
 
-$(B)/obj/tools/gmempolicy/objects/policies.o: $(B)/policies/policies.inc $(POLICIES:%=$(B)/bpf/%.bpf.o)
+$(B)/policies/lsm.inc: $(LSM_SRC) Makefile
+	@mkdir -p $(@D)
+	$(call step,GEN)
+	$(Q)printf 'POLICY(%s)\n' $(basename $(basename $(notdir $(LSM_SRC)))) >$@
+
+$(B)/obj/tools/gmempolicy/objects/policies.o: $(B)/policies/policies.inc $(POLICIES:%=$(B)/bpf/%.bpf.o) \
+	$(B)/policies/lsm.inc $(LSM_OBJ)
 
 # And what "gmempolicy new" writes: the headers a policy is built with.
 NEW_HEADERS = $(filter-out %/gmem_abi.h %/gmem_trace.h %/gmem_watch.h,$(sort $(wildcard bpf/include/*.h)))
