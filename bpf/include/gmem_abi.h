@@ -142,6 +142,57 @@ struct gmem_vm_sample {
 	__u32 owner_pad;
 };
 
+/**
+ * struct gmem_stock_counts - what a VM did since somebody began to count, on a
+ *	kernel that does not
+ *
+ * The members are those of struct gmem_vm_sample.
+ */
+struct gmem_stock_counts {
+	__u64 faults[GMEM_NR_FAULTS];
+	__u64 host_faults;
+	__u64 conversions;
+	__u64 conversions_noop;
+	__u64 pages_to_private;
+	__u64 pages_to_shared;
+	__u64 invalidations[GMEM_NR_INVALIDATES];
+};
+
+/* gmem_stock_file.flags */
+#define GMEM_STOCK_PRIVATE	(1U << 0)	/* the VM can have private memory */
+#define GMEM_STOCK_MAPPED	(1U << 1)	/* a process has it mapped */
+
+/**
+ * struct gmem_stock_file - a file of a VM that a process has open, on a kernel that
+ *	keeps no list of VMs for BPF
+ * @vm: where the VM is: tells VMs apart within one walk
+ * @inode: where the inode of a guest_memfd is, likewise; 0 for other files
+ * @vm_id: gmem_stock_id()
+ * @owner_start_ns: as struct gmem_vm_sample has it
+ * @owner_pid: likewise
+ * @pid: of the same process, in the initial PID namespace; 0 if it is gone
+ * @nr_vcpus: of the VM
+ * @flags: GMEM_STOCK_*
+ * @rss_pages: resident memory of that process
+ * @size_pages: size of a guest_memfd
+ * @populated_pages: pages that it has
+ * @counts: of the VM
+ */
+struct gmem_stock_file {
+	__u64 vm;
+	__u64 inode;
+	__u64 vm_id;
+	__u64 owner_start_ns;
+	__u32 owner_pid;
+	__u32 pid;
+	__u32 nr_vcpus;
+	__u32 flags;
+	__u64 rss_pages;
+	__u64 size_pages;
+	__u64 populated_pages;
+	struct gmem_stock_counts counts;
+};
+
 /* Indices of gmem_policy_sample.denied_by_errno. */
 enum gmem_denial {
 	GMEM_DENIED_EPERM,

@@ -14,9 +14,10 @@
 /* ... and the one that guest_memfds have from 6.18 on. */
 #define GMEM_GUEST_MEMFD_MAGIC	0x474d454d
 
-/* Struct kvm as far as it is needed, whichever kernel vmlinux.h is of. */
+/* Of struct kvm what is needed, whichever kernel vmlinux.h is of. */
 struct kvm___stock {
 	struct mm_struct *mm;
+	atomic_t online_vcpus;
 	struct dentry *debugfs_dentry;
 } __attribute__((preserve_access_index));
 
@@ -31,6 +32,7 @@ struct gmem_file___stock {
 
 struct kvm_vcpu___stock {
 	struct kvm *kvm;
+	int vcpu_idx;
 } __attribute__((preserve_access_index));
 
 enum gmem_stock_kind {
@@ -40,20 +42,21 @@ enum gmem_stock_kind {
 	GMEM_STOCK_MEMFD,
 };
 
+#define gmem_stock_vm(kvm) ((const struct kvm___stock *)(const void *)(kvm))
+
 /*
- * What a file is, that a program was given by the kernel.  Names of files mean
- * nothing, but in file systems where only the kernel makes files.
+ * What a file is that the kernel gave to a program.  Names of files mean nothing,
+ * but in file systems where only the kernel makes files.
  */
 static __always_inline int gmem_stock_kind(const struct file *file)
 {
 	unsigned long magic = file->f_inode->i_sb->s_magic;
-	const unsigned char *at;
 	char name[16] = {};
 
 	if (magic != GMEM_ANON_INODE_MAGIC && magic != GMEM_GUEST_MEMFD_MAGIC)
 		return GMEM_STOCK_NONE;
-	at = file->f_path.dentry->d_name.name;
-	if (bpf_probe_read_kernel_str(name, sizeof(name), at) < 0)
+	if (bpf_probe_read_kernel_str(name, sizeof(name),
+				      file->f_path.dentry->d_name.name) < 0)
 		return GMEM_STOCK_NONE;
 	if (!__builtin_memcmp(name, "[kvm-gmem]", 11))
 		return GMEM_STOCK_MEMFD;
@@ -66,10 +69,10 @@ static __always_inline int gmem_stock_kind(const struct file *file)
 	return GMEM_STOCK_NONE;
 }
 
-/* The VM that a file of that kind belongs to. */
+/* The VM that a file of that kind belongs to; to be read with BPF_CORE_READ(). */
 static __always_inline struct kvm *gmem_stock_kvm(const struct file *file, int kind)
 {
-	void *data = BPF_CORE_READ(file, private_data);
+	void *data = file->private_data;
 
 	if (kind == GMEM_STOCK_VM)
 		return data;
@@ -83,21 +86,36 @@ static __always_inline struct kvm *gmem_stock_kvm(const struct file *file, int k
 }
 
 /*
- * A VM's id.  KVM has none of its own, but a directory in debugfs for each VM, whose
- * inode has a number that none has again (of 32 bits).  Where there is no such
- * directory the id is made of where the VM is and when its process began: a process
- * that makes a VM, ends it and makes another one may then have both under one id.
- * Those ids have bit 51 set, and fit a double.
+ * A thread of the process whose memory the VM's is, by the kernel's own account of
+ * it; NULL once the process is gone or runs another program.  Kernels without memory
+ * cgroups keep no such account.
  */
-static __always_inline __u64 gmem_stock_id(const struct kvm *kvm, __u64 start_ns)
+static __always_inline struct task_struct *gmem_stock_owner(const struct kvm *kvm)
 {
-	const struct kvm___stock *vm = (const struct kvm___stock *)(const void *)kvm;
-	__u64 id = BPF_CORE_READ(vm, debugfs_dentry, d_inode, i_ino);
+	struct mm_struct *mm = BPF_CORE_READ(gmem_stock_vm(kvm), mm);
+	struct task_struct *owner;
+
+	if (!bpf_core_field_exists(mm->owner))
+		return NULL;
+	owner = BPF_CORE_READ(mm, owner);
+	return owner && BPF_CORE_READ(owner, mm) == mm ? owner : NULL;
+}
+
+/*
+ * A VM's id.  KVM has none of its own, but it has a directory in debugfs for each VM,
+ * whose inode has a number of 32 bits that is not given again until all others were.
+ * Where there is none the id is made of where the VM is and when its process began,
+ * and has bit 51 set: a process that ends a VM and makes another may then have both
+ * under one id.
+ */
+static __always_inline __u64 gmem_stock_id(const struct kvm *kvm)
+{
+	__u64 id = BPF_CORE_READ(gmem_stock_vm(kvm), debugfs_dentry, d_inode, i_ino);
 
 	if (id)
 		return id;
-	id = ((__u64)kvm >> 6 ^ start_ns << 20 ^ start_ns >> 12) *
-	     0x9e3779b97f4a7c15ULL;
+	id = BPF_CORE_READ(gmem_stock_owner(kvm), group_leader, start_boottime);
+	id = ((__u64)kvm >> 6 ^ id << 20 ^ id >> 12) * 0x9e3779b97f4a7c15ULL;
 	return id >> 13 | 1ULL << 51;
 }
 
