@@ -178,22 +178,6 @@ struct {
 	__uint(max_entries, 1 << 16);
 } lsm_events SEC(".maps");
 
-struct mm_struct___owned {
-	struct task_struct *owner;
-} __attribute__((preserve_access_index));
-
-/* When the VM's process began: a part of its id where there is no debugfs. */
-static __always_inline u64 gmem_lsm_start_ns(const struct kvm *kvm)
-{
-	const struct kvm___stock *vm = (const void *)kvm;
-	const struct mm_struct___owned *mm =
-		(const void *)BPF_CORE_READ(vm, mm);
-
-	if (!bpf_core_field_exists(mm->owner))
-		return 0;
-	return BPF_CORE_READ(mm, owner, group_leader, start_boottime);
-}
-
 static __always_inline bool gmem_lsm_begin(struct gmem_lsm_request *request,
 					   const struct file *file, int kind)
 {
@@ -202,7 +186,7 @@ static __always_inline bool gmem_lsm_begin(struct gmem_lsm_request *request,
 	if (!kvm)
 		return false;
 	request->kvm = kvm;
-	request->id = gmem_stock_id(kvm, gmem_lsm_start_ns(kvm));
+	request->id = gmem_stock_id(kvm);
 	request->vm = NULL;
 	request->fresh = false;
 	return true;

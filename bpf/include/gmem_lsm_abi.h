@@ -8,11 +8,16 @@
 
 #include "gmem_abi.h"
 
-/* The maps, by name. */
+/* The maps. */
 #define GMEM_LSM_SETTINGS	".data.lsm"
 #define GMEM_LSM_COUNTS		".data.lsm_count"
 #define GMEM_LSM_VMS		"lsm_vms"
 #define GMEM_LSM_EVENTS		"lsm_events"
+
+/* The program that decides, and those that help it; maps and these are found by name. */
+#define GMEM_LSM_PROG		"lsm_ioctl"
+#define GMEM_LSM_PROG_COMPAT	"lsm_compat"
+#define GMEM_LSM_PROG_RELEASE	"lsm_vm_release"
 
 /* gmem_lsm_settings.abi: that of this file. */
 #define GMEM_LSM_ABI		0x676d656d00000001ULL

@@ -13,11 +13,15 @@
  * @name: its name
  * @elf: its BPF object file
  * @elf_end: the end of that
+ * @lsm: the same for BPF's LSM, NULL if it cannot be
+ * @lsm_end: the end of that
  */
 struct policy {
 	const char *name;
 	const char *elf;
 	const char *elf_end;
+	const char *lsm;
+	const char *lsm_end;
 };
 
 extern const struct policy policies[];

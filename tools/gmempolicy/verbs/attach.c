@@ -35,13 +35,13 @@
 /**
  * struct held - a policy that has been attached, or is to be
  * @name: name of its pin
- * @link: descriptor of its link, -1 before
- * @link_id: its id
+ * @links: what holds it in force
+ * @link_id: id of its own link
  * @until_ns: when it ends by itself, on CLOCK_BOOTTIME; 0: it does not
  */
 struct held {
 	char name[96];
-	int link;
+	struct links links;
 	uint32_t link_id;
 	uint64_t until_ns;
 };
@@ -230,13 +230,11 @@ static int attach_one(const char *what, uint64_t vm, struct held *held)
 		if (args.for_ns)
 			held->until_ns = gmem_clock_ns(CLOCK_BOOTTIME) +
 					 args.for_ns;
-		err = held->until_ns ?
-		      ops_attach(object, held->until_ns, &held->link) :
-		      object_attach(object, &held->link);
+		err = ops_attach(object, held->until_ns, &held->links);
 		if (err)
 			refusal_explain(err, object_name(object), vm);
 		else
-			held->link_id = link_id_of(held->link);
+			held->link_id = link_id_of(held->links.fds[0]);
 	}
 	object_close(object);
 	return err;
@@ -270,7 +268,7 @@ static int pin_all(const struct held *held, size_t nr)
 	sigaddset(&signals, SIGTERM);
 	sigprocmask(SIG_BLOCK, &signals, &before);
 	for (i = 0; i < nr && !err; i++) {
-		err = pins_add(held[i].name, held[i].link);
+		err = pins_add(held[i].name, &held[i].links);
 		if (err)
 			break;
 	}
@@ -365,7 +363,7 @@ static int attach(const char *what, const char *name, const uint64_t *vms,
 		return -ENOMEM;
 	}
 	for (i = 0; i < nr; i++) {
-		held[i].link = -1;
+		held[i].links = NO_LINKS;
 		name_pin(held[i].name, sizeof(held[i].name), name, vms[i]);
 	}
 	lock = pins_lock();
@@ -376,10 +374,8 @@ static int attach(const char *what, const char *name, const uint64_t *vms,
 		err = tables_print(&shown, 1, args.json);
 		gmem_err_context(NULL);
 	}
-	for (i = 0; i < nr; i++) {
-		if (held[i].link >= 0)
-			close(held[i].link);
-	}
+	for (i = 0; i < nr; i++)
+		links_close(&held[i].links);
 	if (lock >= 0)
 		close(lock);
 	free(held);
