@@ -241,8 +241,10 @@ static __always_inline void gmem_lsm_tell(const struct gmem_lsm_request *request
 	unsigned int i;
 
 	event = bpf_ringbuf_reserve(&lsm_events, sizeof(*event), 0);
-	if (!event)
+	if (!event) {
+		__sync_fetch_and_add(&lsm_counts.untold, 1);
 		return;
+	}
 	event->type = GMEM_WATCH_VERDICT;
 	event->vm_pid = 0;
 	event->vm_id = request->id;

@@ -49,6 +49,7 @@ struct gmem_lsm_settings {
  * @denied: verdicts that denied, those that would have delayed included
  * @clamped: verdicts outside of the documented list, which denied
  * @denied_by_errno: @denied by what they said, see enum gmem_denial
+ * @untold: verdicts that denied, for which there was no room in the ring of events
  * @gone: the one VM that it was for has ended
  */
 struct gmem_lsm_counts {
@@ -57,6 +58,7 @@ struct gmem_lsm_counts {
 	__u64 denied;
 	__u64 clamped;
 	__u64 denied_by_errno[GMEM_NR_DENIALS];
+	__u64 untold;
 	__u64 gone;
 };
 

@@ -15,7 +15,7 @@
 
 #include "attached/ops.h"
 #include "gmem_clock.h"
-#include "gmem_lsm.h"
+#include "gmem_lsm_policies.h"
 #include "objects/object.h"
 
 /* BPF_STRUCT_OPS of enum bpf_attach_type, which the system's headers may lack. */

@@ -15,7 +15,7 @@
 
 #include "gmem_common.h"
 #include "gmem_kernel.h"
-#include "gmem_lsm.h"
+#include "gmem_lsm_policies.h"
 #include "gmem_params.h"
 #include "gmem_source.h"
 #include "objects/explain.h"
@@ -314,38 +314,37 @@ struct object *object_open_elf(const char *name, const void *elf, size_t size)
 	return open_object(name, elf, size, NULL);
 }
 
-/* On a kernel without gmem's hooks, what BPF's LSM can ask. */
-static struct object *open_lsm(const struct policy *policy)
+static void not_here(const struct policy *policy)
 {
 	char all[256] = "";
-	size_t i, len = 0;
+	size_t i, size, len = 0;
 
-	if (policy->lsm)
-		return object_open_elf(policy->name, policy->lsm,
-				       policy->lsm_end - policy->lsm);
 	for (i = 0; i < nr_policies && len < sizeof(all); i++) {
-		if (policies[i].lsm)
+		if (policy_elf(&policies[i], &size))
 			len += snprintf(all + len, sizeof(all) - len, "%s%s",
 					len ? ", " : "", policies[i].name);
 	}
 	gmem_err("the policy %s decides on faults, of which this kernel asks nobody; use one of %s, or install gmem-dkms",
 		 policy->name, all);
-	return NULL;
 }
 
 struct object *object_open(const char *what)
 {
 	const struct policy *policy;
+	const char *elf;
+	size_t size;
 
 	if (is_path(what))
 		return check_file(what) ? NULL :
 					  open_object(what, NULL, 0, what);
 	policy = policy_find(what);
-	if (policy && gmem_source_is_stock())
-		return open_lsm(policy);
-	if (policy)
-		return object_open_elf(what, policy->elf,
-				       policy->elf_end - policy->elf);
+	elf = policy ? policy_elf(policy, &size) : NULL;
+	if (elf)
+		return object_open_elf(what, elf, size);
+	if (policy) {
+		not_here(policy);
+		return NULL;
+	}
 	gmem_err("unknown policy '%s'; see gmempolicy list for those there are, or give a file.bpf.o",
 		 what);
 	return NULL;
@@ -373,6 +372,13 @@ const char *object_name(const struct object *object)
 bool object_is_lsm(const struct object *object)
 {
 	return object->is_lsm;
+}
+
+const char *object_not_enforced(const struct object *object)
+{
+	if (!object->is_lsm)
+		return NULL;
+	return "delays: what would be delayed is refused with EBUSY; faults: nobody is asked; priorities: the policy that was attached last is asked first; requests of a VMM that changes them while they are read";
 }
 
 const struct params *object_params(const struct object *object)

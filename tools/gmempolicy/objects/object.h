@@ -80,6 +80,14 @@ const char *object_name(const struct object *object);
 bool object_is_lsm(const struct object *object);
 
 /**
+ * object_not_enforced() - what this kernel does not let a policy do
+ * @object: from object_open()
+ *
+ * Return: a list, NULL if there is nothing.
+ */
+const char *object_not_enforced(const struct object *object);
+
+/**
  * object_params() - the policy's parameters
  * @object: from object_open()
  */

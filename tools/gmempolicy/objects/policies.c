@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "gmem_common.h"
+#include "gmem_source.h"
 #include "objects/embed.h"
 #include "objects/policies.h"
 
@@ -28,6 +29,15 @@ const struct policy policies[] = {
 };
 
 const size_t nr_policies = ARRAY_LEN(policies);
+
+const char *policy_elf(const struct policy *policy, size_t *size)
+{
+	bool lsm = gmem_source_is_stock();
+
+	*size = lsm ? policy->lsm_end - policy->lsm :
+		      policy->elf_end - policy->elf;
+	return lsm ? policy->lsm : policy->elf;
+}
 
 const struct policy *policy_find(const char *name)
 {

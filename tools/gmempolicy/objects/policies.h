@@ -28,6 +28,15 @@ extern const struct policy policies[];
 extern const size_t nr_policies;
 
 /**
+ * policy_elf() - the object file of a policy for this kernel
+ * @policy: the policy
+ * @size: set to its bytes
+ *
+ * Return: the file, or NULL if this kernel asks nobody what the policy decides on.
+ */
+const char *policy_elf(const struct policy *policy, size_t *size);
+
+/**
  * policy_find() - look a policy up by name
  * @name: its name
  *

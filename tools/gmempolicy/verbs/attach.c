@@ -445,9 +445,12 @@ static int resolve(uint64_t **ids, size_t *nr)
 }
 
 /* What is not obvious: who attaches a policy may take it for more than it is. */
-static void tell_what_it_depends_on(void)
+static void tell_what_it_depends_on(const struct object *object)
 {
 	depends_tell();
+	if (object_not_enforced(object))
+		gmem_err("this kernel does not enforce %s; gmem-dkms adds what does",
+			 object_not_enforced(object));
 	if (args.has_pid || args.has_name || args.has_cgroup)
 		gmem_err("only VMs that run now are meant; have VMs that start later in " CONFIG_DIR ", see gmem-policy.d(5)");
 }
@@ -469,7 +472,7 @@ static int run_attach(int argc, char **argv)
 	if (resolve(&vms, &nr) || attach(argv[0], object_name(object), vms, nr))
 		goto out;
 	code = GMEM_EXIT_OK;
-	tell_what_it_depends_on();
+	tell_what_it_depends_on(object);
 	if (!gmem_policies_enabled())
 		gmem_err("policies are switched off, so it is not asked yet; switch them on: gmempolicy on");
 out:

@@ -3,8 +3,8 @@
  * Policies that are programs of BPF's LSM: found by their links, and what their maps
  * say of them.  How they get there is gmempolicy's part.
  */
-#ifndef GMEM_LSM_H
-#define GMEM_LSM_H
+#ifndef GMEM_LSM_POLICIES_H
+#define GMEM_LSM_POLICIES_H
 
 #include <stdint.h>
 
@@ -78,4 +78,4 @@ int gmem_lsm_read_policies(struct gmem_policies *policies);
 int gmem_lsm_read_verdicts(uint64_t vm_id,
 			   struct gmem_vm_verdicts verdicts[GMEM_VM_POLICIES_MAX]);
 
-#endif /* GMEM_LSM_H */
+#endif /* GMEM_LSM_POLICIES_H */

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "gmem_kernel.h"
-#include "gmem_lsm.h"
+#include "gmem_lsm_policies.h"
 
 /* Of enum bpf_attach_type, bpf_link_type, which the system's headers may lack. */
 #define ATTACH_LSM	27
