@@ -181,7 +181,7 @@ $(B)/policies/policies.inc: $(wildcard bpf/policies bpf/policies/*.bpf.c) Makefi
 $(B)/obj/tools/gmempolicy/objects/policies.o: $(B)/policies/policies.inc $(POLICIES:%=$(B)/bpf/%.bpf.o) $(LSM_OBJ)
 
 # And what "gmempolicy new" writes: the headers a policy is built with.
-NEW_HEADERS = $(filter-out %/gmem_abi.h %/gmem_trace.h %/gmem_watch.h %/gmem_stock.h %/gmem_lsm.h %/gmem_lsm_abi.h,$(sort $(wildcard bpf/include/*.h)))
+NEW_HEADERS = $(filter-out %/gmem_abi.h %/gmem_trace.h %/gmem_watch.h %/gmem_stock.h %/gmem_lsm.h %/gmem_lsm_abi.h %/gmem_verdict.h,$(sort $(wildcard bpf/include/*.h)))
 NEW_LIBBPF = bpf_helpers.h bpf_helper_defs.h bpf_tracing.h bpf_core_read.h
 
 $(B)/policies/headers.inc: $(wildcard bpf/include) Makefile

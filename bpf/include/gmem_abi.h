@@ -10,6 +10,8 @@
 #include <linux/types.h>
 #endif
 
+#include "gmem_verdict.h"
+
 /* VMs and policies that the first load has room for; see gmem_sampler_open(). */
 #define GMEM_VMS_INITIAL	64
 #define GMEM_POLICIES_INITIAL	16
@@ -33,8 +35,6 @@
 #define GMEM_NODES_MAX		64
 /* Room for the path of a cgroup: PATH_MAX. */
 #define GMEM_CGROUP_LEN		4096
-
-#define GMEM_POLICY_NAME_LEN	32
 
 /* Indices of gmem_vm_sample.faults: enum kvm_gmem_fault_reason. */
 enum gmem_fault {
@@ -192,20 +192,6 @@ struct gmem_stock_file {
 	__u64 populated_pages;
 	struct gmem_stock_counts counts;
 };
-
-/* Indices of gmem_policy_sample.denied_by_errno. */
-enum gmem_denial {
-	GMEM_DENIED_EPERM,
-	GMEM_DENIED_EACCES,
-	GMEM_DENIED_EBUSY,
-	GMEM_DENIED_ENOMEM,
-	GMEM_DENIED_ENOSPC,
-	GMEM_DENIED_EDQUOT,
-	GMEM_NR_DENIALS,
-};
-
-/* gmem_policy_sample.flags */
-#define GMEM_POLICY_AUDIT	(1U << 0)
 
 /**
  * struct gmem_policy_sample - one attached policy

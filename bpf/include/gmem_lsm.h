@@ -73,7 +73,7 @@ struct gmem_lsm_ops {
 			    s32 result);
 	void (*invalidate)(struct kvm *kvm,
 			   const struct gmem_lsm_invalidate *invalidate);
-	const char *name;
+	char name[GMEM_POLICY_NAME_LEN];
 };
 
 /**

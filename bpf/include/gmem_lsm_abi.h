@@ -6,7 +6,11 @@
 #ifndef GMEM_LSM_ABI_H
 #define GMEM_LSM_ABI_H
 
-#include "gmem_abi.h"
+#ifndef __VMLINUX_H__
+#include <linux/types.h>
+#endif
+
+#include "gmem_verdict.h"
 
 /* The maps. */
 #define GMEM_LSM_SETTINGS	".data.lsm"

@@ -8,6 +8,7 @@
 
 #include <stdint.h>
 
+#include "gmem_abi.h"
 #include "gmem_lsm_abi.h"
 #include "gmem_sample.h"
 
