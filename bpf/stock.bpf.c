@@ -31,10 +31,6 @@ struct kvm___private {
 	struct kvm_arch___stock arch;
 } __attribute__((preserve_access_index));
 
-/* A pointer that was read from memory; what it points to may be gone. */
-#define CAST(type, pointer)						\
-	((type *)bpf_rdonly_cast(pointer, bpf_core_type_id_kernel(type)))
-
 /* What the clock of the reader's time namespace adds to the time since boot. */
 static __always_inline __u64 since_boot(__u64 start_ns)
 {
@@ -84,10 +80,10 @@ static __always_inline void describe_process(struct gmem_stock_file *found,
 	if (task->mm == mm)
 		describe_owner(found, task);
 	else if (owner)
-		describe_owner(found, CAST(struct task_struct, owner));
+		describe_owner(found, bpf_core_cast(owner, struct task_struct));
 	/* Once is enough, and takes a look at each CPU. */
 	if (kind == GMEM_STOCK_VM)
-		found->rss_pages = rss_pages(CAST(struct mm_struct, mm));
+		found->rss_pages = rss_pages(bpf_core_cast(mm, struct mm_struct));
 }
 
 static __always_inline void describe_vm(struct gmem_stock_file *found,
@@ -111,7 +107,7 @@ static __always_inline void describe_memfd(struct gmem_stock_file *found,
 					   struct inode *inode)
 {
 	found->inode = (__u64)inode;
-	found->size_pages = inode->i_size / 4096;
+	found->size_pages = (__u64)inode->i_size / 4096;
 	found->populated_pages = inode->i_mapping->nrpages;
 	if (inode->i_mapping->i_mmap.rb_root.rb_node)
 		found->flags |= GMEM_STOCK_MAPPED;
