@@ -353,7 +353,8 @@ static int describe_vms(struct gmem_sampler *sampler, struct gmem_sample *sample
 
 static int read_stock(struct gmem_sampler *sampler, struct gmem_sample *sample)
 {
-	int err = gmem_stock_read(sampler->stock, sample);
+	int err = gmem_stock_read(sampler->stock, sample,
+				  sampler->parts_max_ns);
 
 	if (err || !sampler->fixed || sample->nr_vms <= sampler->vms.room)
 		return err;

@@ -296,8 +296,10 @@ static void add_file(struct gmem_vm_sample *vm, const struct gmem_stock_file *fi
 	vm->size_pages += file->size_pages;
 	vm->populated_pages += file->populated_pages;
 	vm->node_pages[0] = vm->populated_pages;
-	if (file->flags & GMEM_STOCK_MAPPED)
+	if (file->mapped_pages == GMEM_UNKNOWN)
 		vm->mapped_pages = GMEM_UNKNOWN;
+	else if (vm->mapped_pages != GMEM_UNKNOWN)
+		vm->mapped_pages += file->mapped_pages;
 }
 
 static bool is_same_vm(const struct gmem_stock_file *a, const struct gmem_stock_file *b)
@@ -353,10 +355,26 @@ static void make_vms(const struct gmem_stock *stock, struct gmem_sample *sample)
 	}
 }
 
-int gmem_stock_read(struct gmem_stock *stock, struct gmem_sample *sample)
+/* Is there a guest_memfd of which not all was looked at? */
+static bool is_incomplete(const struct gmem_stock *stock)
+{
+	size_t i;
+
+	for (i = 0; i < stock->nr_files; i++)
+		if (stock->files[i].mapped_pages == GMEM_UNKNOWN)
+			return true;
+	return false;
+}
+
+int gmem_stock_read(struct gmem_stock *stock, struct gmem_sample *sample,
+		    uint64_t max_ns)
 {
 	uint64_t now = gmem_now_ns();
-	int err = read_files(stock);
+	int err;
+
+	do {
+		err = read_files(stock);
+	} while (!err && is_incomplete(stock) && gmem_now_ns() - now < max_ns);
 
 	sample->nr_vms = 0;
 	sample->time_ns = 0;

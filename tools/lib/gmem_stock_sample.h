@@ -33,12 +33,14 @@ int gmem_stock_count(struct gmem_stock *stock);
  * gmem_stock_read() - sample all VMs
  * @stock: from gmem_stock_open()
  * @sample: where to; its VMs are in the order of their ids
+ * @max_ns: how long to try and come to the end of what takes a look at all pages
  *
  * VMs are seen of processes in the PID namespace of this one.
  *
  * Return: 0, or -errno after one line of error.
  */
-int gmem_stock_read(struct gmem_stock *stock, struct gmem_sample *sample);
+int gmem_stock_read(struct gmem_stock *stock, struct gmem_sample *sample,
+		    uint64_t max_ns);
 
 /**
  * gmem_stock_close() - unload the programs
