@@ -23,6 +23,31 @@ struct {
 	__type(value, struct gmem_stock_counts);
 } counts SEC(".maps");
 
+/* Of a guest_memfd that somebody has mapped: how far its pages were looked at. */
+struct look {
+	__u64 ino;
+	__u64 index;
+	__u64 counted;
+	__u64 mapped;
+};
+
+/* By where its inode is. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, GMEM_VMS_MAX);
+	__type(key, __u64);
+	__type(value, struct look);
+} looks SEC(".maps");
+
+/* Slots of a node of the page cache, and nodes that one walk looks at: 1 GiB. */
+#define SLOTS		64
+#define NODES_MAX	4096
+/* Levels of a page cache of 2^60 pages. */
+#define LEVELS		10
+
+static __u64 slots[SLOTS];
+
 struct kvm_arch___stock {
 	bool has_private_mem;
 } __attribute__((preserve_access_index));
@@ -30,10 +55,6 @@ struct kvm_arch___stock {
 struct kvm___private {
 	struct kvm_arch___stock arch;
 } __attribute__((preserve_access_index));
-
-/* A pointer that was read from memory; what it points to may be gone. */
-#define CAST(type, pointer)						\
-	((type *)bpf_rdonly_cast(pointer, bpf_core_type_id_kernel(type)))
 
 /* What the clock of the reader's time namespace adds to the time since boot. */
 static __always_inline __u64 since_boot(__u64 start_ns)
@@ -84,10 +105,10 @@ static __always_inline void describe_process(struct gmem_stock_file *found,
 	if (task->mm == mm)
 		describe_owner(found, task);
 	else if (owner)
-		describe_owner(found, CAST(struct task_struct, owner));
+		describe_owner(found, bpf_core_cast(owner, struct task_struct));
 	/* Once is enough, and takes a look at each CPU. */
 	if (kind == GMEM_STOCK_VM)
-		found->rss_pages = rss_pages(CAST(struct mm_struct, mm));
+		found->rss_pages = rss_pages(bpf_core_cast(mm, struct mm_struct));
 }
 
 static __always_inline void describe_vm(struct gmem_stock_file *found,
@@ -107,14 +128,98 @@ static __always_inline void describe_vm(struct gmem_stock_file *found,
 		found->counts = *counted;
 }
 
+static __always_inline bool is_node(__u64 entry)
+{
+	return (entry & 3) == 2 && entry > 4096;
+}
+
+/*
+ * Reads the node of the page cache that has the page at an index, or finds that there
+ * is none.  Returns how many pages from there on it speaks of; 0 at the end.
+ */
+static __noinline __u64 read_node(__u64 head, __u64 index)
+{
+	__u64 entry = head, skip = 0;
+	struct xa_node *node;
+	unsigned int shift;
+	int level;
+
+	__builtin_memset(slots, 0, sizeof(slots));
+	/* A file of one page has no node. */
+	if (!is_node(entry)) {
+		slots[0] = index ? 0 : entry;
+		return index ? 0 : 1;
+	}
+	for (level = 0; level < LEVELS && is_node(entry); level++) {
+		node = (struct xa_node *)(entry - 2);
+		shift = BPF_CORE_READ(node, shift) & 63;
+		if (!level && index >> shift >= SLOTS)
+			return 0;
+		if (!shift) {
+			bpf_core_read(slots, sizeof(slots), &node->slots);
+			return SLOTS - index % SLOTS;
+		}
+		skip = (1ULL << shift) - (index & ((1ULL << shift) - 1));
+		if (bpf_core_read(&entry, sizeof(entry),
+				  &node->slots[index >> shift & (SLOTS - 1)]))
+			return 0;
+	}
+	return skip;
+}
+
+static __noinline __u64 count_mapped(void)
+{
+	__u64 nr = 0;
+	int i;
+
+	bpf_for(i, 0, SLOTS) {
+		__u64 entry = slots[i & (SLOTS - 1)];
+
+		/* Neither a page that was there, nor what stands for another. */
+		if (entry && !(entry & 3))
+			nr += bpf_core_cast((void *)entry, struct folio)
+				      ->_mapcount.counter >= 0;
+	}
+	return nr;
+}
+
+/* Goes on where the walk before ended; from the first page to the last, and again. */
+static __noinline __u64 look_mapped(struct inode *inode)
+{
+	__u64 key = (__u64)inode, ino = inode->i_ino, skip;
+	struct look fresh = { .ino = ino, .mapped = GMEM_UNKNOWN };
+	struct look *look = bpf_map_lookup_elem(&looks, &key);
+	int i;
+
+	if (!look || look->ino != ino) {
+		bpf_map_update_elem(&looks, &key, &fresh, BPF_ANY);
+		look = bpf_map_lookup_elem(&looks, &key);
+	}
+	if (!look)
+		return GMEM_UNKNOWN;
+	bpf_for(i, 0, NODES_MAX) {
+		skip = read_node((__u64)inode->i_mapping->i_pages.xa_head,
+				 look->index);
+		look->counted += count_mapped();
+		look->index += skip;
+		if (skip)
+			continue;
+		look->mapped = look->counted;
+		look->counted = 0;
+		look->index = 0;
+		break;
+	}
+	return look->mapped;
+}
+
 static __always_inline void describe_memfd(struct gmem_stock_file *found,
 					   struct inode *inode)
 {
 	found->inode = (__u64)inode;
-	found->size_pages = inode->i_size / 4096;
+	found->size_pages = (__u64)inode->i_size / 4096;
 	found->populated_pages = inode->i_mapping->nrpages;
 	if (inode->i_mapping->i_mmap.rb_root.rb_node)
-		found->flags |= GMEM_STOCK_MAPPED;
+		found->mapped_pages = look_mapped(inode);
 }
 
 static __always_inline bool is_wanted(const struct file *file, int kind)

@@ -142,7 +142,7 @@ int BPF_PROG(on_fallocate, struct file *file, int mode, loff_t offset, loff_t le
 	if (mode & PUNCH_HOLE)
 		COUNT(kvm, invalidations[GMEM_INVALIDATE_PUNCH_HOLE], 1);
 	else
-		COUNT(kvm, faults[GMEM_FAULT_FALLOCATE], len / 4096);
+		COUNT(kvm, faults[GMEM_FAULT_FALLOCATE], (__u64)len / 4096);
 	return 0;
 }
 

@@ -160,7 +160,6 @@ struct gmem_stock_counts {
 
 /* gmem_stock_file.flags */
 #define GMEM_STOCK_PRIVATE	(1U << 0)	/* the VM can have private memory */
-#define GMEM_STOCK_MAPPED	(1U << 1)	/* a process has it mapped */
 
 /**
  * struct gmem_stock_file - a file of a VM that a process has open, on a kernel that
@@ -176,6 +175,8 @@ struct gmem_stock_counts {
  * @rss_pages: resident memory of that process
  * @size_pages: size of a guest_memfd
  * @populated_pages: pages that it has
+ * @mapped_pages: those of them that a process has in its page tables; GMEM_UNKNOWN
+ *	until as many walks were made as it takes to look at all
  * @counts: of the VM
  */
 struct gmem_stock_file {
@@ -190,6 +191,7 @@ struct gmem_stock_file {
 	__u64 rss_pages;
 	__u64 size_pages;
 	__u64 populated_pages;
+	__u64 mapped_pages;
 	struct gmem_stock_counts counts;
 };
 

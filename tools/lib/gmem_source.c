@@ -33,14 +33,14 @@ static const struct gmem_source native = {
 	.about = "gmem's hooks in KVM",
 };
 
-static char lacks[256];
+static char lacks[320] =
+	"without private and stale memory, ranges and delays; gmem-dkms adds them";
 
 static const struct gmem_source stock = {
 	.kind = GMEM_SOURCE_STOCK,
 	.name = "stock",
 	.about = "BPF on KVM as it is",
-	.missing = lacks,
-	.adds = "counts of private and stale memory and of ranges, exact counters from a VM's start on, delays, and policies of faults",
+	.lacks = lacks,
 };
 
 static const struct gmem_source *chosen;
@@ -72,7 +72,7 @@ static void add_lack(const char *what)
 {
 	size_t len = strlen(lacks);
 
-	snprintf(lacks + len, sizeof(lacks) - len, "%s%s", len ? "; " : "", what);
+	snprintf(lacks + len, sizeof(lacks) - len, "; %s", what);
 }
 
 static void ask_kvm(void)
@@ -89,11 +89,11 @@ static void ask_kvm(void)
 	if (types > 0 && types & PRIVATE_VM_TYPES)
 		return;
 	if (flags > 0 && flags & MEMFD_MMAP)
-		add_lack("KVM here has no type of VM with private memory, only guest_memfds that the host may map");
+		add_lack("no memory is private, as KVM has no type of VM for it here; guest_memfds are shared");
 	else if (memfd <= 0)
-		add_lack("KVM has no guest_memfd");
+		add_lack("no memory is private, as KVM has no guest_memfd");
 	else
-		add_lack("KVM here has no type of VM with private memory");
+		add_lack("no memory is private, as KVM has no type of VM for it here");
 }
 
 static void ask_lsm(void)
@@ -109,14 +109,7 @@ static void ask_lsm(void)
 	while ((word = strsep(&rest, ",\n")))
 		if (!strcmp(word, "bpf"))
 			return;
-	add_lack("bpf is not among the LSMs, so no policy can be attached");
-}
-
-static void find_lacks(void)
-{
-	add_lack("no counters, delays or hooks for faults in KVM");
-	ask_kvm();
-	ask_lsm();
+	add_lack("no policy can be attached, as bpf is not among the LSMs");
 }
 
 static const struct gmem_source *look(void)
@@ -148,7 +141,8 @@ static const struct gmem_source *look(void)
 			 "KVM is not loaded; load it (modprobe kvm_amd or kvm_intel)");
 		return NULL;
 	}
-	find_lacks();
+	ask_kvm();
+	ask_lsm();
 	return &stock;
 }
 
@@ -185,7 +179,6 @@ void gmem_source_print(FILE *out)
 		return;
 	}
 	fprintf(out, "source: %s: %s\n", source->name, source->about);
-	if (source->missing)
-		fprintf(out, "missing: %s; gmem-dkms adds %s\n",
-			source->missing, source->adds);
+	if (source->lacks)
+		fprintf(out, "%s\n", source->lacks);
 }

@@ -25,16 +25,14 @@ enum gmem_source_kind {
  * @kind: which
  * @name: a word for it, "native" or "stock"
  * @about: what it is, a part of a line
- * @missing: what this kernel lacks of what the tools can show and do, a part of a
- *	line; NULL if nothing is
- * @adds: what gmem-dkms would add to this kernel, likewise
+ * @lacks: what this kernel lacks of what the tools can show and do, what gmem-dkms
+ *	would add of that, and why: one line; NULL if it lacks nothing
  */
 struct gmem_source {
 	enum gmem_source_kind kind;
 	const char *name;
 	const char *about;
-	const char *missing;
-	const char *adds;
+	const char *lacks;
 };
 
 /**
@@ -58,7 +56,7 @@ bool gmem_source_is_stock(void);
  * gmem_source_print() - print the source for --version
  * @out: where to
  *
- * One line, and a second one if something is missing.
+ * One line, and a second one if it lacks something.
  */
 void gmem_source_print(FILE *out);
 
