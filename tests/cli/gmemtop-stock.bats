@@ -219,7 +219,7 @@ last_of()
 		[[ $output != *"gmem_vm_$family"[_a-z]*"{"* ]] || { echo "$family"; return 1; }
 	done
 	[[ $output != *18446744073709551615* && $output != *e+19* ]]
-	[[ $output != *$'\n'gmem_orphaned* ]]
+	[[ $output != *$'\n'gmem_orphaned* && $output != *$'\n'"gmem_policies "* ]]
 }
 
 ### What VMs do

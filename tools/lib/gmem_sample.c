@@ -364,6 +364,13 @@ static int read_stock(struct gmem_sampler *sampler, struct gmem_sample *sample)
 	return err;
 }
 
+/* Who has no capability any more cannot look for links. */
+static int read_lsm(const struct gmem_sampler *sampler, struct gmem_policies *policies)
+{
+	policies->hidden = sampler->fixed;
+	return policies->hidden ? 0 : gmem_lsm_read_policies(policies);
+}
+
 int gmem_sampler_read(struct gmem_sampler *sampler, struct gmem_sample *sample)
 {
 	struct target vms = vms_target(sampler, sample);
@@ -383,7 +390,7 @@ int gmem_sampler_read_policies(struct gmem_sampler *sampler,
 
 	policies->nr = 0;
 	if (sampler->stock)
-		return gmem_lsm_read_policies(policies);
+		return read_lsm(sampler, policies);
 	err = read_tables(sampler, policies_program, &target, NULL);
 	policies->nr = err ? 0 : target.walk.found;
 	return err;
@@ -399,8 +406,7 @@ int gmem_sampler_read_all(struct gmem_sampler *sampler,
 
 	policies->nr = 0;
 	if (sampler->stock)
-		return read_stock(sampler, sample) ?:
-		       gmem_lsm_read_policies(policies);
+		return read_stock(sampler, sample) ?: read_lsm(sampler, policies);
 	err = read_tables(sampler, all_program, &vms, &target);
 	err = describe_vms(sampler, sample, &vms.walk, err);
 	policies->nr = err ? 0 : target.walk.found;
