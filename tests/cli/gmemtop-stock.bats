@@ -208,7 +208,7 @@ last_of()
 	[[ $output =~ ^[0-9.]+,\"idle\",,1,.?$ ]]
 
 	mkdir metrics
-	"$gmemtop" export --textfile "$PWD/metrics" --user root 3>&- &
+	"$gmemtop" export --textfile "$PWD/metrics" -d 1 --user root 3>&- &
 	mine="$mine $!"
 	wait_for 60 test -s metrics/gmem.prom
 	run cat metrics/gmem.prom
