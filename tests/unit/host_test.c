@@ -37,6 +37,18 @@ int gmem_sampler_fix(struct gmem_sampler *sampler, size_t vms, size_t policies)
 	return 0;
 }
 
+int gmem_sampler_count(struct gmem_sampler *sampler)
+{
+	return 0;
+}
+
+const struct gmem_source *gmem_source(void)
+{
+	static const struct gmem_source source = { .name = "fake" };
+
+	return &source;
+}
+
 void gmem_sampler_find_mapped(struct gmem_sampler *sampler)
 {
 }

@@ -6,43 +6,10 @@
 #ifndef GMEM_SAMPLE_H
 #define GMEM_SAMPLE_H
 
-#include "gmem_abi.h"
 #include "gmem_common.h"
+#include "gmem_samples.h"
 
 struct gmem_sampler;
-
-/**
- * struct gmem_sample - all VMs at one moment
- * @time_ns: the kernel's CLOCK_MONOTONIC when the walk began
- * @nr_vms: number of VMs
- * @room: number of VMs that @vms has memory for
- * @vms: their counters, in no order to rely on
- * @orphaned_pages: pages of guest_memfds that somebody holds though their VM is
- *	gone
- *
- * Starts as all zeroes; gmem_sample_free() gives the memory back.
- */
-struct gmem_sample {
-	uint64_t time_ns;
-	size_t nr_vms;
-	size_t room;
-	struct gmem_vm_sample *vms;
-	uint64_t orphaned_pages;
-};
-
-/**
- * struct gmem_policies - all attached policies at one moment
- * @nr: number of policies
- * @room: number of policies that @policies has memory for
- * @policies: their counters, in no order to rely on
- *
- * Starts as all zeroes; gmem_policies_free() gives the memory back.
- */
-struct gmem_policies {
-	size_t nr;
-	size_t room;
-	struct gmem_policy_sample *policies;
-};
 
 /**
  * gmem_sampler_open() - load the programs that sample
@@ -52,6 +19,18 @@ struct gmem_policies {
  * Return: the sampler, or NULL after one line of error.
  */
 struct gmem_sampler *gmem_sampler_open(void);
+
+/**
+ * gmem_sampler_count() - have what VMs do counted
+ * @sampler: from gmem_sampler_open()
+ *
+ * KVM with gmem's hooks counts by itself, from a VM's start on.  Elsewhere counting
+ * begins here, at 0, and costs each of the counted operations something until the
+ * sampler is closed; before, those figures are GMEM_UNKNOWN.
+ *
+ * Return: 0, or -errno after one line of error; sampling goes on without.
+ */
+int gmem_sampler_count(struct gmem_sampler *sampler);
 
 /* Nobody's in this sample; a later one goes on with what is found by now. */
 #define GMEM_TWICE_OF_LATER	(GMEM_TWICE_OF_ALL - 1)
@@ -83,7 +62,7 @@ void gmem_sampler_find_mapped(struct gmem_sampler *sampler);
 /**
  * gmem_sampler_read() - sample all VMs
  * @sampler: from gmem_sampler_open()
- * @sample: where to
+ * @sample: where to; what the kernel does not tell is GMEM_UNKNOWN
  *
  * One system call, unless the VMs have outgrown the room for them: then the
  * programs are loaded anew with more.
@@ -139,7 +118,8 @@ int gmem_sampler_read_verdicts(struct gmem_sampler *sampler, uint64_t vm_id,
  *	namespace this process is in, as it is
  *
  * Return: 0; -ESRCH if the VM or its process is gone, or the process runs
- * another program; -ENAMETOOLONG; -EOPNOTSUPP if the kernel has no cgroups; or
+ * another program; -ENAMETOOLONG; -EOPNOTSUPP if the kernel has no cgroups; -EXDEV
+ * if it does not tell, and /proc is to be asked; or
  * -EIO after one line of error.
  */
 int gmem_sampler_cgroup(struct gmem_sampler *sampler, uint64_t vm_id,
@@ -152,8 +132,9 @@ int gmem_sampler_cgroup(struct gmem_sampler *sampler, uint64_t vm_id,
  * @policies: policies to have room for, at most GMEM_POLICIES_MAX
  *
  * From then on the sampler needs no capability: the kernel lets whoever holds
- * a program's descriptor run it.  With more VMs or policies than there is room
- * for, reading fails with -E2BIG; the sampler stays good, and reading succeeds
+ * a program's descriptor run it.  But policies that are programs of BPF's LSM are
+ * hidden from then on, as they are found by capability.  With more VMs or policies
+ * than there is room for, reading fails with -E2BIG; the sampler stays good, and reading succeeds
  * once there are fewer.
  *
  * Return: 0, or -errno after one line of error; the sampler is then good for

@@ -87,11 +87,14 @@ static void write_host(struct exporter *e, enum export_format format,
 	host_gauge(e, format, "gmem_host_memory_bytes", "bytes",
 		   "Memory of this host.",
 		   e->frame.host_pages * (GMEM_PAGE_KIB * 1024.0));
-	host_gauge(e, format, "gmem_orphaned_bytes", "bytes",
-		   "Memory of guest_memfds that somebody holds though their VM is gone.",
-		   e->frame.vms.orphaned_pages * (GMEM_PAGE_KIB * 1024.0));
-	host_gauge(e, format, "gmem_policies", NULL, "Policies attached.",
-		   e->frame.policies.nr);
+	if (e->frame.vms.orphaned_pages != GMEM_UNKNOWN)
+		host_gauge(e, format, "gmem_orphaned_bytes", "bytes",
+			   "Memory of guest_memfds that somebody holds though their VM is gone.",
+			   e->frame.vms.orphaned_pages *
+				   (GMEM_PAGE_KIB * 1024.0));
+	if (!e->frame.policies.hidden)
+		host_gauge(e, format, "gmem_policies", NULL,
+			   "Policies attached.", e->frame.policies.nr);
 	if (e->frame.policies_enabled >= 0)
 		host_gauge(e, format, "gmem_policies_enabled", NULL,
 			   "1 if policies are asked, 0 if the switch gmem_policies bypasses all of them.",
@@ -243,8 +246,7 @@ static void write_series(struct exporter *e, const struct column *col,
 		return;
 	for (i = 0; i < nr; i++) {
 		value = column_counter(col, &e->frame.vms.vms[i]);
-		/* Not known: no series. */
-		if (value == GMEM_UNKNOWN && col->may_lack)
+		if (value == GMEM_UNKNOWN)
 			continue;
 		memcpy(p, name, NAME_ROOM);
 		p += len;

@@ -9,6 +9,7 @@
 
 #include "gmem_clock.h"
 #include "gmem_kernel.h"
+#include "gmem_source.h"
 #include "gmem_whose.h"
 #include "sampling/host.h"
 
@@ -191,7 +192,7 @@ static int host_read(struct source *source, struct frame *frame,
 		     struct facts *facts)
 {
 	struct host *host = (struct host *)source;
-	uint64_t twice = twice_of(host);
+	uint64_t twice = twice_of(host), nodes = memory_nodes();
 	int err;
 
 	err = read_vms(host, frame, facts, twice);
@@ -209,7 +210,7 @@ static int host_read(struct source *source, struct frame *frame,
 	frame->host_pages = (uint64_t)sysconf(_SC_PHYS_PAGES) *
 			    (sysconf(_SC_PAGESIZE) / (GMEM_PAGE_KIB * 1024));
 	frame->policies_enabled = gmem_policies_enabled();
-	frame->nodes = memory_nodes();
+	frame->nodes = frame->vms.by_node || nodes == 1 ? nodes : 0;
 	return check_processes(host, frame, facts);
 }
 
@@ -228,8 +229,18 @@ struct source *host_open(void)
 		free(host);
 		return NULL;
 	}
+	host->source.about = gmem_source()->name;
+	host->source.lacks = gmem_source()->lacks;
 	gmem_sampler_find_mapped(host->sampler);
 	return &host->source;
+}
+
+void host_count(struct source *source)
+{
+	struct host *host = (struct host *)source;
+
+	/* Without, there are no rates, which is no reason to show nothing. */
+	gmem_sampler_count(host->sampler);
 }
 
 int host_fix(struct source *source, size_t vms, size_t policies)
