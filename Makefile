@@ -136,11 +136,21 @@ $(B)/bpf/$(patsubst %.bpf.c,%.bpf.o,$(notdir $(1))): $(1) $(B)/include/vmlinux.h
 endef
 $(foreach src,$(BPF_SRC),$(eval $(call bpf_rule,$(src))))
 
+# The same sources for BPF's LSM, of those policies that can be.
+LSM_POLICIES := $(patsubst bpf/policies/%.bpf.c,%,$(shell grep -l '^GMEM_POLICY' bpf/policies/*.bpf.c))
+LSM_OBJ := $(LSM_POLICIES:%=$(B)/bpf/lsm/%.bpf.o)
+
+$(B)/bpf/lsm/%.bpf.o: bpf/policies/%.bpf.c $(B)/include/vmlinux.h $(LIBBPF_KEY)
+	@mkdir -p $(@D)
+	$(call step,BPF)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -DGMEM_LSM -MMD -MP -c $< -o $@
+	$(Q)$(LLVM_STRIP) -g $@
+
 $(B)/bpf/%.skel.h: $(B)/bpf/%.bpf.o $(BPFTOOL_KEY)
 	$(call step,SKEL)
 	$(Q)$(BPFTOOL) gen skeleton $< >$@
 
-bpf: $(BPF_OBJ) $(BPF_SKEL)
+bpf: $(BPF_OBJ) $(LSM_OBJ) $(BPF_SKEL)
 
 # ------------------------------------------------------------------- tools
 
@@ -162,15 +172,16 @@ $(B)/gmemtop: $(call tool_obj,gmemtop) $(LIB_OBJ)
 # gmempolicy has the policies inside, whichever there are.
 POLICIES := $(sort $(patsubst bpf/policies/%.bpf.c,%,$(wildcard bpf/policies/*.bpf.c)))
 
-$(B)/policies/policies.inc: $(wildcard bpf/policies) Makefile
+$(B)/policies/policies.inc: $(wildcard bpf/policies bpf/policies/*.bpf.c) Makefile
 	@mkdir -p $(@D)
 	$(call step,GEN)
-	$(Q)printf 'POLICY(%s)\n' $(POLICIES) >$@
+	$(Q)for p in $(POLICIES); do \
+		case " $(LSM_POLICIES) " in *" $$p "*) echo "BOTH($$p)" ;; *) echo "NATIVE($$p)" ;; esac; done >$@
 
-$(B)/obj/tools/gmempolicy/objects/policies.o: $(B)/policies/policies.inc $(POLICIES:%=$(B)/bpf/%.bpf.o)
+$(B)/obj/tools/gmempolicy/objects/policies.o: $(B)/policies/policies.inc $(POLICIES:%=$(B)/bpf/%.bpf.o) $(LSM_OBJ)
 
 # And what "gmempolicy new" writes: the headers a policy is built with.
-NEW_HEADERS = $(filter-out %/gmem_abi.h %/gmem_trace.h %/gmem_watch.h,$(sort $(wildcard bpf/include/*.h)))
+NEW_HEADERS = $(filter-out %/gmem_abi.h %/gmem_trace.h %/gmem_watch.h %/gmem_stock.h %/gmem_lsm.h %/gmem_lsm_abi.h %/gmem_verdict.h,$(sort $(wildcard bpf/include/*.h)))
 NEW_LIBBPF = bpf_helpers.h bpf_helper_defs.h bpf_tracing.h bpf_core_read.h
 
 $(B)/policies/headers.inc: $(wildcard bpf/include) Makefile

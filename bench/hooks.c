@@ -227,16 +227,16 @@ static void measure_pass(const char *variant)
 static void measure_ratelimit(const char *variant)
 {
 	struct object *object = object_open(RATELIMIT);
-	int link;
+	struct links links;
 
 	BENCH_MUST(object, "open the policy ratelimit");
 	BENCH_MUST(!object_set(object, "rate=" RATE_UNREACHED) &&
 		   !object_set(object, "burst=" RATE_UNREACHED),
 		   "set the policy ratelimit");
 	BENCH_MUST(!object_load(object), "load the policy ratelimit");
-	BENCH_MUST(!object_attach(object, &link), "attach the policy ratelimit");
+	BENCH_MUST(!object_attach(object, &links), "attach the policy ratelimit");
 	measure_all(variant, true);
-	close(link);
+	links_close(&links);
 	object_close(object);
 }
 

@@ -22,10 +22,12 @@
 #ifndef __GMEM_BPF_H
 #define __GMEM_BPF_H
 
-#include "gmem_kfuncs.h"
 #include "gmem_bucket.h"
 #include "gmem_params.h"
+#ifndef GMEM_LSM
+#include "gmem_kfuncs.h"
 #include "gmem_vm.h"
+#endif
 
 /* struct kvm_gmem_fault.flags, struct kvm_gmem_convert.flags */
 #ifndef KVM_GMEM_OVERDUE
@@ -51,6 +53,22 @@
 /* BTF has no macros; these are the kernel's. */
 #ifndef KVM_MEMORY_ATTRIBUTE_PRIVATE
 #define KVM_MEMORY_ATTRIBUTE_PRIVATE	(1ULL << 3)
+#endif
+
+#ifdef GMEM_LSM
+#include "gmem_lsm.h"
+#else
+/**
+ * GMEM_POLICY() - begin the struct kvm_gmem_ops of a policy
+ * @name: its name
+ *
+ * Behind it comes "= { ... };", with the hooks and with .name, the same.  A policy
+ * that begins it so can be compiled for BPF's LSM, too: with -DGMEM_LSM, and then
+ * gmem_lsm.h says what it is.
+ */
+#define GMEM_POLICY(name)						\
+	SEC(".struct_ops.link")						\
+	struct kvm_gmem_ops name
 #endif
 
 #define NSEC_PER_USEC	1000ULL

@@ -10,6 +10,8 @@
 #include <linux/types.h>
 #endif
 
+#include "gmem_verdict.h"
+
 /* VMs and policies that the first load has room for; see gmem_sampler_open(). */
 #define GMEM_VMS_INITIAL	64
 #define GMEM_POLICIES_INITIAL	16
@@ -33,8 +35,6 @@
 #define GMEM_NODES_MAX		64
 /* Room for the path of a cgroup: PATH_MAX. */
 #define GMEM_CGROUP_LEN		4096
-
-#define GMEM_POLICY_NAME_LEN	32
 
 /* Indices of gmem_vm_sample.faults: enum kvm_gmem_fault_reason. */
 enum gmem_fault {
@@ -142,19 +142,58 @@ struct gmem_vm_sample {
 	__u32 owner_pad;
 };
 
-/* Indices of gmem_policy_sample.denied_by_errno. */
-enum gmem_denial {
-	GMEM_DENIED_EPERM,
-	GMEM_DENIED_EACCES,
-	GMEM_DENIED_EBUSY,
-	GMEM_DENIED_ENOMEM,
-	GMEM_DENIED_ENOSPC,
-	GMEM_DENIED_EDQUOT,
-	GMEM_NR_DENIALS,
+/**
+ * struct gmem_stock_counts - what a VM did since somebody began to count, on a
+ *	kernel that does not
+ *
+ * The members are those of struct gmem_vm_sample.
+ */
+struct gmem_stock_counts {
+	__u64 faults[GMEM_NR_FAULTS];
+	__u64 host_faults;
+	__u64 conversions;
+	__u64 conversions_noop;
+	__u64 pages_to_private;
+	__u64 pages_to_shared;
+	__u64 invalidations[GMEM_NR_INVALIDATES];
 };
 
-/* gmem_policy_sample.flags */
-#define GMEM_POLICY_AUDIT	(1U << 0)
+/* gmem_stock_file.flags */
+#define GMEM_STOCK_PRIVATE	(1U << 0)	/* the VM can have private memory */
+
+/**
+ * struct gmem_stock_file - a file of a VM that a process has open, on a kernel that
+ *	keeps no list of VMs for BPF
+ * @vm: where the VM is: tells VMs apart within one walk
+ * @inode: where the inode of a guest_memfd is, likewise; 0 for other files
+ * @vm_id: gmem_stock_id()
+ * @owner_start_ns: as struct gmem_vm_sample has it
+ * @owner_pid: likewise
+ * @pid: of the same process, in the initial PID namespace; 0 if it is gone
+ * @nr_vcpus: of the VM
+ * @flags: GMEM_STOCK_*
+ * @rss_pages: resident memory of that process
+ * @size_pages: size of a guest_memfd
+ * @populated_pages: pages that it has
+ * @mapped_pages: those of them that a process has in its page tables; GMEM_UNKNOWN
+ *	until as many walks were made as it takes to look at all
+ * @counts: of the VM
+ */
+struct gmem_stock_file {
+	__u64 vm;
+	__u64 inode;
+	__u64 vm_id;
+	__u64 owner_start_ns;
+	__u32 owner_pid;
+	__u32 pid;
+	__u32 nr_vcpus;
+	__u32 flags;
+	__u64 rss_pages;
+	__u64 size_pages;
+	__u64 populated_pages;
+	__u64 mapped_pages;
+	struct gmem_stock_counts counts;
+};
 
 /**
  * struct gmem_policy_sample - one attached policy

@@ -43,6 +43,16 @@ enum gmem_limit_action {
 	GMEM_ACTION_DELAY,
 };
 
+/*
+ * One of two texts or numbers: where KVM asks the policy, or where BPF's LSM does,
+ * which can deny only and knows less of a request.
+ */
+#ifdef GMEM_LSM
+#define gmem_by_source(native, stock)	stock
+#else
+#define gmem_by_source(native, stock)	native
+#endif
+
 #ifdef __bpf__
 
 #define __gmem_tag(text)	__attribute__((btf_decl_tag(GMEM_TAG text)))
@@ -76,7 +86,8 @@ enum gmem_limit_action {
  * GMEM_PARAM_WHOSE() - the parameter "whose", for gmem_is_whose()
  */
 #define GMEM_PARAM_WHOSE()						\
-	GMEM_PARAM_CHOICE(u64, whose, "all=0,guest=1,vmm=2",		\
+	GMEM_PARAM_CHOICE(u64, whose,					\
+			  gmem_by_source("all=0,guest=1,vmm=2", "all=0"), \
 			  "whose conversions it looks at: those that the guest asked for, the VMM's own, or all")
 
 /**

@@ -235,8 +235,7 @@ s64 BPF_PROG(audit_fault, struct kvm *kvm, const struct kvm_gmem_fault *fault)
 	return gmem_allow();
 }
 
-SEC(".struct_ops.link")
-struct kvm_gmem_ops audit = {
+GMEM_POLICY(audit) = {
 	.vm_init = (void *)audit_vm_init,
 	.vm_exit = (void *)audit_vm_exit,
 	.fault = (void *)audit_fault,

@@ -40,8 +40,7 @@ s64 BPF_PROG(deny_convert, struct kvm *kvm,
 	return params->error ? -(s64)params->error : gmem_deny(EPERM);
 }
 
-SEC(".struct_ops.link")
-struct kvm_gmem_ops deny = {
+GMEM_POLICY(deny) = {
 	.convert = (void *)deny_convert,
 	.name = "deny",
 };

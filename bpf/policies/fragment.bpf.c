@@ -126,8 +126,7 @@ void BPF_PROG(fragment_invalidate, struct kvm *kvm,
 		fragment_note(&vm->fragment, &vm->lock, kvm, invalidate);
 }
 
-SEC(".struct_ops.link")
-struct kvm_gmem_ops fragment = {
+GMEM_POLICY(fragment) = {
 	.vm_init = (void *)fragment_vm_init,
 	.vm_exit = (void *)fragment_vm_exit,
 	.convert = (void *)fragment_convert,

@@ -22,7 +22,7 @@ struct fragment_params {
 	GMEM_PARAM(u64, ranges, "ranges", 2, 2000,
 		   "ranges of private and shared memory that a VM may be cut into")
 		GMEM_BOUNDS("ranges");
-	GMEM_PARAM(u64, metadata, "KiB", 0, 1073741824,
+	GMEM_PARAM(u64, metadata, "KiB", 0, gmem_by_source(1073741824, 0),
 		   "host memory for its attributes at which it gets no more ranges; 0: no bound")
 		GMEM_BOUNDS("attributes");
 };

@@ -39,7 +39,8 @@ char _license[] SEC("license") = "GPL";
 
 GMEM_PARAMS(struct pingpong_params,
 	    "slow the conversion of the same memory back and forth",
-	    "conversions take longer and longer, up to most_delay each") = {
+	    gmem_by_source("conversions take longer and longer, up to most_delay each",
+			   "conversions fail with EBUSY for longer and longer, up to most_delay each")) = {
 	.window = 1000,
 	.free = 32,
 	.first_delay = 1000,
@@ -94,8 +95,7 @@ s64 BPF_PROG(pingpong_convert, struct kvm *kvm,
 	return wait ? gmem_delay(wait) : gmem_allow();
 }
 
-SEC(".struct_ops.link")
-struct kvm_gmem_ops pingpong = {
+GMEM_POLICY(pingpong) = {
 	.vm_init = (void *)pingpong_vm_init,
 	.vm_exit = (void *)pingpong_vm_exit,
 	.convert = (void *)pingpong_convert,

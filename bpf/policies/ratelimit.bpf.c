@@ -41,7 +41,8 @@ char _license[] SEC("license") = "GPL";
 
 GMEM_PARAMS(struct ratelimit_params,
 	    "limit conversions and converted pages per second, per VM",
-	    "deny: the conversion fails with EBUSY; delay: it takes longer") = {
+	    gmem_by_source("deny: the conversion fails with EBUSY; delay: it takes longer",
+			   "the conversion fails with EBUSY")) = {
 	.rate = 1000,
 	.action = GMEM_ACTION_DENY,
 };
@@ -112,8 +113,7 @@ s64 BPF_PROG(ratelimit_convert, struct kvm *kvm,
 	return wait ? gmem_deny(EBUSY) : gmem_allow();
 }
 
-SEC(".struct_ops.link")
-struct kvm_gmem_ops ratelimit = {
+GMEM_POLICY(ratelimit) = {
 	.vm_init = (void *)ratelimit_vm_init,
 	.vm_exit = (void *)ratelimit_vm_exit,
 	.convert = (void *)ratelimit_convert,

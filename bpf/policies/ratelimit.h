@@ -25,7 +25,8 @@ struct ratelimit_params {
 		   "of the conversions, those to shared; 0: no limit of their own");
 	GMEM_PARAM(u64, shared_page_rate, "pages/s", 0, 1000000000,
 		   "of the pages, those to shared; 0: no limit of their own");
-	GMEM_PARAM_CHOICE(u64, action, "deny=0,delay=1",
+	GMEM_PARAM_CHOICE(u64, action,
+			  gmem_by_source("deny=0,delay=1", "deny=0"),
 			  "what happens to a conversion beyond a limit");
 	GMEM_PARAM_WHOSE();
 };

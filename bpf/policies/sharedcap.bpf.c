@@ -114,8 +114,7 @@ void BPF_PROG(sharedcap_convert_end, struct kvm *kvm,
 	bpf_spin_unlock(&vm->lock);
 }
 
-SEC(".struct_ops.link")
-struct kvm_gmem_ops sharedcap = {
+GMEM_POLICY(sharedcap) = {
 	.vm_init = (void *)sharedcap_vm_init,
 	.vm_exit = (void *)sharedcap_vm_exit,
 	.convert = (void *)sharedcap_convert_hook,

@@ -11,6 +11,7 @@
 #include "gmem_common.h"
 #include "gmem_daemon.h"
 #include "gmem_kernel.h"
+#include "gmem_source.h"
 #include "formats/table.h"
 #include "objects/policies.h"
 #include "verbs/verbs.h"
@@ -151,6 +152,7 @@ int main(int argc, char **argv)
 			return print_help();
 		if (version) {
 			gmem_print_version();
+			gmem_source_print(stdout);
 			return gmem_flush(stdout) ? GMEM_EXIT_FAIL :
 						    GMEM_EXIT_OK;
 		}

@@ -8,6 +8,7 @@
 #include "gmem_common.h"
 #include "gmem_daemon.h"
 #include "gmem_kernel.h"
+#include "gmem_source.h"
 #include "print/batch.h"
 #include "sampling/host.h"
 #include "sampling/privilege.h"
@@ -52,8 +53,10 @@ int main(int argc, char **argv)
 	if (arguments_parse(&args, ARGUMENTS_LIVE, argc, argv) < 0)
 		return GMEM_EXIT_USAGE;
 	if (args.help || args.version) {
-		if (args.version && !args.help)
+		if (args.version && !args.help) {
 			gmem_print_version();
+			gmem_source_print(stdout);
+		}
 		return gmem_flush(stdout) ? GMEM_EXIT_FAIL : GMEM_EXIT_OK;
 	}
 	if (arguments_check_terminal(&args))

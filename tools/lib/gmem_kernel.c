@@ -3,7 +3,6 @@
  * What the gmem tools ask of the running kernel before they start, and how
  * they report what libbpf could not do.
  */
-#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <linux/capability.h>
@@ -14,6 +13,7 @@
 #include "gmem_common.h"
 #include "gmem_confined.h"
 #include "gmem_kernel.h"
+#include "gmem_source.h"
 
 #define BTF_DIR		"/sys/kernel/btf"
 #define POLICIES_SWITCH	"/sys/module/kvm/parameters/gmem_policies"
@@ -31,54 +31,15 @@
 static bool libbpf_debug;
 static char libbpf_warning[256];
 
-static bool has_hooks(const struct btf *btf)
-{
-	return btf__find_by_name_kind(btf, "kvm_gmem_ops", BTF_KIND_STRUCT) > 0;
-}
-
-/* 1: in the module's BTF, 0: it has none, -ENOENT: no such module. */
-static int module_has_hooks(struct btf *vmlinux)
-{
-	struct btf *kvm;
-	int found;
-
-	if (access(BTF_DIR "/kvm", R_OK))
-		return -ENOENT;
-	kvm = btf__load_module_btf("kvm", vmlinux);
-	if (!kvm)
-		return 0;
-	found = has_hooks(kvm);
-	btf__free(kvm);
-	return found;
-}
-
 int gmem_check_kernel(void)
 {
-	struct btf *vmlinux;
-	int module;
+	const struct gmem_source *source = gmem_source();
 
-	if (access(BTF_DIR "/vmlinux", R_OK)) {
-		gmem_err("no BTF: cannot read " BTF_DIR "/vmlinux (%s); mount sysfs, or boot a kernel built with CONFIG_DEBUG_INFO_BTF=y",
-			 strerror(errno));
+	if (!source)
 		return -1;
-	}
-	vmlinux = btf__parse(BTF_DIR "/vmlinux", NULL);
-	if (!vmlinux) {
-		gmem_err("cannot use the BTF in " BTF_DIR "/vmlinux: %s; boot a kernel built with CONFIG_DEBUG_INFO_BTF=y",
-			 strerror(errno));
-		return -1;
-	}
-
-	module = has_hooks(vmlinux) ? 1 : module_has_hooks(vmlinux);
-	btf__free(vmlinux);
-	if (module > 0)
+	if (source->kind == GMEM_SOURCE_NATIVE)
 		return 0;
-
-	/* The module directory exists for a built-in KVM, too. */
-	if (module == -ENOENT && access("/sys/module/kvm", F_OK))
-		gmem_err("KVM is not loaded; load it (modprobe kvm_amd or kvm_intel), or boot a kernel built with CONFIG_KVM_GMEM_BPF=y");
-	else
-		gmem_err("this kernel has no gmem hooks (no struct kvm_gmem_ops in its BTF); boot a kernel built with CONFIG_KVM_GMEM_BPF=y");
+	gmem_err("this kernel has no gmem hooks (no struct kvm_gmem_ops in its BTF); boot a kernel built with CONFIG_KVM_GMEM_BPF=y, or install gmem-dkms");
 	return -1;
 }
 

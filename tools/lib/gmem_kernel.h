@@ -9,10 +9,9 @@
 #include <stdbool.h>
 
 /**
- * gmem_check_kernel() - can the running kernel serve gmem's tools?
+ * gmem_check_kernel() - has the running kernel gmem's hooks?
  *
- * Looks for BTF and for struct kvm_gmem_ops in it, in vmlinux or in the kvm
- * module.
+ * For what only those serve, which is the native source of gmem_source.h.
  *
  * Return: 0, or -1 after one line that says what is missing and what to do.
  */

@@ -546,7 +546,14 @@ static bool has_memory(const char *list, size_t len)
 	return false;
 }
 
-int process_cgroup(int dir, char *dst, size_t size)
+/* Version 2 stands there without a controller. */
+static bool has_none(const char *list, size_t len)
+{
+	return !len;
+}
+
+static int find_cgroup(int dir, bool (*is_wanted)(const char *list, size_t len),
+		       char *dst, size_t size)
 {
 	char *text, *line, *save, *list, *path;
 	int err = -ENOENT;
@@ -560,11 +567,21 @@ int process_cgroup(int dir, char *dst, size_t size)
 	     line = strtok_r(NULL, "\n", &save)) {
 		list = strchr(line, ':');
 		path = list ? strchr(list + 1, ':') : NULL;
-		if (path && has_memory(list + 1, path - list - 1))
+		if (path && is_wanted(list + 1, path - list - 1))
 			err = copy(dst, size, path + 1, strlen(path + 1));
 	}
 	free(text);
 	return err;
+}
+
+int process_cgroup(int dir, char *dst, size_t size)
+{
+	return find_cgroup(dir, has_memory, dst, size);
+}
+
+int process_cgroup2(int dir, char *dst, size_t size)
+{
+	return find_cgroup(dir, has_none, dst, size);
 }
 
 bool process_in_initial_cgroup_ns(void)

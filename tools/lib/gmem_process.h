@@ -69,6 +69,16 @@ int process_name(int dir, char *dst, size_t size);
 int process_cgroup(int dir, char *dst, size_t size);
 
 /**
+ * process_cgroup2() - the control group of version 2 that a process is in
+ * @dir: from process_open()
+ * @dst: as for process_cgroup()
+ * @size: bytes at @dst
+ *
+ * Return: 0; -ENOENT without version 2; another -errno.
+ */
+int process_cgroup2(int dir, char *dst, size_t size);
+
+/**
  * process_in_initial_cgroup_ns() - does this process see whole paths in /proc?
  */
 bool process_in_initial_cgroup_ns(void);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Loads bpf/usage.bpf.c and runs it.  Its arrays have a fixed size, so when a
- * program finds more than fits, it is loaded anew with more room.
+ * Loads bpf/usage.bpf.c and runs it, or leaves it to gmem_stock_sample.c where the kernel has
+ * nothing of gmem.  The arrays have a fixed size, so when a program finds more than
+ * fits, it is loaded anew with more room.
  */
 #define _GNU_SOURCE
 #include <bpf/bpf.h>
@@ -14,6 +15,8 @@
 #include "gmem_kernel.h"
 #include "gmem_parts.h"
 #include "gmem_sample.h"
+#include "gmem_source.h"
+#include "gmem_stock_sample.h"
 #include "usage.skel.h"
 
 /* VMs may be born while room for them is made; do not chase them forever. */
@@ -29,6 +32,7 @@ struct table {
 };
 
 struct gmem_sampler {
+	struct gmem_stock *stock;
 	struct usage_bpf *skel;
 	struct table vms;
 	struct table policies;
@@ -100,11 +104,20 @@ fail:
 	return err;
 }
 
+static int load_any(struct gmem_sampler *sampler, const struct gmem_source *source)
+{
+	if (source->kind == GMEM_SOURCE_NATIVE)
+		return load(sampler);
+	sampler->stock = gmem_stock_open();
+	return sampler->stock ? 0 : -EIO;
+}
+
 struct gmem_sampler *gmem_sampler_open(void)
 {
+	const struct gmem_source *source = gmem_source();
 	struct gmem_sampler *sampler;
 
-	if (gmem_check_kernel() || gmem_check_privilege())
+	if (!source || gmem_check_privilege())
 		return NULL;
 	sampler = malloc(sizeof(*sampler));
 	if (!sampler) {
@@ -125,11 +138,16 @@ struct gmem_sampler *gmem_sampler_open(void)
 			.max = GMEM_POLICIES_MAX,
 		},
 	};
-	if (load(sampler)) {
+	if (load_any(sampler, source)) {
 		free(sampler);
 		return NULL;
 	}
 	return sampler;
+}
+
+int gmem_sampler_count(struct gmem_sampler *sampler)
+{
+	return sampler->stock ? gmem_stock_count(sampler->stock) : 0;
 }
 
 void gmem_sampler_close(struct gmem_sampler *sampler)
@@ -139,6 +157,7 @@ void gmem_sampler_close(struct gmem_sampler *sampler)
 	if (!sampler)
 		return;
 	unload(sampler);
+	gmem_stock_close(sampler->stock);
 	for (i = 0; i < ARRAY_LEN(sampler->parts); i++)
 		gmem_parts_free(&sampler->parts[i]);
 	free(sampler);
@@ -157,6 +176,13 @@ static int run(const struct bpf_program *prog)
 	return err;
 }
 
+static int no_room(const struct table *table, uint64_t found)
+{
+	gmem_err("%ju %s are more than the %zu that room was made for at the start; start it again with more",
+		 (uintmax_t)found, table->what, table->room);
+	return -E2BIG;
+}
+
 static int make_room(struct gmem_sampler *sampler, struct table *table,
 		     uint64_t found)
 {
@@ -165,11 +191,8 @@ static int make_room(struct gmem_sampler *sampler, struct table *table,
 			 (uintmax_t)found, table->what, table->max);
 		return -E2BIG;
 	}
-	if (sampler->fixed) {
-		gmem_err("%ju %s are more than the %zu that room was made for at the start; start it again with more",
-			 (uintmax_t)found, table->what, table->room);
-		return -E2BIG;
-	}
+	if (sampler->fixed)
+		return no_room(table, found);
 	/* The mappings are undone by their present size. */
 	unload(sampler);
 	while (table->room < found)
@@ -317,6 +340,7 @@ static int describe_vms(struct gmem_sampler *sampler, struct gmem_sample *sample
 {
 	sample->nr_vms = err ? 0 : walk->found;
 	sample->time_ns = err ? 0 : walk->time_ns;
+	sample->by_node = true;
 	sample->orphaned_pages = err ? 0 : sampler->skel->bss->orphaned_pages;
 	if (!err && sampler->twice_of != GMEM_TWICE_OF_LATER)
 		err = read_parts(sampler, GMEM_PARTS_TWICE, sample);
@@ -327,11 +351,26 @@ static int describe_vms(struct gmem_sampler *sampler, struct gmem_sample *sample
 	return err;
 }
 
+static int read_stock(struct gmem_sampler *sampler, struct gmem_sample *sample)
+{
+	int err = gmem_stock_read(sampler->stock, sample,
+				  sampler->parts_max_ns);
+
+	if (err || !sampler->fixed || sample->nr_vms <= sampler->vms.room)
+		return err;
+	err = no_room(&sampler->vms, sample->nr_vms);
+	sample->nr_vms = 0;
+	return err;
+}
+
 int gmem_sampler_read(struct gmem_sampler *sampler, struct gmem_sample *sample)
 {
 	struct target vms = vms_target(sampler, sample);
-	int err = read_tables(sampler, vms_program, &vms, NULL);
+	int err;
 
+	if (sampler->stock)
+		return read_stock(sampler, sample);
+	err = read_tables(sampler, vms_program, &vms, NULL);
 	return describe_vms(sampler, sample, &vms.walk, err);
 }
 
@@ -339,8 +378,13 @@ int gmem_sampler_read_policies(struct gmem_sampler *sampler,
 			       struct gmem_policies *policies)
 {
 	struct target target = policies_target(sampler, policies);
-	int err = read_tables(sampler, policies_program, &target, NULL);
+	int err;
 
+	policies->nr = 0;
+	/* No policy of KVM's own; those of other kinds are not told of here. */
+	if (sampler->stock)
+		return 0;
+	err = read_tables(sampler, policies_program, &target, NULL);
 	policies->nr = err ? 0 : target.walk.found;
 	return err;
 }
@@ -351,8 +395,12 @@ int gmem_sampler_read_all(struct gmem_sampler *sampler,
 {
 	struct target vms = vms_target(sampler, sample);
 	struct target target = policies_target(sampler, policies);
-	int err = read_tables(sampler, all_program, &vms, &target);
+	int err;
 
+	policies->nr = 0;
+	if (sampler->stock)
+		return read_stock(sampler, sample);
+	err = read_tables(sampler, all_program, &vms, &target);
 	err = describe_vms(sampler, sample, &vms.walk, err);
 	policies->nr = err ? 0 : target.walk.found;
 	return err;
@@ -361,9 +409,12 @@ int gmem_sampler_read_all(struct gmem_sampler *sampler,
 int gmem_sampler_read_verdicts(struct gmem_sampler *sampler, uint64_t vm_id,
 			       struct gmem_vm_verdicts verdicts[GMEM_VM_POLICIES_MAX])
 {
-	struct usage_bpf__bss *bss = sampler->skel->bss;
+	struct usage_bpf__bss *bss;
 	int nr;
 
+	if (sampler->stock)
+		return 0;
+	bss = sampler->skel->bss;
 	bss->verdicts_vm_id = vm_id;
 	if (run(sampler->skel->progs.sample_verdicts))
 		return -EIO;
@@ -382,8 +433,11 @@ int gmem_sampler_read_verdicts(struct gmem_sampler *sampler, uint64_t vm_id,
 int gmem_sampler_cgroup(struct gmem_sampler *sampler, uint64_t vm_id,
 			char path[GMEM_CGROUP_LEN])
 {
-	struct usage_bpf__bss *bss = sampler->skel->bss;
+	struct usage_bpf__bss *bss;
 
+	if (sampler->stock)
+		return -EXDEV;
+	bss = sampler->skel->bss;
 	bss->cgroup_vm_id = vm_id;
 	if (run(sampler->skel->progs.read_cgroup))
 		return -EIO;
@@ -398,6 +452,11 @@ int gmem_sampler_fix(struct gmem_sampler *sampler, size_t vms, size_t policies)
 {
 	int err;
 
+	if (sampler->stock) {
+		sampler->vms.room = vms;
+		sampler->fixed = true;
+		return 0;
+	}
 	if (vms > sampler->vms.room || policies > sampler->policies.room) {
 		unload(sampler);
 		if (vms > sampler->vms.room)

@@ -18,7 +18,9 @@ struct gmem_sampler;
  * @room: number of VMs that @vms has memory for
  * @vms: their counters, in no order to rely on
  * @orphaned_pages: pages of guest_memfds that somebody holds though their VM is
- *	gone
+ *	gone, GMEM_UNKNOWN if the kernel does not tell
+ *
+ * @by_node: gmem_vm_sample.node_pages is known of hosts with several nodes, too
  *
  * Starts as all zeroes; gmem_sample_free() gives the memory back.
  */
@@ -28,6 +30,7 @@ struct gmem_sample {
 	size_t room;
 	struct gmem_vm_sample *vms;
 	uint64_t orphaned_pages;
+	bool by_node;
 };
 
 /**
@@ -52,6 +55,18 @@ struct gmem_policies {
  * Return: the sampler, or NULL after one line of error.
  */
 struct gmem_sampler *gmem_sampler_open(void);
+
+/**
+ * gmem_sampler_count() - have what VMs do counted
+ * @sampler: from gmem_sampler_open()
+ *
+ * KVM with gmem's hooks counts by itself, from a VM's start on.  Elsewhere counting
+ * begins here, at 0, and costs each of the counted operations something until the
+ * sampler is closed; before, those figures are GMEM_UNKNOWN.
+ *
+ * Return: 0, or -errno after one line of error; sampling goes on without.
+ */
+int gmem_sampler_count(struct gmem_sampler *sampler);
 
 /* Nobody's in this sample; a later one goes on with what is found by now. */
 #define GMEM_TWICE_OF_LATER	(GMEM_TWICE_OF_ALL - 1)
@@ -83,7 +98,7 @@ void gmem_sampler_find_mapped(struct gmem_sampler *sampler);
 /**
  * gmem_sampler_read() - sample all VMs
  * @sampler: from gmem_sampler_open()
- * @sample: where to
+ * @sample: where to; what the kernel does not tell is GMEM_UNKNOWN
  *
  * One system call, unless the VMs have outgrown the room for them: then the
  * programs are loaded anew with more.
@@ -139,7 +154,8 @@ int gmem_sampler_read_verdicts(struct gmem_sampler *sampler, uint64_t vm_id,
  *	namespace this process is in, as it is
  *
  * Return: 0; -ESRCH if the VM or its process is gone, or the process runs
- * another program; -ENAMETOOLONG; -EOPNOTSUPP if the kernel has no cgroups; or
+ * another program; -ENAMETOOLONG; -EOPNOTSUPP if the kernel has no cgroups; -EXDEV
+ * if it does not tell, and /proc is to be asked; or
  * -EIO after one line of error.
  */
 int gmem_sampler_cgroup(struct gmem_sampler *sampler, uint64_t vm_id,

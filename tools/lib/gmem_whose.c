@@ -42,6 +42,17 @@ static enum whose_why old_cgroup(int dir, char *path, size_t size)
 	return dir < 0 ? WHOSE_PROC : why_of(process_cgroup(dir, path, size));
 }
 
+/* Of version 2, where the kernel tells only /proc of it. */
+static int proc_cgroup(int dir, char *path, size_t size, enum whose_why *why)
+{
+	int err = dir < 0 ? dir : process_cgroup2(dir, path, size);
+
+	*why = err == -ENOENT ? WHOSE_GONE : why_of(err);
+	if (!err && !process_in_initial_cgroup_ns())
+		*why = WHOSE_CGROUP_NS;
+	return err ? -EXDEV : 0;
+}
+
 void whose_read(struct whose *whose, struct gmem_sampler *sampler,
 		const struct gmem_vm_sample *vm)
 {
@@ -58,9 +69,12 @@ void whose_read(struct whose *whose, struct gmem_sampler *sampler,
 	whose->no_name = vm->owner_pid ? why_of(err) : WHOSE_PID_NS;
 
 	err = gmem_sampler_cgroup(sampler, vm->vm_id, path);
-	whose->no_cgroup = err == -EOPNOTSUPP ? WHOSE_GONE : why_of(err);
+	if (err == -EXDEV)
+		err = proc_cgroup(dir, path, sizeof(path), &whose->no_cgroup);
+	else
+		whose->no_cgroup = err == -EOPNOTSUPP ? WHOSE_GONE : why_of(err);
 	/* The root is where a process is that has no cgroup of version 2. */
-	if (!err && !strcmp(path, "/"))
+	if (!err && whose->no_cgroup == WHOSE_KNOWN && !strcmp(path, "/"))
 		whose->no_cgroup = old_cgroup(dir, path, sizeof(path));
 	if (dir >= 0)
 		close(dir);

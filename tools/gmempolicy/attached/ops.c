@@ -15,6 +15,7 @@
 
 #include "attached/ops.h"
 #include "gmem_clock.h"
+#include "gmem_lsm_policies.h"
 #include "objects/object.h"
 
 /* BPF_STRUCT_OPS of enum bpf_attach_type, which the system's headers may lack. */
@@ -106,14 +107,83 @@ int ops_link(int link, uint32_t *link_id, uint32_t *map_id)
 	uint32_t len = sizeof(info);
 	int err;
 
+	struct gmem_lsm_link lsm;
+
 	err = bpf_link_get_info_by_fd(link, &info.any, &len);
 	if (err)
 		return err;
-	if (info.any.type != BPF_LINK_TYPE_STRUCT_OPS)
-		return -EINVAL;
-	*link_id = info.any.id;
-	*map_id = info.struct_ops.map_id;
+	if (info.any.type == BPF_LINK_TYPE_STRUCT_OPS) {
+		*link_id = info.any.id;
+		*map_id = info.struct_ops.map_id;
+		return 0;
+	}
+	err = gmem_lsm_link(link, &lsm);
+	if (err)
+		return err;
+	*link_id = lsm.link_id;
+	*map_id = lsm.settings_id;
 	return 0;
+}
+
+/* ------------------------------------------------------------------ settings */
+
+static int write_settings(int map, const struct gmem_lsm_settings *settings)
+{
+	uint32_t zero = 0;
+
+	return bpf_map_update_elem(map, &zero, settings, BPF_EXIST);
+}
+
+int ops_set(int map, const struct ops_change *change)
+{
+	struct gmem_lsm_settings settings;
+	int err = gmem_lsm_settings(map, &settings);
+
+	if (err)
+		return err;
+	settings.flags = change->flags;
+	if (change->has_priority)
+		settings.priority = change->priority;
+	return write_settings(map, &settings);
+}
+
+static int setting(int map, const char *name, uint64_t *number)
+{
+	struct gmem_lsm_settings settings;
+	int err = gmem_lsm_settings(map, &settings);
+
+	if (err)
+		return err;
+	if (!strcmp(name, "vm_id"))
+		*number = settings.vm_id;
+	else if (!strcmp(name, "priority"))
+		*number = (uint32_t)settings.priority;
+	else if (!strcmp(name, "flags"))
+		*number = settings.flags;
+	else if (!strcmp(name, EXPIRES))
+		*number = settings.expires_ns;
+	else
+		return -ENOENT;
+	return 0;
+}
+
+int ops_detach(int link)
+{
+	struct gmem_lsm_settings settings;
+	struct gmem_lsm_link lsm;
+	int map, err;
+
+	if (gmem_lsm_link(link, &lsm))
+		return bpf_link_detach(link);
+	map = bpf_map_get_fd_by_id(lsm.settings_id);
+	if (map < 0)
+		return map;
+	err = gmem_lsm_settings(map, &settings);
+	settings.expires_ns = 1;
+	if (!err)
+		err = write_settings(map, &settings);
+	close(map);
+	return err;
 }
 
 /* ------------------------------------------------------------- members */
@@ -241,10 +311,26 @@ static bool knows_expiry(void)
 	return false;
 }
 
-int ops_attach(const struct object *object, uint64_t expires_ns, int *link)
+/* Settings can be written until the program that decides is attached, and later. */
+static int attach_lsm(struct object *object, uint64_t expires_ns,
+		      struct links *links)
+{
+	uint64_t own = object_member(object, EXPIRES);
+
+	object_set_member(object, EXPIRES, expires_ns ? expires_ns : own);
+	object_set_member(object, "since_ns", gmem_now_ns());
+	return object_attach(object, links);
+}
+
+int ops_attach(struct object *object, uint64_t expires_ns, struct links *links)
 {
 	int map = object_map(object), err;
 
+	*links = NO_LINKS;
+	if (object_is_lsm(object))
+		return attach_lsm(object, expires_ns, links);
+	if (!expires_ns)
+		return object_attach(object, links);
 	err = read_layout();
 	if (!err && !knows_expiry())
 		err = -EOPNOTSUPP;
@@ -252,8 +338,8 @@ int ops_attach(const struct object *object, uint64_t expires_ns, int *link)
 		err = fill_from_object(map, object, expires_ns);
 	if (err)
 		return err;
-	*link = bpf_link_create(map, 0, ATTACH_STRUCT_OPS, NULL);
-	return *link < 0 ? *link : 0;
+	links->fds[0] = bpf_link_create(map, 0, ATTACH_STRUCT_OPS, NULL);
+	return links->fds[0] < 0 ? links->fds[0] : 0;
 }
 
 /* ---------------------------------------------------------------- copies */
@@ -277,9 +363,12 @@ static char *read_value(int map)
 int ops_check(int map)
 {
 	struct bpf_map_info info = {};
+	struct gmem_lsm_settings settings;
 	uint32_t len = sizeof(info);
 	int err, id;
 
+	if (!gmem_lsm_settings(map, &settings))
+		return 0;
 	err = read_layout();
 	if (!err)
 		err = bpf_map_get_info_by_fd(map, &info, &len);
@@ -297,6 +386,9 @@ int ops_number(int map, const char *name, uint64_t *number)
 	char *value;
 	int i, err;
 
+	err = setting(map, name, number);
+	if (err != -EINVAL)
+		return err;
 	err = read_layout();
 	if (err)
 		return err;
@@ -324,13 +416,19 @@ bool ops_has_ended(int map)
 	       expires_ns && expires_ns <= gmem_clock_ns(CLOCK_BOOTTIME);
 }
 
-int ops_progs(int map, uint32_t *ids)
+int ops_progs(int link, int map, uint32_t *ids)
 {
+	struct gmem_lsm_link lsm;
 	struct member member;
 	uint64_t id;
 	char *value;
 	int i, nr = 0, err;
 
+	/* It uses all maps that the others do. */
+	if (!gmem_lsm_link(link, &lsm)) {
+		ids[0] = lsm.prog_id;
+		return 1;
+	}
 	err = read_layout();
 	if (err)
 		return err;
@@ -532,26 +630,31 @@ int ops_add_prog(int prog, uint64_t *tags, struct bpf_prog_info *info)
 	return err;
 }
 
+static int add_hook(const struct object *object, const char *hook,
+		    uint64_t *tags)
+{
+	const struct bpf_program *prog = object_hook(object, hook);
+	uint32_t ids[OPS_MAX_MAPS];
+	struct bpf_prog_info info = {
+		.nr_map_ids = OPS_MAX_MAPS,
+		.map_ids = (uintptr_t)ids,
+	};
+
+	return prog ? ops_add_prog(bpf_program__fd(prog), tags, &info) : 0;
+}
+
 int ops_object_tags(const struct object *object, uint64_t *tags)
 {
-	uint32_t ids[OPS_MAX_MAPS];
-	const struct bpf_program *prog;
-	struct bpf_prog_info info;
 	struct member member;
 	int i, err;
 
-	err = read_layout();
 	*tags = 0;
+	if (object_is_lsm(object))
+		return add_hook(object, "file_ioctl", tags);
+	err = read_layout();
 	for (i = 0; !err && i < btf_vlen(layout.ops); i++) {
-		if (member_at(i, &member) || !member.is_hook)
-			continue;
-		prog = object_hook(object, member.name);
-		if (!prog)
-			continue;
-		memset(&info, 0, sizeof(info));
-		info.nr_map_ids = OPS_MAX_MAPS;
-		info.map_ids = (uintptr_t)ids;
-		err = ops_add_prog(bpf_program__fd(prog), tags, &info);
+		if (!member_at(i, &member) && member.is_hook)
+			err = add_hook(object, member.name, tags);
 	}
 	return err;
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The kernel's side of a struct kvm_gmem_ops: the value of the map that holds
- * it.  libbpf fills such a map only to make a new link of it; this is for what
- * replaces the policy of a link that is there.
+ * The kernel's side of a policy: a struct kvm_gmem_ops, the value of the map that
+ * holds it, or the map with the settings of one of BPF's LSM.  libbpf fills a map of
+ * the first kind only to make a new link of it; this is for what replaces the policy
+ * of a link that is there.
  */
 #ifndef GMEMPOLICY_OPS_H
 #define GMEMPOLICY_OPS_H
@@ -12,6 +13,7 @@
 #include <stdint.h>
 
 struct bpf_prog_info;
+struct links;
 struct object;
 
 /**
@@ -28,17 +30,28 @@ struct object;
 int ops_replace(const struct object *object, int link);
 
 /**
- * ops_attach() - put an object into force until a time
+ * ops_attach() - put an object into force
  * @object: loaded
- * @expires_ns: CLOCK_BOOTTIME at which KVM stops to ask it
- * @link: set to the link, which is the caller's to close
+ * @expires_ns: CLOCK_BOOTTIME at which it ends, 0: it does not by itself
+ * @links: set to what is the caller's to close
  *
- * KVM looks at the time itself, so nothing has to live until then.
+ * KVM, or the program, looks at the time itself, so nothing has to live until then.
  *
  * Return: 0, -EOPNOTSUPP if this kernel knows no policy that ends, -ETIME if
  * the time has passed, or another -errno; without a message.
  */
-int ops_attach(const struct object *object, uint64_t expires_ns, int *link);
+int ops_attach(struct object *object, uint64_t expires_ns, struct links *links);
+
+/**
+ * ops_detach() - end the policy of a link, whoever else has the link
+ * @link: descriptor of the link
+ *
+ * A link of BPF's LSM goes with its last descriptor and its pin; until then its
+ * policy decides nothing.
+ *
+ * Return: 0 or -errno, without a message.
+ */
+int ops_detach(int link);
 
 /**
  * struct ops_change - what a copy of a policy has that the original has not
@@ -51,6 +64,16 @@ struct ops_change {
 	bool has_priority;
 	int32_t priority;
 };
+
+/**
+ * ops_set() - change the settings of a policy of BPF's LSM
+ * @map: descriptor of the map with its settings
+ * @change: what is to be different
+ *
+ * Return: 0, -EINVAL if it is a map of another kind, or another -errno; without a
+ * message.
+ */
+int ops_set(int map, const struct ops_change *change);
 
 /**
  * ops_copy() - make a struct_ops map of the programs of another
@@ -79,11 +102,11 @@ int ops_add_prog(int prog, uint64_t *tags, struct bpf_prog_info *info);
  * ops_link() - look at a link
  * @link: descriptor of a link
  * @link_id: set to its id
- * @map_id: set to the id of its struct_ops map, 0 if it is attached to nothing
- *	any more
+ * @map_id: set to the id of its struct_ops map, or of the map with its settings;
+ *	0 if it is attached to nothing any more
  *
- * Return: 0, -EINVAL if it is no link of a struct_ops, or another -errno;
- * without a message.
+ * Return: 0, -EINVAL if it is no link of a policy, or another -errno; without a
+ * message.
  */
 int ops_link(int link, uint32_t *link_id, uint32_t *map_id);
 
@@ -95,12 +118,13 @@ int ops_link(int link, uint32_t *link_id, uint32_t *map_id);
 
 /**
  * ops_progs() - ids of the programs of a policy
- * @map: descriptor of its struct_ops map
+ * @link: descriptor of its link
+ * @map: descriptor of its map, from ops_link()
  * @ids: where to, OPS_MAX_PROGS of them
  *
  * Return: how many, or -errno without a message.
  */
-int ops_progs(int map, uint32_t *ids);
+int ops_progs(int link, int map, uint32_t *ids);
 
 /**
  * ops_check() - is this map a policy?
@@ -113,7 +137,7 @@ int ops_check(int map);
 
 /**
  * ops_number() - read a number of a policy
- * @map: descriptor of its struct_ops map
+ * @map: descriptor of its map
  * @name: vm_id, priority, flags or expires_ns
  * @number: where to
  *
@@ -123,7 +147,7 @@ int ops_number(int map, const char *name, uint64_t *number);
 
 /**
  * ops_has_ended() - is its time up?
- * @map: descriptor of a struct_ops map
+ * @map: descriptor of its map
  *
  * Return: true if KVM asks this policy no more since its time is up.
  */

@@ -22,6 +22,7 @@
 #include "gmem_common.h"
 #include "gmem_confined.h"
 #include "gmem_kernel.h"
+#include "objects/object.h"
 
 #define DIR_NAME	"gmem"
 #define DIR_MODE	0700
@@ -128,24 +129,95 @@ static int in_use(const char *name)
 	return -EEXIST;
 }
 
-int pins_add(const char *name, int fd)
-{
-	int dir = open_dir(true), err;
-	char remedy[GMEM_CONFINED_LEN];
-	struct pin_path path;
+/* What is added to a name is not among what a policy's own can have. */
+#define HELPER_MARK	'+'
+#define NEW_SUFFIX	"+new"
 
-	if (dir < 0)
-		return dir;
-	err = bpf_obj_pin(fd, pin_path(&path, dir, name));
-	close(dir);
-	if (err == -EEXIST)
-		return in_use(name);
-	if (err)
-		gmem_err("cannot pin " PINS_DIR "/%s: %s; %s", name,
+struct pin_name {
+	char text[NAME_MAX + 1];
+};
+
+static const char *pin_name(struct pin_name *dst, const char *name,
+			    const char *suffix)
+{
+	snprintf(dst->text, sizeof(dst->text), "%s%s", name, suffix);
+	return dst->text;
+}
+
+static int pin_link(int dir, const char *name, const char *suffix, int fd)
+{
+	char remedy[GMEM_CONFINED_LEN];
+	struct pin_name full;
+	struct pin_path path;
+	int err;
+
+	if (fd < 0)
+		return 0;
+	pin_name(&full, name, suffix);
+	/* Left by somebody who was killed, or the other's that is replaced. */
+	if (*suffix)
+		unlinkat(dir, full.text, 0);
+	err = bpf_obj_pin(fd, pin_path(&path, dir, full.text));
+	if (err && err != -EEXIST)
+		gmem_err("cannot pin " PINS_DIR "/%s: %s; %s", full.text,
 			 strerror(-err),
 			 err == -EROFS ?
 			 "mount it writable: mount -o remount,rw " PINS_ROOT :
 			 gmem_file_remedy(-err, remedy, sizeof(remedy)));
+	return err;
+}
+
+static int pin_helpers(int dir, const char *name, const struct links *links)
+{
+	int i, err = 0;
+
+	for (i = OBJECT_LINKS - 1; i > 0 && !err; i--)
+		err = pin_link(dir, name, object_link_suffixes[i], links->fds[i]);
+	return err;
+}
+
+static void remove_helpers(int dir, const char *name)
+{
+	struct pin_name full;
+	int i;
+
+	for (i = 1; i < OBJECT_LINKS; i++)
+		unlinkat(dir, pin_name(&full, name, object_link_suffixes[i]), 0);
+}
+
+int pins_add(const char *name, const struct links *links)
+{
+	int dir = open_dir(true), err;
+
+	if (dir < 0)
+		return dir;
+	err = pin_helpers(dir, name, links);
+	if (!err) {
+		err = pin_link(dir, name, "", links->fds[0]);
+		if (err && err != -EEXIST)
+			remove_helpers(dir, name);
+	}
+	close(dir);
+	return err == -EEXIST ? in_use(name) : err;
+}
+
+int pins_replace(const char *name, const struct links *links)
+{
+	int dir = open_dir(true), err;
+	struct pin_name new;
+
+	if (dir < 0)
+		return dir;
+	err = pin_link(dir, name, NEW_SUFFIX, links->fds[0]);
+	if (!err && renameat(dir, pin_name(&new, name, NEW_SUFFIX), dir, name)) {
+		err = -errno;
+		gmem_err("cannot rename a pin to " PINS_DIR "/%s: %s; run it again",
+			 name, strerror(-err));
+		unlinkat(dir, new.text, 0);
+	}
+	if (!err)
+		err = pin_helpers(dir, name, links);
+	close(dir);
 	return err;
 }
 
@@ -162,6 +234,8 @@ int pins_remove(const char *name)
 		gmem_err("cannot remove " PINS_DIR "/%s: %s; remove it by hand",
 			 name, strerror(-err));
 	}
+	if (!err)
+		remove_helpers(dir, name);
 	close(dir);
 	return err;
 }
@@ -222,7 +296,7 @@ int pins_find(const char *name, struct pin *pin)
 
 	*pin = (struct pin) {};
 	/* What the file system would not have let anyone make. */
-	if (!*name || strlen(name) > NAME_MAX || strpbrk(name, "/."))
+	if (!*name || strlen(name) > NAME_MAX || strpbrk(name, "/.+"))
 		return -ENOENT;
 	dir = open_dir(false);
 	if (dir < 0)
@@ -274,10 +348,40 @@ static int remove_if_ended(const struct pin *pin)
 		/* In this order: then the link goes with this process at last. */
 		err = pins_remove(pin->name);
 		if (!err)
-			bpf_link_detach(link);
+			ops_detach(link);
 	}
 	close(link);
 	return err;
+}
+
+/* Whoever has the lock finds none that is needed yet. */
+static int remove_helpers_left(void)
+{
+	int dir = open_dir(false);
+	struct dirent *entry;
+	struct pin_name name;
+	size_t len;
+	DIR *stream;
+
+	if (dir < 0)
+		return dir == -ENOENT ? 0 : dir;
+	stream = fdopendir(dir);
+	if (!stream) {
+		close(dir);
+		return 0;
+	}
+	while ((entry = readdir(stream))) {
+		len = strcspn(entry->d_name, (char[]){ HELPER_MARK, '\0' });
+		if (!entry->d_name[len])
+			continue;
+		snprintf(name.text, sizeof(name.text), "%.*s", (int)len,
+			 entry->d_name);
+		if (!strcmp(entry->d_name + len, NEW_SUFFIX) ||
+		    faccessat(dir, name.text, F_OK, AT_SYMLINK_NOFOLLOW))
+			unlinkat(dir, entry->d_name, 0);
+	}
+	closedir(stream);
+	return 0;
 }
 
 int pins_remove_ended(void)
@@ -291,7 +395,7 @@ int pins_remove_ended(void)
 			err = remove_if_ended(&pins.pins[i]);
 	}
 	pins_free(&pins);
-	return err;
+	return err ? err : remove_helpers_left();
 }
 
 int pins_lock(void)
@@ -332,7 +436,8 @@ int pins_read(struct pins *pins)
 		return err;
 	}
 	while ((entry = readdir(stream))) {
-		if (entry->d_name[0] == '.')
+		if (entry->d_name[0] == '.' ||
+		    strchr(entry->d_name, HELPER_MARK))
 			continue;
 		more = realloc(pins->pins, (pins->nr + 1) * sizeof(*more));
 		if (!more) {

@@ -11,13 +11,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct links;
+
 #define PINS_ROOT	"/sys/fs/bpf"
 #define PINS_DIR	PINS_ROOT "/gmem"
 
 /**
  * struct pin - a file of the directory
  * @name: its name
- * @is_link: it pins a link of a struct_ops; the members below are valid
+ * @is_link: it pins the link of a policy; the members below are valid
  * @detached: the link has been detached from what it was attached to
  * @link_id: id of the link
  */
@@ -49,15 +51,26 @@ struct pins {
 int pins_check_free(const char *name);
 
 /**
- * pins_add() - pin a link
+ * pins_add() - pin a policy
  * @name: name of the pin
- * @fd: the link
+ * @links: what holds it in force
  *
- * Makes the directory if need be, for its owner only.
+ * Makes the directory if need be, for its owner only.  The policy's own link is
+ * pinned last: without it the others do nothing, and whoever has the lock next
+ * removes them.
  *
  * Return: 0, or -errno after one line of error.
  */
-int pins_add(const char *name, int fd);
+int pins_add(const char *name, const struct links *links);
+
+/**
+ * pins_replace() - pin a policy in place of another
+ * @name: name of the pin
+ * @links: what holds it in force
+ *
+ * Return: 0, or -errno after one line of error.
+ */
+int pins_replace(const char *name, const struct links *links);
 
 /**
  * pins_lock() - keep other instances of the tool from changing anything
@@ -86,7 +99,7 @@ int pins_find(const char *name, struct pin *pin);
 bool pins_link_is_gone(uint32_t id);
 
 /**
- * pins_remove() - remove a pin
+ * pins_remove() - remove a pin, and those of what helps the policy
  * @name: name of the pin
  *
  * Return: 0, or -errno after one line of error.
@@ -97,8 +110,8 @@ int pins_remove(const char *name);
  * pins_remove_ended() - remove what is left of policies whose time is up
  *
  * KVM does not ask them any more, but until they are detached they are told of
- * what becomes of memory, and count among those that a VM can have.  Call it
- * with the lock of pins_lock().
+ * what becomes of memory, and count among those that a VM can have.  So is what a
+ * process left that was killed.  Call it with the lock of pins_lock().
  *
  * Return: 0, or -errno after one line of error.
  */

@@ -83,7 +83,8 @@ static int read_progs(struct running *running, uint64_t *tags)
 {
 	int i, err;
 
-	running->nr_progs = ops_progs(running->ops, running->progs);
+	running->nr_progs = ops_progs(running->link, running->ops,
+				      running->progs);
 	if (running->nr_progs < 0)
 		return failed(running, running->nr_progs, "find the programs");
 	for (i = 0; i < running->nr_progs; i++) {
@@ -271,6 +272,13 @@ int running_priority(const struct running *running, int32_t *priority)
 	return 0;
 }
 
+uint64_t running_expires(const struct running *running)
+{
+	uint64_t value = 0;
+
+	return ops_number(running->ops, "expires_ns", &value) ? 0 : value;
+}
+
 int running_flags(const struct running *running, uint32_t *flags)
 {
 	uint64_t value = 0;
@@ -293,6 +301,11 @@ int running_change(struct running *running, const struct ops_change *change)
 {
 	int map, err;
 
+	err = ops_set(running->ops, change);
+	if (!err)
+		return 0;
+	if (err != -EINVAL)
+		return failed(running, err, "change the mode");
 	map = ops_copy(running->ops, change);
 	if (map < 0)
 		return failed(running, map, "make a copy");

@@ -127,6 +127,14 @@ int running_change(struct running *running, const struct ops_change *change);
 int running_priority(const struct running *running, int32_t *priority);
 
 /**
+ * running_expires() - when it ends by itself
+ * @running: the policy
+ *
+ * Return: CLOCK_BOOTTIME in ns, 0 if it does not.
+ */
+uint64_t running_expires(const struct running *running);
+
+/**
  * running_flags() - its flags
  * @running: the policy
  * @flags: where to

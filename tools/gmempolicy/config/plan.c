@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "attached/attached.h"
+#include "attached/ops.h"
 #include "attached/pins.h"
 #include "attached/refusal.h"
 #include "attached/running.h"
@@ -374,10 +375,11 @@ static int prepare(struct step *step)
 /* What is left there of a policy that has ended makes way. */
 static int do_attach(struct step *step)
 {
+	struct links links;
 	struct pin pin;
-	int link, err;
+	int err;
 
-	err = object_attach(step->object, &link);
+	err = ops_attach(step->object, 0, &links);
 	/* A VM may end at any time; then there is nothing to do for it. */
 	if (err == -ESRCH)
 		return 0;
@@ -388,14 +390,37 @@ static int do_attach(struct step *step)
 	if (!pins_find(step->name, &pin))
 		err = pins_remove(step->name);
 	if (!err)
-		err = pins_add(step->name, link);
-	close(link);
+		err = pins_add(step->name, &links);
+	links_close(&links);
+	return err;
+}
+
+/* Both decide for a moment.  One that ends by itself ends when the other would. */
+static int replace_lsm(struct step *step)
+{
+	uint64_t expires_ns = running_expires(step->running);
+	struct links links;
+	int err;
+
+	err = ops_attach(step->object, expires_ns, &links);
+	if (err) {
+		refusal_explain(err, step->name, step->vm);
+		return err;
+	}
+	err = pins_replace(step->name, &links);
+	if (!err)
+		ops_detach(running_link(step->running));
+	links_close(&links);
 	return err;
 }
 
 static int do_replace(struct step *step)
 {
-	int err = ops_replace(step->object, running_link(step->running));
+	int err;
+
+	if (object_is_lsm(step->object))
+		return replace_lsm(step);
+	err = ops_replace(step->object, running_link(step->running));
 
 	if (err)
 		gmem_err_bpf(err, "cannot replace the policy %s", step->name);
@@ -427,7 +452,7 @@ static int do_detach(struct step *step)
 
 	/* The pin's end is the policy's; this is only to wait for it. */
 	if (!err && link >= 0)
-		bpf_link_detach(link);
+		ops_detach(link);
 	if (link >= 0)
 		close(link);
 	return err;

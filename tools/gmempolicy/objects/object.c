@@ -11,15 +11,19 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "gmem_common.h"
 #include "gmem_kernel.h"
+#include "gmem_lsm_policies.h"
 #include "gmem_params.h"
+#include "gmem_source.h"
 #include "objects/explain.h"
 #include "objects/object.h"
 #include "objects/policies.h"
 
 #define OPS_TYPE	"kvm_gmem_ops"
+#define SETTINGS_TYPE	"gmem_lsm_settings"
 /* A policy is some KiB; this keeps a wrong file from filling memory. */
 #define FILE_MAX	(64 << 20)
 /* The verifier tells the end of the story when there is not enough room. */
@@ -27,13 +31,30 @@
 
 const char *const object_hooks[OBJECT_HOOKS] = {
 	"fault", "fault_end", "convert", "convert_end", "invalidate", "vm_init",
-	"vm_exit",
+	"vm_exit", "file_ioctl", "file_ioctl_compat", "kvm_vm_release",
 };
 
+/* The programs of a policy of BPF's LSM, in the order of their links. */
+static const struct {
+	const char *hook;
+	const char *name;
+} lsm_progs[OBJECT_LINKS] = {
+	{ "file_ioctl", GMEM_LSM_PROG },
+	{ "file_ioctl_compat", GMEM_LSM_PROG_COMPAT },
+	{ "kvm_vm_release", GMEM_LSM_PROG_RELEASE },
+};
+
+const char *const object_link_suffixes[OBJECT_LINKS] = {
+	"", "+compat", "+release",
+};
+
+/* @ops, of the type @ops_type, is a struct kvm_gmem_ops or, if @is_lsm, settings. */
 struct object {
 	char *shown;
 	struct bpf_object *bpf;
 	struct bpf_map *ops;
+	int ops_type;
+	bool is_lsm;
 	struct params params;
 	void *values;
 	char *name;
@@ -53,6 +74,20 @@ static bool is_ops(const struct btf *btf, const struct bpf_map *map)
 	       !strcmp(btf__name_by_offset(btf, type->name_off), OPS_TYPE);
 }
 
+static bool is_settings(const struct btf *btf, const struct bpf_map *map,
+			int *type)
+{
+	const struct gmem_lsm_settings *settings;
+	size_t size;
+
+	if (strcmp(bpf_map__name(map), GMEM_LSM_SETTINGS))
+		return false;
+	settings = bpf_map__initial_value(map, &size);
+	*type = btf__find_by_name_kind(btf, SETTINGS_TYPE, BTF_KIND_STRUCT);
+	return settings && size == sizeof(*settings) &&
+	       settings->abi == GMEM_LSM_ABI && *type > 0;
+}
+
 static int find_ops(struct object *object)
 {
 	const struct btf *btf = bpf_object__btf(object->bpf);
@@ -61,6 +96,11 @@ static int find_ops(struct object *object)
 	bpf_object__for_each_map(map, object->bpf) {
 		/* Where a map is pinned is for the tool to say. */
 		bpf_map__set_pin_path(map, NULL);
+		if (btf && is_settings(btf, map, &object->ops_type)) {
+			object->is_lsm = true;
+			object->ops = map;
+			break;
+		}
 		if (!btf || !is_ops(btf, map)) {
 			if (bpf_map__type(map) == BPF_MAP_TYPE_STRUCT_OPS)
 				bpf_map__set_autocreate(map, false);
@@ -73,6 +113,7 @@ static int find_ops(struct object *object)
 			return -EINVAL;
 		}
 		object->ops = map;
+		object->ops_type = bpf_map__btf_value_type_id(map);
 	}
 	if (object->ops)
 		return 0;
@@ -81,13 +122,26 @@ static int find_ops(struct object *object)
 	return -EINVAL;
 }
 
+static bool is_ours(const struct object *object, const struct bpf_program *prog)
+{
+	size_t i;
+
+	if (!object->is_lsm)
+		return bpf_program__type(prog) == BPF_PROG_TYPE_STRUCT_OPS;
+	for (i = 0; i < OBJECT_LINKS; i++) {
+		if (!strcmp(bpf_program__name(prog), lsm_progs[i].name))
+			return true;
+	}
+	return false;
+}
+
 /* Nothing would attach the others, and loading them may fail for no reason. */
 static void leave_others_out(struct object *object)
 {
 	struct bpf_program *prog;
 
 	bpf_object__for_each_program(prog, object->bpf) {
-		if (bpf_program__type(prog) != BPF_PROG_TYPE_STRUCT_OPS)
+		if (!is_ours(object, prog))
 			bpf_program__set_autoload(prog, false);
 	}
 }
@@ -97,8 +151,7 @@ static const struct btf_member *find_member(const struct object *object,
 					    int64_t *size)
 {
 	const struct btf *btf = bpf_object__btf(object->bpf);
-	const struct btf_type *type =
-		btf__type_by_id(btf, bpf_map__btf_value_type_id(object->ops));
+	const struct btf_type *type = btf__type_by_id(btf, object->ops_type);
 	const struct btf_member *m = btf_members(type);
 	size_t room;
 	int i;
@@ -261,17 +314,37 @@ struct object *object_open_elf(const char *name, const void *elf, size_t size)
 	return open_object(name, elf, size, NULL);
 }
 
+static void not_here(const struct policy *policy)
+{
+	char all[256] = "";
+	size_t i, size, len = 0;
+
+	for (i = 0; i < nr_policies && len < sizeof(all); i++) {
+		if (policy_elf(&policies[i], &size))
+			len += snprintf(all + len, sizeof(all) - len, "%s%s",
+					len ? ", " : "", policies[i].name);
+	}
+	gmem_err("the policy %s decides on faults, of which this kernel asks nobody; use one of %s, or install gmem-dkms",
+		 policy->name, all);
+}
+
 struct object *object_open(const char *what)
 {
 	const struct policy *policy;
+	const char *elf;
+	size_t size;
 
 	if (is_path(what))
 		return check_file(what) ? NULL :
 					  open_object(what, NULL, 0, what);
 	policy = policy_find(what);
-	if (policy)
-		return object_open_elf(what, policy->elf,
-				       policy->elf_end - policy->elf);
+	elf = policy ? policy_elf(policy, &size) : NULL;
+	if (elf)
+		return object_open_elf(what, elf, size);
+	if (policy) {
+		not_here(policy);
+		return NULL;
+	}
 	gmem_err("unknown policy '%s'; see gmempolicy list for those there are, or give a file.bpf.o",
 		 what);
 	return NULL;
@@ -294,6 +367,18 @@ void object_close(struct object *object)
 const char *object_name(const struct object *object)
 {
 	return object->name;
+}
+
+bool object_is_lsm(const struct object *object)
+{
+	return object->is_lsm;
+}
+
+const char *object_not_enforced(const struct object *object)
+{
+	if (!object->is_lsm)
+		return NULL;
+	return "delays: what would be delayed is refused with EBUSY; faults: nobody is asked; priorities: the policy that was attached last is asked first; requests of a VMM that changes them while they are read";
 }
 
 const struct params *object_params(const struct object *object)
@@ -327,10 +412,16 @@ const struct bpf_program *object_hook(const struct object *object,
 				      const char *hook)
 {
 	const struct bpf_program *prog;
-	size_t offset;
+	size_t offset, i;
 	int64_t size;
 
-	if (!find_member(object, hook, &offset, &size) || size != sizeof(prog))
+	for (i = 0; i < OBJECT_LINKS && object->is_lsm; i++) {
+		if (!strcmp(hook, lsm_progs[i].hook))
+			return bpf_object__find_program_by_name(object->bpf,
+								lsm_progs[i].name);
+	}
+	if (object->is_lsm || !find_member(object, hook, &offset, &size) ||
+	    size != sizeof(prog))
 		return NULL;
 	/* Between open and load, libbpf keeps the program there. */
 	memcpy(&prog, ops_data(object) + offset, sizeof(prog));
@@ -373,24 +464,90 @@ const char *object_log(const struct object *object)
 	return object->log;
 }
 
+/* It would be loaded, and never asked. */
+static int check_source(const struct object *object)
+{
+	if (object->is_lsm && !gmem_source_is_stock()) {
+		gmem_err("%s is for kernels without gmem's hooks, and this one has them; build it without -DGMEM_LSM",
+			 object->shown);
+		return -EINVAL;
+	}
+	if (!object->is_lsm && gmem_source_is_stock()) {
+		gmem_err("%s is for gmem's hooks, which this kernel does not have; build it with -DGMEM_LSM, or install gmem-dkms",
+			 object->shown);
+		return -EINVAL;
+	}
+	return object->is_lsm && gmem_lsm_check() ? -EOPNOTSUPP : 0;
+}
+
 int object_load(struct object *object)
 {
-	int err = object_try_load(object);
+	int err = check_source(object);
 
+	if (err)
+		return err;
+	err = object_try_load(object);
 	if (err)
 		explain_load(err, object->shown, object->log);
 	return err;
 }
 
-int object_attach(struct object *object, int *fd)
+/* Keep the descriptor, free what libbpf has around it. */
+static int take_link(struct bpf_link *link)
 {
-	struct bpf_link *link = bpf_map__attach_struct_ops(object->ops);
+	int fd;
 
 	if (!link)
 		return -errno;
-	/* Keep the descriptor, free what libbpf has around it. */
-	*fd = bpf_link__fd(link);
+	fd = bpf_link__fd(link);
 	bpf_link__disconnect(link);
 	bpf_link__destroy(link);
+	return fd;
+}
+
+/* The one that decides comes last: until then nothing has happened. */
+static int attach_lsm(const struct object *object, struct links *links)
+{
+	struct bpf_program *prog;
+	int i;
+
+	for (i = OBJECT_LINKS - 1; i >= 0; i--) {
+		prog = bpf_object__find_program_by_name(object->bpf,
+							lsm_progs[i].name);
+		if (!prog)
+			return -EINVAL;
+		links->fds[i] = take_link(bpf_program__attach(prog));
+		if (links->fds[i] < 0)
+			return links->fds[i];
+	}
 	return 0;
+}
+
+int object_attach(struct object *object, struct links *links)
+{
+	int err = 0;
+
+	*links = NO_LINKS;
+	if (object->is_lsm) {
+		err = attach_lsm(object, links);
+		if (err)
+			links_close(links);
+		return err;
+	}
+	err = take_link(bpf_map__attach_struct_ops(object->ops));
+	if (err < 0)
+		return err;
+	links->fds[0] = err;
+	return 0;
+}
+
+void links_close(struct links *links)
+{
+	size_t i;
+
+	for (i = 0; i < OBJECT_LINKS; i++) {
+		if (links->fds[i] >= 0)
+			close(links->fds[i]);
+	}
+	*links = NO_LINKS;
 }

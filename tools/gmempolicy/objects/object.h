@@ -6,6 +6,7 @@
 #ifndef GMEMPOLICY_OBJECT_H
 #define GMEMPOLICY_OBJECT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "objects/params.h"
@@ -13,10 +14,35 @@
 struct bpf_program;
 struct object;
 
-#define OBJECT_HOOKS	7
+#define OBJECT_HOOKS	10
 
 /* Names of all hooks, in the order in which they are listed. */
 extern const char *const object_hooks[OBJECT_HOOKS];
+
+/* Programs of a policy that are attached one by one. */
+#define OBJECT_LINKS	3
+
+/**
+ * struct links - what holds a policy in force
+ * @fds: descriptors; the first is the policy's own link, whose end is the policy's,
+ *	and the others are of programs that help it; -1 if there is none
+ */
+struct links {
+	int fds[OBJECT_LINKS];
+};
+
+#define NO_LINKS	((struct links) { { -1, -1, -1 } })
+
+/* What is added to a policy's name to name the pin of each. */
+extern const char *const object_link_suffixes[OBJECT_LINKS];
+
+/**
+ * links_close() - let go of a policy
+ * @links: all -1 afterwards
+ *
+ * The policy ends, unless it is pinned.
+ */
+void links_close(struct links *links);
 
 /**
  * object_open() - open a policy's object
@@ -44,6 +70,22 @@ struct object *object_open_elf(const char *name, const void *elf, size_t size);
  * Return: the name in its struct kvm_gmem_ops.
  */
 const char *object_name(const struct object *object);
+
+/**
+ * object_is_lsm() - is it of programs of BPF's LSM?
+ * @object: from object_open()
+ *
+ * Return: false if it is a struct kvm_gmem_ops, which KVM asks.
+ */
+bool object_is_lsm(const struct object *object);
+
+/**
+ * object_not_enforced() - what this kernel does not let a policy do
+ * @object: from object_open()
+ *
+ * Return: a list, NULL if there is nothing.
+ */
+const char *object_not_enforced(const struct object *object);
 
 /**
  * object_params() - the policy's parameters
@@ -77,7 +119,7 @@ const struct bpf_program *object_hook(const struct object *object,
 				      const char *hook);
 
 /**
- * object_map() - the map with the policy's struct kvm_gmem_ops
+ * object_map() - the map with the policy's struct kvm_gmem_ops, or its settings
  * @object: loaded
  *
  * Return: its descriptor, which stays the object's.
@@ -86,7 +128,7 @@ int object_map(const struct object *object);
 
 /**
  * object_set_member() - set a number in the policy's struct kvm_gmem_ops
- * @object: not loaded yet
+ * @object: not loaded yet, unless it is of programs of BPF's LSM
  * @member: vm_id, priority or flags
  * @value: the number, as a signed one for priority
  *
@@ -129,12 +171,12 @@ const char *object_log(const struct object *object);
 /**
  * object_attach() - put the policy into force
  * @object: loaded
- * @fd: set to the link, which is the caller's to close; the policy ends with
- *	the last reference to it
+ * @links: set to what is the caller's to close; the policy ends with the last
+ *	reference to it
  *
  * Return: 0, or -errno without a message: what it means depends on the scope.
  */
-int object_attach(struct object *object, int *fd);
+int object_attach(struct object *object, struct links *links);
 
 /**
  * object_close() - free an object

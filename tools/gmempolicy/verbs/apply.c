@@ -3,13 +3,12 @@
  * gmempolicy apply, diff: make the host match /etc/gmem/policy.d, or say what
  * that would take.
  */
-#include <bpf/bpf.h>
-#include <bpf/libbpf.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "attached/events.h"
 #include "attached/pins.h"
 #include "config/config.h"
 #include "config/plan.h"
@@ -21,8 +20,6 @@
 #include "gmem_kernel.h"
 #include "gmem_sample.h"
 #include "verbs/verbs.h"
-
-#include "watch.skel.h"
 
 /* VMs move between cgroups and change their names without telling anyone. */
 #define LOOK_AGAIN_NS	(5 * 1000000000ULL)
@@ -224,7 +221,7 @@ static int poll_ms(uint64_t next)
 }
 
 static int stay(struct config *config, const char *path,
-		struct gmem_sampler *sampler, struct ring_buffer *ring,
+		struct gmem_sampler *sampler, struct events *events,
 		bool *changed)
 {
 	uint64_t next = gmem_now_ns() + LOOK_AGAIN_NS;
@@ -250,7 +247,7 @@ static int stay(struct config *config, const char *path,
 			next = gmem_now_ns() +
 			       (event ? LOOK_SOON_NS : LOOK_AGAIN_NS);
 		}
-		n = ring_buffer__poll(ring, poll_ms(next));
+		n = events_poll(events, poll_ms(next));
 		if (n < 0 && n != -EINTR) {
 			gmem_err_bpf(n, "cannot read which VMs come and go");
 			return n;
@@ -263,41 +260,26 @@ static int apply_and_stay(struct config *config, const char *path,
 			  struct gmem_sampler *sampler)
 {
 	const struct sigaction action = { .sa_handler = on_signal };
-	struct ring_buffer *ring = NULL;
-	struct watch_bpf *skel;
+	struct events *events;
 	bool changed = false;
-	int err;
+	int err = -EIO;
 
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGHUP, &action, NULL);
 	/* Whoever read of the changes may go; the policies are to stay right. */
 	signal(SIGPIPE, SIG_IGN);
-	skel = watch_bpf__open();
-	err = skel ? bpf_program__set_autoload(skel->progs.on_verdict, false) :
-		     -errno;
-	if (!err)
-		err = watch_bpf__load(skel);
-	if (!err)
-		err = watch_bpf__attach(skel);
-	if (!err) {
-		ring = ring_buffer__new(bpf_map__fd(skel->maps.events),
-					on_event, &changed, NULL);
-		err = ring ? 0 : -errno;
-	}
-	if (err) {
-		gmem_err_bpf(err, "cannot watch which VMs come and go");
-	} else {
+	events = events_open(EVENTS_OF_VMS, 0, on_event, &changed);
+	if (events) {
 		/* From here on no VM is missed. */
 		err = reconcile(config, sampler, false, false);
 		if (!err) {
 			gmem_notify("READY=1");
-			err = stay(config, path, sampler, ring, &changed);
+			err = stay(config, path, sampler, events, &changed);
 		}
 		gmem_notify("STOPPING=1");
 	}
-	ring_buffer__free(ring);
-	watch_bpf__destroy(skel);
+	events_close(events);
 	return err;
 }
 

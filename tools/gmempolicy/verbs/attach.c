@@ -35,13 +35,13 @@
 /**
  * struct held - a policy that has been attached, or is to be
  * @name: name of its pin
- * @link: descriptor of its link, -1 before
- * @link_id: its id
+ * @links: what holds it in force
+ * @link_id: id of its own link
  * @until_ns: when it ends by itself, on CLOCK_BOOTTIME; 0: it does not
  */
 struct held {
 	char name[96];
-	int link;
+	struct links links;
 	uint32_t link_id;
 	uint64_t until_ns;
 };
@@ -230,13 +230,11 @@ static int attach_one(const char *what, uint64_t vm, struct held *held)
 		if (args.for_ns)
 			held->until_ns = gmem_clock_ns(CLOCK_BOOTTIME) +
 					 args.for_ns;
-		err = held->until_ns ?
-		      ops_attach(object, held->until_ns, &held->link) :
-		      object_attach(object, &held->link);
+		err = ops_attach(object, held->until_ns, &held->links);
 		if (err)
 			refusal_explain(err, object_name(object), vm);
 		else
-			held->link_id = link_id_of(held->link);
+			held->link_id = link_id_of(held->links.fds[0]);
 	}
 	object_close(object);
 	return err;
@@ -270,7 +268,7 @@ static int pin_all(const struct held *held, size_t nr)
 	sigaddset(&signals, SIGTERM);
 	sigprocmask(SIG_BLOCK, &signals, &before);
 	for (i = 0; i < nr && !err; i++) {
-		err = pins_add(held[i].name, held[i].link);
+		err = pins_add(held[i].name, &held[i].links);
 		if (err)
 			break;
 	}
@@ -365,7 +363,7 @@ static int attach(const char *what, const char *name, const uint64_t *vms,
 		return -ENOMEM;
 	}
 	for (i = 0; i < nr; i++) {
-		held[i].link = -1;
+		held[i].links = NO_LINKS;
 		name_pin(held[i].name, sizeof(held[i].name), name, vms[i]);
 	}
 	lock = pins_lock();
@@ -376,10 +374,8 @@ static int attach(const char *what, const char *name, const uint64_t *vms,
 		err = tables_print(&shown, 1, args.json);
 		gmem_err_context(NULL);
 	}
-	for (i = 0; i < nr; i++) {
-		if (held[i].link >= 0)
-			close(held[i].link);
-	}
+	for (i = 0; i < nr; i++)
+		links_close(&held[i].links);
 	if (lock >= 0)
 		close(lock);
 	free(held);
@@ -449,9 +445,12 @@ static int resolve(uint64_t **ids, size_t *nr)
 }
 
 /* What is not obvious: who attaches a policy may take it for more than it is. */
-static void tell_what_it_depends_on(void)
+static void tell_what_it_depends_on(const struct object *object)
 {
 	depends_tell();
+	if (object_not_enforced(object))
+		gmem_err("this kernel does not enforce %s; gmem-dkms adds what does",
+			 object_not_enforced(object));
 	if (args.has_pid || args.has_name || args.has_cgroup)
 		gmem_err("only VMs that run now are meant; have VMs that start later in " CONFIG_DIR ", see gmem-policy.d(5)");
 }
@@ -473,7 +472,7 @@ static int run_attach(int argc, char **argv)
 	if (resolve(&vms, &nr) || attach(argv[0], object_name(object), vms, nr))
 		goto out;
 	code = GMEM_EXIT_OK;
-	tell_what_it_depends_on();
+	tell_what_it_depends_on(object);
 	if (!gmem_policies_enabled())
 		gmem_err("policies are switched off, so it is not asked yet; switch them on: gmempolicy on");
 out:

@@ -10,12 +10,13 @@
 
 #include "formats/table.h"
 #include "gmem_kernel.h"
+#include "gmem_source.h"
 #include "objects/explain.h"
 #include "objects/object.h"
 #include "verbs/verbs.h"
 
 #define TEXT_SIZE	256
-#define SLEEPABLE	"struct_ops.s"
+#define SLEEPABLE	".s/"
 
 static bool json, show_log;
 
@@ -93,8 +94,7 @@ static size_t read_progs(const struct object *object, struct prog *progs)
 		progs[nr++] = (struct prog){
 			.hook = object_hooks[i],
 			.name = bpf_program__name(prog),
-			.sleeps = !strncmp(bpf_program__section_name(prog),
-					   SLEEPABLE, strlen(SLEEPABLE)),
+			.sleeps = strstr(bpf_program__section_name(prog), SLEEPABLE),
 			.steps = info.verified_insns,
 			.bytes = info.jited_prog_len,
 		};
@@ -179,7 +179,7 @@ static int run_check(int argc, char **argv)
 			gmem_err("no file given; give a FILE.bpf.o or the name of a policy");
 		return GMEM_EXIT_USAGE;
 	}
-	if (gmem_check_kernel() || gmem_check_load())
+	if (!gmem_source() || gmem_check_load())
 		return GMEM_EXIT_FAIL;
 	object = object_open(argv[0]);
 	if (!object)

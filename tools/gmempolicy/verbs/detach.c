@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "attached/attached.h"
+#include "attached/ops.h"
 #include "attached/pins.h"
 #include "formats/table.h"
 #include "gmem_kernel.h"
@@ -52,7 +53,7 @@ static int detach_entry(const struct entry *entry)
 		err = pins_remove(entry->pin);
 	if (!err && fd >= 0) {
 		/* Closing it would do, too, but at a time of its own. */
-		err = bpf_link_detach(fd);
+		err = ops_detach(fd);
 		if (err == -EOPNOTSUPP)
 			gmem_err("the kernel cannot detach link %u; end the program that holds it, see bpftool-link(8)",
 				 entry->link_id);

@@ -126,15 +126,21 @@ static const struct column attached_columns[] = {
 	{}
 };
 
-static int open_available(struct available *available)
+/* Those that this kernel has somebody for who asks them. */
+static int open_available(struct available *available, size_t *nr)
 {
-	size_t i;
+	size_t i, size;
 
 	for (i = 0; i < nr_policies; i++) {
-		available[i].name = policies[i].name;
-		available[i].object = object_open(policies[i].name);
-		if (!available[i].object)
+		struct available *row = &available[*nr];
+
+		if (!policy_elf(&policies[i], &size))
+			continue;
+		row->name = policies[i].name;
+		row->object = object_open(policies[i].name);
+		if (!row->object)
 			return -EINVAL;
+		(*nr)++;
 	}
 	return 0;
 }
@@ -145,7 +151,7 @@ static int run_list(int argc, char **argv)
 	struct gmem_sampler *sampler;
 	struct attached *attached;
 	int code = GMEM_EXIT_FAIL;
-	size_t i;
+	size_t i, nr = 0;
 
 	if (argc) {
 		gmem_err("list takes no argument; leave '%s' out", argv[0]);
@@ -157,7 +163,7 @@ static int run_list(int argc, char **argv)
 	memset(available, 0, sizeof(available));
 	/* What changes first: the objects take their time. */
 	attached = attached_read(sampler);
-	if (attached && !open_available(available)) {
+	if (attached && !open_available(available, &nr)) {
 		const struct table tables[] = {
 			{
 				.key = "available",
@@ -165,7 +171,7 @@ static int run_list(int argc, char **argv)
 				.columns = available_columns,
 				.rows = available,
 				.row_size = sizeof(*available),
-				.nr_rows = nr_policies,
+				.nr_rows = nr,
 			},
 			{
 				.key = "attached",
@@ -183,7 +189,7 @@ static int run_list(int argc, char **argv)
 			code = GMEM_EXIT_OK;
 	}
 	attached_free(attached);
-	for (i = 0; i < nr_policies; i++)
+	for (i = 0; i < nr; i++)
 		object_close(available[i].object);
 	gmem_sampler_close(sampler);
 	return code;

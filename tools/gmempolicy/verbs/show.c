@@ -93,8 +93,9 @@ static int show(const struct object *object)
 		{ "about", text_or_none(params->about) },
 		{ "guest sees", text_or_none(params->sees) },
 		{ "hooks", TEXT_VALUE(list_hooks(object, text, sizeof(text))) },
+		{ "not here", text_or_none(object_not_enforced(object)) },
 	};
-	const struct table tables[] = {
+	struct table tables[] = {
 		FACTS_TABLE("policy", facts),
 		{
 			.key = "parameters",
@@ -121,6 +122,8 @@ static int show(const struct object *object)
 			     rows[i].value);
 		param_range(param, rows[i].range, sizeof(rows[i].range));
 	}
+	/* The last one is for a kernel where something is not. */
+	tables[0].nr_rows -= !object_not_enforced(object);
 	err = tables_print(tables, ARRAY_LEN(tables), json);
 	free(rows);
 	return err;

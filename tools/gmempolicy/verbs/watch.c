@@ -3,13 +3,13 @@
  * gmempolicy watch: verdicts as they are given.  KVM tells of those that deny
  * or delay; one that allows is not worth a line.
  */
-#include <bpf/libbpf.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
+#include "attached/events.h"
 #include "attached/scope.h"
 #include "formats/table.h"
 #include "gmem_clock.h"
@@ -17,10 +17,9 @@
 #include "gmem_denial.h"
 #include "gmem_kernel.h"
 #include "gmem_sample.h"
+#include "gmem_source.h"
 #include "gmem_watch.h"
 #include "verbs/verbs.h"
-
-#include "watch.skel.h"
 
 #define POLL_MS		200
 
@@ -199,7 +198,7 @@ static int on_event(void *ctx, void *data, size_t size)
 	return max_events && seen >= max_events ? -ECANCELED : 0;
 }
 
-static int stream(struct ring_buffer *ring)
+static int stream(struct events *events)
 {
 	uint64_t end = max_ns ? gmem_now_ns() + max_ns : UINT64_MAX;
 	int n = 0;
@@ -207,7 +206,7 @@ static int stream(struct ring_buffer *ring)
 	if (!json && row_print_titles(columns))
 		return 0;
 	while (!stop && gmem_now_ns() < end) {
-		n = ring_buffer__poll(ring, POLL_MS);
+		n = events_poll(events, POLL_MS);
 		if (n == -ECANCELED || n == -EPIPE)
 			return 0;
 		if (n < 0 && n != -EINTR) {
@@ -222,16 +221,15 @@ static int run_watch(int argc, char **argv)
 {
 	const struct sigaction action = { .sa_handler = on_signal };
 	struct sigaction old = {};
-	struct ring_buffer *ring = NULL;
-	struct watch_bpf *skel;
-	int err;
+	struct events *events;
+	int err = -EIO;
 
 	if (argc) {
 		gmem_err("watch takes no argument; leave '%s' out, or name a VM with --vm",
 			 argv[0]);
 		return GMEM_EXIT_USAGE;
 	}
-	if (gmem_check_kernel() || gmem_check_load())
+	if (!gmem_source() || gmem_check_load())
 		return GMEM_EXIT_FAIL;
 	if (gmem_may_list()) {
 		sampler = gmem_sampler_open();
@@ -246,30 +244,14 @@ static int run_watch(int argc, char **argv)
 		sigaction(SIGHUP, &action, NULL);
 	signal(SIGPIPE, SIG_IGN);
 
-	skel = watch_bpf__open();
-	err = skel ? 0 : -errno;
-	if (!err) {
-		skel->rodata->only_vm = vm;
-		bpf_program__set_autoload(skel->progs.on_vm_create, false);
-		bpf_program__set_autoload(skel->progs.on_vm_destroy, false);
-		err = watch_bpf__load(skel);
+	events = events_open(EVENTS_OF_VERDICTS, vm, on_event, NULL);
+	if (events) {
+		err = stream(events);
+		if (!err && events_lost(events))
+			gmem_err("%ju verdicts came too fast and are not shown; watch one VM with --vm",
+				 (uintmax_t)events_lost(events));
 	}
-	if (!err)
-		err = watch_bpf__attach(skel);
-	if (!err) {
-		ring = ring_buffer__new(bpf_map__fd(skel->maps.events),
-					on_event, NULL, NULL);
-		err = ring ? 0 : -errno;
-	}
-	if (err)
-		gmem_err_bpf(err, "cannot watch the verdicts");
-	else
-		err = stream(ring);
-	if (!err && skel->bss->lost)
-		gmem_err("%ju verdicts came too fast and are not shown; watch one VM with --vm",
-			 (uintmax_t)skel->bss->lost);
-	ring_buffer__free(ring);
-	watch_bpf__destroy(skel);
+	events_close(events);
 	vms_free(&vms);
 	gmem_sampler_close(sampler);
 	return err ? GMEM_EXIT_FAIL : GMEM_EXIT_OK;

@@ -87,9 +87,11 @@ static void write_host(struct exporter *e, enum export_format format,
 	host_gauge(e, format, "gmem_host_memory_bytes", "bytes",
 		   "Memory of this host.",
 		   e->frame.host_pages * (GMEM_PAGE_KIB * 1024.0));
-	host_gauge(e, format, "gmem_orphaned_bytes", "bytes",
-		   "Memory of guest_memfds that somebody holds though their VM is gone.",
-		   e->frame.vms.orphaned_pages * (GMEM_PAGE_KIB * 1024.0));
+	if (e->frame.vms.orphaned_pages != GMEM_UNKNOWN)
+		host_gauge(e, format, "gmem_orphaned_bytes", "bytes",
+			   "Memory of guest_memfds that somebody holds though their VM is gone.",
+			   e->frame.vms.orphaned_pages *
+				   (GMEM_PAGE_KIB * 1024.0));
 	host_gauge(e, format, "gmem_policies", NULL, "Policies attached.",
 		   e->frame.policies.nr);
 	if (e->frame.policies_enabled >= 0)
@@ -242,11 +244,13 @@ static void write_series(struct exporter *e, const struct column *col,
 	if (!p)
 		return;
 	for (i = 0; i < nr; i++) {
+		value = column_counter(col, &e->frame.vms.vms[i]);
+		if (value == GMEM_UNKNOWN)
+			continue;
 		memcpy(p, name, NAME_ROOM);
 		p += len;
 		memcpy(p, e->labels[i].text, LABEL_ROOM);
 		p += e->labels[i].len;
-		value = column_counter(col, &e->frame.vms.vms[i]);
 		if (value) {
 			p = put_value(p, value * scale);
 		} else {

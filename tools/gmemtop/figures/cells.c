@@ -71,6 +71,19 @@ char *column_format_value(const struct column *col, double value, char *dst,
 	return dst;
 }
 
+void column_add(double *sum, double value)
+{
+	*sum = *sum < 0 || value < 0 ? -1 : *sum + value;
+}
+
+char *column_format_sum(const struct column *col, double sum, char *dst, size_t size)
+{
+	if (sum >= 0)
+		return column_format_value(col, sum, dst, size);
+	snprintf(dst, size, FACT_UNKNOWN);
+	return dst;
+}
+
 /* Flush right, but for a trend, which has its full width. */
 static char *pad(const struct column *col, const char *text, char *dst,
 		 size_t size)

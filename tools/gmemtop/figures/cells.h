@@ -20,6 +20,24 @@ char *column_format_value(const struct column *col, double value, char *dst,
 			  size_t size);
 
 /**
+ * column_add() - add a value to a sum
+ * @sum: the sum, -1 if one of its values is not known
+ * @value: the value, -1 likewise
+ */
+void column_add(double *sum, double value);
+
+/**
+ * column_format_sum() - column_format_value() of a sum that may not be known
+ * @col: likewise
+ * @sum: from column_add()
+ * @dst: where to
+ * @size: bytes at @dst
+ *
+ * Return: @dst.
+ */
+char *column_format_sum(const struct column *col, double sum, char *dst, size_t size);
+
+/**
  * column_format() - write a cell as it is shown, padded to the column's width
  * @col: the column
  * @row: a VM

@@ -23,29 +23,37 @@ static uint64_t vcpus(const struct gmem_vm_sample *vm)
  */
 static uint64_t total_pages(const struct gmem_vm_sample *vm)
 {
-	uint64_t other = vm->rss_pages > vm->mapped_pages ?
-			 vm->rss_pages - vm->mapped_pages : 0;
+	if (vm->rss_pages == GMEM_UNKNOWN || vm->mapped_pages == GMEM_UNKNOWN)
+		return GMEM_UNKNOWN;
+	return vm->populated_pages + (vm->rss_pages > vm->mapped_pages ?
+				      vm->rss_pages - vm->mapped_pages : 0);
+}
 
-	return vm->populated_pages + other;
+/* What is counted may not be all there is; if nothing is, there is no sum. */
+static uint64_t add_known(uint64_t sum, uint64_t part)
+{
+	if (sum == GMEM_UNKNOWN || part == GMEM_UNKNOWN)
+		return sum == GMEM_UNKNOWN ? part : sum;
+	return sum + part;
 }
 
 static uint64_t faults(const struct gmem_vm_sample *vm)
 {
-	uint64_t sum = vm->arch_faults + vm->host_faults;
+	uint64_t sum = add_known(vm->arch_faults, vm->host_faults);
 	int i;
 
 	for (i = 0; i < GMEM_NR_FAULTS; i++)
-		sum += vm->faults[i];
+		sum = add_known(sum, vm->faults[i]);
 	return sum;
 }
 
 static uint64_t invalidations(const struct gmem_vm_sample *vm)
 {
-	uint64_t sum = 0;
+	uint64_t sum = GMEM_UNKNOWN;
 	int i;
 
 	for (i = 0; i < GMEM_NR_INVALIDATES; i++)
-		sum += vm->invalidations[i];
+		sum = add_known(sum, vm->invalidations[i]);
 	return sum;
 }
 
@@ -65,7 +73,7 @@ static uint64_t huge_fallbacks(const struct gmem_vm_sample *vm)
 
 static uint64_t denied(const struct gmem_vm_sample *vm)
 {
-	return vm->faults_denied + vm->conversions_denied;
+	return add_known(vm->faults_denied, vm->conversions_denied);
 }
 
 static const char *name(const struct row *row, char *dst)
@@ -639,7 +647,7 @@ bool column_is_stored(const struct column *col)
 
 bool column_known(const struct column *col, const struct gmem_vm_sample *vm)
 {
-	return !col->may_lack || column_counter(col, vm) != GMEM_UNKNOWN;
+	return column_counter(col, vm) != GMEM_UNKNOWN;
 }
 
 static uint64_t rise(const struct row *row, size_t offset)
@@ -650,7 +658,7 @@ static uint64_t rise(const struct row *row, size_t offset)
 	/* A VM born since the sample before started from zero. */
 	if (row->before)
 		before = *(const uint64_t *)((const char *)row->before + offset);
-	return now > before ? now - before : 0;
+	return now > before && now != GMEM_UNKNOWN ? now - before : 0;
 }
 
 /* Of what happened since the sample before; if nothing did, it has none. */
@@ -674,7 +682,7 @@ double column_value(const struct column *col, const struct row *row)
 	uint64_t now = column_counter(col, row->now), before;
 	double scale = col->scale ? col->scale : 1;
 
-	if (col->may_lack && now == GMEM_UNKNOWN)
+	if (now == GMEM_UNKNOWN)
 		return -1;
 	if (col->kind == COLUMN_MEAN)
 		return mean(col, row);
@@ -686,6 +694,8 @@ double column_value(const struct column *col, const struct row *row)
 		return 0;
 	/* A VM born since the sample before started from zero. */
 	before = row->before ? column_counter(col, row->before) : 0;
+	if (before == GMEM_UNKNOWN)
+		return -1;
 	if (now < before)
 		return 0;
 	return (now - before) / row->seconds * scale;

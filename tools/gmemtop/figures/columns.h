@@ -106,7 +106,7 @@ struct metric {
  * @width: characters
  * @kind: how to make its value
  * @scale: what a rate is multiplied by, 0 for 1
- * @may_lack: GMEM_UNKNOWN is a value that is not known
+ * @may_lack: recordings of versions that did not have it lack it
  * @offset: of the 64-bit counter in struct gmem_vm_sample
  * @per: of COLUMN_MEAN and COLUMN_PERCENT: the other counter, as @offset
  * @counter: the counter, instead of @offset
@@ -252,7 +252,8 @@ static inline uint64_t column_counter(const struct column *col,
  * @col: a column that is not text
  * @vm: a VM
  *
- * Return: false if nobody looked for it, or a recording does not have it.
+ * Return: false if nobody looked for it, the kernel does not tell, or a recording
+ * does not have it: it is GMEM_UNKNOWN then.
  */
 bool column_known(const struct column *col, const struct gmem_vm_sample *vm);
 

@@ -38,6 +38,17 @@ static uint64_t smaller(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
+/* Where it is not known what of the guest_memfds is resident, all is shared. */
+static uint64_t mapped_of(const struct gmem_vm_sample *vm)
+{
+	return vm->mapped_pages == GMEM_UNKNOWN ? 0 : vm->mapped_pages;
+}
+
+static bool is_resident(const struct gmem_vm_sample *vm)
+{
+	return vm->rss_pages && vm->rss_pages != GMEM_UNKNOWN;
+}
+
 static struct process *find_process(struct process *table, size_t room,
 				    uint32_t pid)
 {
@@ -55,14 +66,14 @@ static void add_vm(struct process *process, const struct gmem_vm_sample *vm)
 		process->pages = vm->rss_pages;
 	}
 	/* More may be mapped than is resident: by another process. */
-	process->mapped += smaller(vm->mapped_pages,
+	process->mapped += smaller(mapped_of(vm),
 				   process->pages - process->mapped);
 }
 
 /* The pages that do not divide are the oldest VMs'. */
 static void share(struct gmem_vm_sample *vm, struct process *process)
 {
-	uint64_t own = smaller(vm->mapped_pages,
+	uint64_t own = smaller(mapped_of(vm),
 			       process->mapped - process->given);
 	uint64_t rest = process->pages - process->mapped;
 
@@ -87,14 +98,14 @@ int frame_share_resident(struct frame *frame)
 	}
 	/* One that is gone has nothing, and its number may be another's. */
 	for (i = 0; i < nr; i++) {
-		if (!vms[i].rss_pages)
+		if (!is_resident(&vms[i]))
 			continue;
 		process = find_process(table, room, vms[i].pid);
 		add_vm(process, &vms[i]);
 		shared |= process->nr_vms > 1;
 	}
 	for (i = 0; i < nr && shared; i++)
-		if (vms[i].rss_pages)
+		if (is_resident(&vms[i]))
 			share(&vms[i], find_process(table, room, vms[i].pid));
 	free(table);
 	return 0;

@@ -45,6 +45,7 @@ static void print_row(const struct view *view, const struct row *row, FILE *out)
 static void print_text(const struct view *view, bool header, FILE *out)
 {
 	time_t now = view_frame(view)->real_ns / NSEC_PER_SEC;
+	const struct source *source = view->source;
 	char text[256], when[16] = "";
 	struct tm tm;
 	size_t i;
@@ -53,7 +54,11 @@ static void print_text(const struct view *view, bool header, FILE *out)
 	if (header) {
 		if (localtime_r(&now, &tm))
 			strftime(when, sizeof(when), "%H:%M:%S", &tm);
-		fprintf(out, "gmemtop %s\n", when);
+		fprintf(out, "gmemtop %s%s%s\n", when,
+			source->about ? " " : "",
+			source->about ? source->about : "");
+		if (source->lacks)
+			fprintf(out, "%s\n", source->lacks);
 		for (l = 0; l < VIEW_HOST_LINES; l++)
 			fprintf(out, "%s\n",
 				view_host_line(view, l, text, sizeof(text)));
@@ -121,6 +126,7 @@ int batch_run(struct view *view, const struct settings *settings)
 	/* A reader that goes away is told apart from a full disk by EPIPE. */
 	signal(SIGPIPE, SIG_IGN);
 
+	view->source->single = settings->once;
 	if (settings->once)
 		view->source->look_max_ns = LOOK_ONCE_NS;
 	sigemptyset(&none);

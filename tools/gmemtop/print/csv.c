@@ -46,7 +46,7 @@ static void print_cell(const struct column *col, const struct row *row,
 		break;
 	case COLUMN_RATE:
 		/* Empty: not known yet, or not at all. */
-		if (row->seconds && column_known(col, row->now))
+		if (row->seconds && column_value(col, row) >= 0)
 			fprintf(out, "%.3f", column_value(col, row));
 		break;
 	case COLUMN_MEAN:

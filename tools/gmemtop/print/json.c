@@ -42,6 +42,19 @@ static bool add_double(struct json_object *object, const char *key,
 	return add(object, key, number);
 }
 
+/* null: the kernel does not tell. */
+static bool add_known(struct json_object *object, const char *key, uint64_t value)
+{
+	return value == GMEM_UNKNOWN ? !json_object_object_add(object, key, NULL) :
+				       add_uint(object, key, value);
+}
+
+static bool add_rate(struct json_object *rates, const char *key, double value)
+{
+	return value < 0 ? !json_object_object_add(rates, key, NULL) :
+			   add_double(rates, key, value);
+}
+
 static bool add_rates(struct json_object *vm, const struct row *row)
 {
 	struct json_object *rates = json_object_new_object();
@@ -52,8 +65,8 @@ static bool add_rates(struct json_object *vm, const struct row *row)
 		return false;
 	for (c = 0; c < NR_COLUMNS; c++)
 		if (columns[c].kind == COLUMN_RATE &&
-		    !add_double(rates, columns[c].key,
-				column_value(&columns[c], row)))
+		    !add_rate(rates, columns[c].key,
+			      column_value(&columns[c], row)))
 			return false;
 	return true;
 }
@@ -81,9 +94,7 @@ static bool add_cell(struct json_object *vm, const struct column *col,
 			   json_object_new_string(column_text(col, row, text)));
 	if (col->kind == COLUMN_MEAN && !add_mean(vm, col, row))
 		return false;
-	if (!column_known(col, row->now))
-		return !json_object_object_add(vm, col->json, NULL);
-	return add_uint(vm, col->json, column_counter(col, row->now));
+	return add_known(vm, col->json, column_counter(col, row->now));
 }
 
 /* By number of the node; null if it is not known. */
@@ -161,7 +172,7 @@ static bool fill(struct json_object *frame, const struct view *view)
 
 	if (!add_times(frame, now) ||
 	    !add_uint(frame, "host_pages", now->host_pages) ||
-	    !add_uint(frame, "orphaned_pages", now->vms.orphaned_pages) ||
+	    !add_known(frame, "orphaned_pages", now->vms.orphaned_pages) ||
 	    !add_double(frame, "seconds", view->seconds) ||
 	    !add(frame, "vms", vms))
 		return false;

@@ -9,6 +9,7 @@
 
 #include "gmem_clock.h"
 #include "gmem_kernel.h"
+#include "gmem_source.h"
 #include "gmem_whose.h"
 #include "sampling/host.h"
 
@@ -22,6 +23,7 @@ struct host {
 	size_t next_check;
 	uint64_t twice_ns;
 	bool noticed;
+	bool counted;
 };
 
 static int compare_ids(const void *a, const void *b)
@@ -187,13 +189,23 @@ static bool recall_twice(struct frame *frame, const struct facts *facts)
 	return true;
 }
 
+/* Without, there are no rates; that is told once, by who could not. */
+static void count(struct host *host)
+{
+	if (!host->counted)
+		gmem_sampler_count(host->sampler);
+	host->counted = true;
+}
+
 static int host_read(struct source *source, struct frame *frame,
 		     struct facts *facts)
 {
 	struct host *host = (struct host *)source;
-	uint64_t twice = twice_of(host);
+	uint64_t twice = twice_of(host), nodes = memory_nodes();
 	int err;
 
+	if (!source->single)
+		count(host);
 	err = read_vms(host, frame, facts, twice);
 	if (!err && twice != source->twice_of && !recall_twice(frame, facts)) {
 		twice = source->twice_of;
@@ -209,7 +221,7 @@ static int host_read(struct source *source, struct frame *frame,
 	frame->host_pages = (uint64_t)sysconf(_SC_PHYS_PAGES) *
 			    (sysconf(_SC_PAGESIZE) / (GMEM_PAGE_KIB * 1024));
 	frame->policies_enabled = gmem_policies_enabled();
-	frame->nodes = memory_nodes();
+	frame->nodes = frame->vms.by_node || nodes == 1 ? nodes : 0;
 	return check_processes(host, frame, facts);
 }
 
@@ -228,6 +240,8 @@ struct source *host_open(void)
 		free(host);
 		return NULL;
 	}
+	host->source.about = gmem_source()->name;
+	host->source.lacks = gmem_source()->lacks;
 	gmem_sampler_find_mapped(host->sampler);
 	return &host->source;
 }
@@ -236,6 +250,7 @@ int host_fix(struct source *source, size_t vms, size_t policies)
 {
 	struct host *host = (struct host *)source;
 
+	count(host);
 	return gmem_sampler_fix(host->sampler, vms, policies);
 }
 

@@ -24,9 +24,14 @@ struct layout {
 
 struct layout *layout_open(uint64_t vm_id)
 {
-	struct layout *layout = calloc(1, sizeof(*layout));
+	struct layout *layout;
 	int err;
 
+	if (gmem_check_kernel()) {
+		errno = EOPNOTSUPP;
+		return NULL;
+	}
+	layout = calloc(1, sizeof(*layout));
 	if (!layout) {
 		gmem_err("no memory for the map; free some");
 		return NULL;

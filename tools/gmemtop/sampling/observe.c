@@ -18,10 +18,15 @@ struct observer {
 
 struct observer *observer_open(uint64_t vm_id)
 {
-	struct observer *observer = calloc(1, sizeof(*observer));
 	struct observe_bpf *skel;
+	struct observer *observer;
 	int err;
 
+	if (gmem_check_kernel()) {
+		errno = EOPNOTSUPP;
+		return NULL;
+	}
+	observer = calloc(1, sizeof(*observer));
 	if (!observer) {
 		gmem_err("no memory to observe with; free some");
 		return NULL;

@@ -168,7 +168,7 @@ static void draw_head(struct tui *tui)
 {
 	attr_t bar = screen_style(tui, PAIR_TITLES, A_REVERSE);
 	const struct gmem_vm_sample *vm = &details.now;
-	char text[128], before[48], item[32], memory[16], pid[16] = "-";
+	char text[128], before[48], item[32], memory[16] = "-", pid[16] = "-";
 	int i, x = 0;
 
 	snprintf(before, sizeof(before), "VM %ju  ", (uintmax_t)vm->vm_id);
@@ -178,8 +178,9 @@ static void draw_head(struct tui *tui)
 		 details.gone ? "  GONE: this is the last that was known" :
 		 tui->frozen ? "  FROZEN" : "");
 	put_between(0, before, facts_name(&details.facts), text, COLS, A_BOLD);
-	gmem_format_pages(memory, sizeof(memory),
-			  column_counter(&columns[COLUMN_TOTAL], vm));
+	if (column_known(&columns[COLUMN_TOTAL], vm))
+		gmem_format_pages(memory, sizeof(memory),
+				  column_counter(&columns[COLUMN_TOTAL], vm));
 	snprintf(text, sizeof(text), "host memory %s", memory);
 	put_between(1, "cgroup ", facts_cgroup(&details.facts), "",
 		    COLS - (int)strlen(text) - 1, A_NORMAL);

@@ -31,8 +31,8 @@ static bool tagged_line(const struct tui *tui, char *dst, size_t size)
 		tagged++;
 		for (c = 0; c < NR_COLUMNS; c++)
 			if (columns[c].kind == COLUMN_PAGES)
-				sums[c] += column_value(&columns[c],
-							&view->rows[i]);
+				column_add(&sums[c], column_value(&columns[c],
+								  &view->rows[i]));
 	}
 	if (!tagged)
 		return false;
@@ -40,7 +40,7 @@ static bool tagged_line(const struct tui *tui, char *dst, size_t size)
 	for (c = 0; c < NR_COLUMNS && len < size; c++) {
 		if (columns[c].kind != COLUMN_PAGES || c >= COLUMN_SIZE)
 			continue;
-		column_format_value(&columns[c], sums[c], value, sizeof(value));
+		column_format_sum(&columns[c], sums[c], value, sizeof(value));
 		len += snprintf(dst + len, size - len, ", %s %s", value,
 				columns[c].key);
 	}
@@ -92,6 +92,9 @@ static void status_line(const struct tui *tui, char *dst, size_t size)
 			column_descends(col) != view->inverted ? "descending" :
 								 "ascending",
 			(double)tui->interval_ns / NSEC_PER_SEC);
+	if (len < size && view->source->about)
+		len += snprintf(dst + len, size - len, "; %s",
+				view->source->about);
 	if (len < size && filter->text[0])
 		len += snprintf(dst + len, size - len, "; filter '%s'",
 				shorten(filter->text, (room - (int)len) /

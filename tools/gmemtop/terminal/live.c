@@ -286,6 +286,8 @@ int live_run(struct view *view, const struct settings *settings,
 	start_colours(&tui);
 	start_keys();
 	panel_enter(&tui, &table_panel);
+	if (view->source->lacks)
+		complain(&tui, "%s", view->source->lacks);
 	if (conf->complaint[0])
 		complain(&tui, "%s", conf->complaint);
 

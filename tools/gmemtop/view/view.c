@@ -137,15 +137,17 @@ static void sum_up(struct view *view)
 	const struct column *trend = &columns[COLUMN_TREND_CONVERSIONS];
 	struct walk walk = { .view = view };
 	struct row row;
+	double rate;
 	int c;
 
 	memset(view->totals, 0, sizeof(view->totals));
 	while (next_row(&walk, &row)) {
 		for (c = 0; c < NR_COLUMNS; c++)
 			if (columns[c].total)
-				view->totals[c] += column_value(&columns[c],
-								&row);
-		facts_trend(row.facts, column_value(trend, &row));
+				column_add(&view->totals[c],
+					   column_value(&columns[c], &row));
+		rate = column_value(trend, &row);
+		facts_trend(row.facts, rate > 0 ? rate : 0);
 	}
 }
 
@@ -220,14 +222,15 @@ static void print_memory(const struct view *view, FILE *out)
 	for (c = 0; c < NR_COLUMNS; c++) {
 		if (!columns[c].total || columns[c].kind != COLUMN_PAGES)
 			continue;
-		column_format_value(&columns[c], view->totals[c], value,
-				    sizeof(value));
+		column_format_sum(&columns[c], view->totals[c], value,
+				  sizeof(value));
 		fprintf(out, ", %s %s", value, columns[c].total);
 		if (c == COLUMN_POPULATED && frame->host_pages)
 			fprintf(out, " (%.1f%% of host)", view->totals[c] *
 				100 / frame->host_pages);
 	}
-	if (!frame->vms.orphaned_pages)
+	if (!frame->vms.orphaned_pages ||
+	    frame->vms.orphaned_pages == GMEM_UNKNOWN)
 		return;
 	gmem_format_pages(value, sizeof(value), frame->vms.orphaned_pages);
 	fprintf(out, ", %s orphaned", value);
@@ -254,8 +257,8 @@ static void print_rates(const struct view *view, FILE *out)
 		if (!view->seconds)
 			snprintf(value, sizeof(value), "-");
 		else
-			column_format_value(&columns[c], view->totals[c], value,
-					    sizeof(value));
+			column_format_sum(&columns[c], view->totals[c], value,
+				  sizeof(value));
 		fprintf(out, "%s%s %s", comma, value, columns[c].total);
 		comma = ", ";
 	}

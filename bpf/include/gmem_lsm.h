@@ -1,0 +1,438 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A policy's source as programs of BPF's LSM, for a kernel that has nothing of gmem:
+ * what gmem.bpf.h is made of when GMEM_LSM is defined.  It asks the policy before an
+ * ioctl converts memory, and does what it says, but for a delay: that refuses, too.
+ *
+ * The policy is compiled as it is.  Its programs become functions of those at the
+ * end of this file, and its struct kvm pointer is a struct gmem_lsm_request.
+ *
+ * The ioctl's argument is read once; what was read is what is decided on and what
+ * is counted.  A request that was let pass counts as done.  A VMM that changes the
+ * argument before KVM reads it, too, converts something else.
+ */
+#ifndef __GMEM_LSM_H
+#define __GMEM_LSM_H
+
+#include "gmem_lsm_abi.h"
+#include "gmem_stock.h"
+#include "gmem_watch.h"
+
+/* KVM_SET_MEMORY_ATTRIBUTES of a VM, and KVM_SET_MEMORY_ATTRIBUTES2 of a guest_memfd */
+#define GMEM_LSM_SET		0x4020aed2U
+#define GMEM_LSM_SET2		0xc080aed2U
+
+#define GMEM_LSM_PAGE_SHIFT	12
+#define GMEM_LSM_EFAULT		14
+
+/* Of these, vmlinux.h has others or none, which this kernel's BTF is not asked for. */
+#define kvm_gmem_convert	gmem_lsm_convert
+#define kvm_gmem_fault		gmem_lsm_fault
+#define kvm_gmem_invalidate	gmem_lsm_invalidate
+#define kvm_gmem_ops		gmem_lsm_ops
+#define kvm_gmem_usage		gmem_lsm_usage
+
+struct gmem_lsm_convert {
+	u64 start;
+	u64 end;
+	u64 attributes;
+	u64 flags;
+	u64 nr_pages;
+};
+
+struct gmem_lsm_fault {
+	u64 gfn;
+	u64 nr_pages;
+	u32 reason;
+	u32 flags;
+};
+
+struct gmem_lsm_invalidate {
+	u64 start;
+	u64 end;
+	u32 reason;
+};
+
+/* Of the kernel's usage, what is known of a VM here. */
+struct gmem_lsm_usage {
+	u64 size_pages;
+	u64 private_pages;
+	u64 pages_to_private;
+	u64 pages_to_shared;
+	u64 invalidations[KVM_GMEM_INVALIDATE_CONVERSION + 1];
+	u64 attribute_bytes;
+};
+
+struct gmem_lsm_ops {
+	void (*vm_init)(struct kvm *kvm);
+	void (*vm_exit)(struct kvm *kvm);
+	s64 (*fault)(struct kvm *kvm, const struct gmem_lsm_fault *fault);
+	s64 (*convert)(struct kvm *kvm, const struct gmem_lsm_convert *convert);
+	void (*convert_end)(struct kvm *kvm,
+			    const struct gmem_lsm_convert *convert, u64 changed,
+			    s32 result);
+	void (*invalidate)(struct kvm *kvm,
+			   const struct gmem_lsm_invalidate *invalidate);
+	char name[GMEM_POLICY_NAME_LEN];
+};
+
+/**
+ * struct gmem_lsm_request - what a policy has in the place of struct kvm
+ * @id: the VM's id
+ * @kvm: the VM, as the kernel has it
+ * @vm: what was counted of it, NULL if there was no room
+ * @fresh: its first conversion under this policy is asked for
+ */
+struct gmem_lsm_request {
+	u64 id;
+	struct kvm *kvm;
+	struct gmem_lsm_vm *vm;
+	bool fresh;
+};
+
+static __always_inline const struct gmem_lsm_request *
+gmem_lsm_request(const struct kvm *kvm)
+{
+	return (const struct gmem_lsm_request *)(const void *)kvm;
+}
+
+/* --------------------------------------------------- what a policy is built of */
+
+/* Its programs are no programs here. */
+#undef SEC
+#define SEC(name)	__attribute__((section(name)))
+#undef BPF_PROG
+#define BPF_PROG(name, args...)	static __always_inline name(args)
+
+#define GMEM_POLICY(name_)						\
+	struct gmem_lsm_settings lsm_settings SEC(GMEM_LSM_SETTINGS) = {	\
+		.abi = GMEM_LSM_ABI,					\
+		.name = #name_,						\
+	};								\
+	static const struct gmem_lsm_ops gmem_lsm_policy
+
+/* --------------------------------------------------------- in place of kfuncs */
+
+static __always_inline u64 gmem_vm_id(const struct kvm *kvm)
+{
+	return gmem_lsm_request(kvm)->id;
+}
+
+#define bpf_kvm_gmem_vm_id(kvm)	gmem_vm_id(kvm)
+
+/* vm_exit is for VMs that end. */
+static __always_inline bool gmem_vm_is_dying(const struct kvm *kvm)
+{
+	return true;
+}
+
+struct kvm___attributes {
+	struct xarray mem_attr_array;
+} __attribute__((preserve_access_index));
+
+/* Has it any private memory?  The kernel has an entry for each such frame. */
+static __always_inline bool gmem_lsm_has_private(const struct kvm *kvm)
+{
+	const struct kvm___attributes *vm =
+		(const void *)gmem_lsm_request(kvm)->kvm;
+
+	return bpf_core_field_exists(vm->mem_attr_array) &&
+	       BPF_CORE_READ(vm, mem_attr_array.xa_head);
+}
+
+static __always_inline int bpf_kvm_gmem_usage(struct kvm *kvm,
+					      struct gmem_lsm_usage *usage,
+					      u32 usage__sz)
+{
+	const struct gmem_lsm_vm *vm = gmem_lsm_request(kvm)->vm;
+
+	__builtin_memset(usage, 0, sizeof(*usage));
+	if (!vm)
+		return -1;
+	usage->private_pages = gmem_lsm_has_private(kvm);
+	usage->pages_to_private = vm->to_private;
+	usage->pages_to_shared = vm->to_shared;
+	usage->invalidations[KVM_GMEM_INVALIDATE_CONVERSION] = vm->conversions;
+	return sizeof(*usage);
+}
+
+/* ---------------------------------------------------------------- programs */
+
+/* The policy, at the end of its file. */
+static const struct gmem_lsm_ops gmem_lsm_policy;
+extern struct gmem_lsm_settings lsm_settings;
+
+struct gmem_lsm_counts lsm_counts SEC(GMEM_LSM_COUNTS) = {};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 16384);
+	__type(key, u64);
+	__type(value, struct gmem_lsm_vm);
+} lsm_vms SEC(".maps");
+
+/* Verdicts that denied, for who watches. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 16);
+} lsm_events SEC(".maps");
+
+static __always_inline bool gmem_lsm_begin(struct gmem_lsm_request *request,
+					   const struct file *file, int kind)
+{
+	struct kvm *kvm = gmem_stock_kvm(file, kind);
+
+	if (!kvm)
+		return false;
+	request->kvm = kvm;
+	request->id = gmem_stock_id(kvm);
+	request->vm = NULL;
+	request->fresh = false;
+	return true;
+}
+
+/* Of the VM, what was counted so far; if need be, from now on. */
+static __always_inline void gmem_lsm_find(struct gmem_lsm_request *request)
+{
+	const struct gmem_lsm_vm nothing = {};
+
+	request->vm = bpf_map_lookup_elem(&lsm_vms, &request->id);
+	if (request->vm)
+		return;
+	request->fresh = !bpf_map_update_elem(&lsm_vms, &request->id, &nothing,
+					      BPF_NOEXIST);
+	request->vm = bpf_map_lookup_elem(&lsm_vms, &request->id);
+}
+
+/* What it denies with; a delay is none here.  Other numbers are EACCES, as in KVM. */
+static __always_inline int gmem_lsm_errno(s64 verdict, enum gmem_denial *denial)
+{
+	int err = verdict > 0 ? EBUSY :
+		  verdict < -EDQUOT ? EACCES : -verdict;
+
+	switch (err) {
+	case EPERM:
+		*denial = GMEM_DENIED_EPERM;
+		return EPERM;
+	case EBUSY:
+		*denial = GMEM_DENIED_EBUSY;
+		return EBUSY;
+	case ENOMEM:
+		*denial = GMEM_DENIED_ENOMEM;
+		return ENOMEM;
+	case ENOSPC:
+		*denial = GMEM_DENIED_ENOSPC;
+		return ENOSPC;
+	case EDQUOT:
+		*denial = GMEM_DENIED_EDQUOT;
+		return EDQUOT;
+	}
+	*denial = GMEM_DENIED_EACCES;
+	if (verdict != -EACCES)
+		__sync_fetch_and_add(&lsm_counts.clamped, 1);
+	return EACCES;
+}
+
+static __always_inline void gmem_lsm_tell(const struct gmem_lsm_request *request,
+					  int err, bool audit)
+{
+	struct gmem_watch_event *event;
+	unsigned int i;
+
+	event = bpf_ringbuf_reserve(&lsm_events, sizeof(*event), 0);
+	if (!event) {
+		__sync_fetch_and_add(&lsm_counts.untold, 1);
+		return;
+	}
+	event->type = GMEM_WATCH_VERDICT;
+	event->vm_pid = 0;
+	event->vm_id = request->id;
+	event->time_ns = bpf_ktime_get_boot_ns();
+	event->verdict = -err;
+	event->hook = 1;
+	event->tid = bpf_get_current_pid_tgid();
+	event->audit = audit;
+	for (i = 0; i < GMEM_WATCH_POLICY_LEN; i++)
+		event->policy[i] = lsm_settings.name[i];
+	bpf_get_current_comm(event->comm, sizeof(event->comm));
+	bpf_ringbuf_submit(event, 0);
+}
+
+/* KVM is about to do it. */
+static __always_inline void
+gmem_lsm_passes(struct gmem_lsm_request *request, struct kvm *kvm,
+		const struct gmem_lsm_convert *convert, bool allowed)
+{
+	const struct gmem_lsm_invalidate invalidate = {
+		.start = convert->start,
+		.end = convert->end,
+		.reason = KVM_GMEM_INVALIDATE_CONVERSION,
+	};
+	struct gmem_lsm_vm *vm = request->vm;
+
+	if (vm) {
+		__sync_fetch_and_add(convert->attributes ? &vm->to_private :
+							  &vm->to_shared,
+				     convert->nr_pages);
+		__sync_fetch_and_add(&vm->conversions, 1);
+	}
+	if (gmem_lsm_policy.invalidate)
+		gmem_lsm_policy.invalidate(kvm, &invalidate);
+	if (gmem_lsm_policy.convert_end && allowed)
+		gmem_lsm_policy.convert_end(kvm, convert, convert->nr_pages, 0);
+}
+
+/* Returns the errno to refuse with, or 0. */
+static __always_inline int gmem_lsm_decide(struct gmem_lsm_request *request,
+					   const struct gmem_lsm_convert *convert)
+{
+	bool audit = lsm_settings.flags & GMEM_POLICY_AUDIT;
+	struct kvm *kvm = (struct kvm *)(void *)request;
+	enum gmem_denial denial;
+	s64 verdict = 0;
+	int err;
+
+	gmem_lsm_find(request);
+	if (request->fresh && gmem_lsm_policy.vm_init)
+		gmem_lsm_policy.vm_init(kvm);
+	__sync_fetch_and_add(&lsm_counts.calls, 1);
+	if (request->vm)
+		__sync_fetch_and_add(&request->vm->calls, 1);
+	if (gmem_lsm_policy.convert)
+		verdict = gmem_lsm_policy.convert(kvm, convert);
+
+	if (!verdict) {
+		__sync_fetch_and_add(&lsm_counts.allowed, 1);
+		gmem_lsm_passes(request, kvm, convert, true);
+		return 0;
+	}
+	err = gmem_lsm_errno(verdict, &denial);
+	__sync_fetch_and_add(&lsm_counts.denied, 1);
+	__sync_fetch_and_add(&lsm_counts.denied_by_errno[denial], 1);
+	if (request->vm)
+		__sync_fetch_and_add(&request->vm->denied, 1);
+	gmem_lsm_tell(request, err, audit);
+	if (!audit)
+		return err;
+	gmem_lsm_passes(request, kvm, convert, false);
+	return 0;
+}
+
+/* As struct kvm_memory_attributes is, and as struct kvm_memory_attributes2 begins. */
+struct gmem_lsm_attributes {
+	u64 address;
+	u64 size;
+	u64 attributes;
+	u64 flags;
+};
+
+/* What KVM refuses by itself is not asked about. */
+static __always_inline bool
+gmem_lsm_is_valid(const struct gmem_lsm_attributes *attributes)
+{
+	u64 end = attributes->address + attributes->size;
+
+	return !attributes->flags && attributes->size &&
+	       end > attributes->address &&
+	       !((attributes->address | attributes->size) &
+		 ((1ULL << GMEM_LSM_PAGE_SHIFT) - 1)) &&
+	       !(attributes->attributes & ~KVM_MEMORY_ATTRIBUTE_PRIVATE);
+}
+
+/* Which VM it is about, if it is one of ours and the policy is for it. */
+static __always_inline bool gmem_lsm_is_asked(struct gmem_lsm_request *request,
+					      const struct file *file, u32 cmd)
+{
+	int kind = gmem_stock_kind(file);
+	u64 expires_ns = lsm_settings.expires_ns;
+
+	if (kind != (cmd == GMEM_LSM_SET ? GMEM_STOCK_VM : GMEM_STOCK_MEMFD) ||
+	    !gmem_lsm_begin(request, file, kind))
+		return false;
+	if (lsm_settings.vm_id && lsm_settings.vm_id != request->id)
+		return false;
+	return !expires_ns || bpf_ktime_get_boot_ns() < expires_ns;
+}
+
+/*
+ * The pages of a guest_memfd stand for guest frames, each file's somewhere else: where
+ * a memslot has them is not looked for.
+ */
+static __always_inline u64 gmem_lsm_first_frame(const struct file *file, u32 cmd)
+{
+	return cmd == GMEM_LSM_SET ? 0 : (file->f_inode->i_ino & 0x7ff) << 40;
+}
+
+static __always_inline int
+gmem_lsm_answer(struct gmem_lsm_request *request, const struct file *file,
+		u32 cmd, const struct gmem_lsm_attributes *attributes)
+{
+	struct gmem_lsm_convert convert = {
+		.nr_pages = attributes->size >> GMEM_LSM_PAGE_SHIFT,
+		.attributes = attributes->attributes,
+	};
+
+	if (!gmem_lsm_is_valid(attributes))
+		return 0;
+	convert.start = gmem_lsm_first_frame(file, cmd) +
+			(attributes->address >> GMEM_LSM_PAGE_SHIFT);
+	convert.end = convert.start + convert.nr_pages;
+	return -gmem_lsm_decide(request, &convert);
+}
+
+__attribute__((section("lsm.s/file_ioctl"), used)) int
+lsm_ioctl(unsigned long long *ctx)
+{
+	const struct file *file = (void *)ctx[0];
+	u32 cmd = ctx[1];
+	struct gmem_lsm_attributes attributes;
+	struct gmem_lsm_request request;
+
+	/* Nearly all that comes here: KVM_RUN, and what others do. */
+	if (cmd != GMEM_LSM_SET && cmd != GMEM_LSM_SET2)
+		return 0;
+	if (!gmem_lsm_is_asked(&request, file, cmd))
+		return 0;
+	/* KVM would say the same; and if it can be read later, it was not checked. */
+	if (bpf_copy_from_user(&attributes, sizeof(attributes), (void *)ctx[2]))
+		return -GMEM_LSM_EFAULT;
+	return gmem_lsm_answer(&request, file, cmd, &attributes);
+}
+
+/* The same from 32-bit code, where what is not in memory cannot be waited for. */
+__attribute__((section("lsm/file_ioctl_compat"), used)) int
+lsm_compat(unsigned long long *ctx)
+{
+	const struct file *file = (void *)ctx[0];
+	u32 cmd = ctx[1];
+	struct gmem_lsm_attributes attributes;
+	struct gmem_lsm_request request;
+
+	if (cmd != GMEM_LSM_SET && cmd != GMEM_LSM_SET2)
+		return 0;
+	if (!gmem_lsm_is_asked(&request, file, cmd))
+		return 0;
+	if (bpf_probe_read_user(&attributes, sizeof(attributes), (void *)ctx[2]))
+		return -GMEM_LSM_EFAULT;
+	return gmem_lsm_answer(&request, file, cmd, &attributes);
+}
+
+/* Nobody can ask KVM for anything by this file any more: forget the VM. */
+__attribute__((section("fentry/kvm_vm_release"), used)) int
+lsm_vm_release(unsigned long long *ctx)
+{
+	const struct file *file = (void *)ctx[1];
+	struct gmem_lsm_request request;
+
+	if (!gmem_lsm_begin(&request, file, GMEM_STOCK_VM))
+		return 0;
+	if (gmem_lsm_policy.vm_exit)
+		gmem_lsm_policy.vm_exit((struct kvm *)(void *)&request);
+	bpf_map_delete_elem(&lsm_vms, &request.id);
+	if (lsm_settings.vm_id == request.id)
+		lsm_counts.gone = 1;
+	return 0;
+}
+
+#endif /* __GMEM_LSM_H */
