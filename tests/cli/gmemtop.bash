@@ -108,6 +108,29 @@ start_vms()
 	rm "$BATS_TEST_TMPDIR/ready"
 }
 
+# What cachestat(2) counts in the guest_memfds of process $1.
+cached_pages()
+{
+	perl -e '
+		my $pid = shift;
+		my $pidfd = syscall(434, $pid + 0, 0);
+		my $sum = 0;
+		opendir(my $dir, "/proc/$pid/fd") or die;
+		for my $n (grep { /^\d+$/ } readdir($dir)) {
+			next unless (readlink("/proc/$pid/fd/$n") // "") =~
+				/kvm-gmem|guest_memfd/;
+			my $fd = syscall(438, $pidfd, $n + 0, 0);
+			die "pidfd_getfd: $!" if $fd < 0;
+			my $range = pack("QQ", 0, 0);
+			my $stat = "\0" x 40;
+			die "cachestat: $!"
+				if syscall(451, $fd, $range, $stat, 0) < 0;
+			$sum += unpack("Q", $stat);
+		}
+		print $sum;
+	' "$1"
+}
+
 # The value of jq expression $2 in the VM of process $1, from frame.json.
 of_pid()
 {

@@ -72,24 +72,7 @@ teardown_file()
 	pid=$(pid_of steady)
 	kill -STOP "$pid"
 	sample
-	cached=$(perl -e '
-		my $pid = shift;
-		my $pidfd = syscall(434, $pid + 0, 0);
-		my $sum = 0;
-		opendir(my $dir, "/proc/$pid/fd") or die;
-		for my $n (grep { /^\d+$/ } readdir($dir)) {
-			next unless (readlink("/proc/$pid/fd/$n") // "") =~
-				/kvm-gmem|guest_memfd/;
-			my $fd = syscall(438, $pidfd, $n + 0, 0);
-			die "pidfd_getfd: $!" if $fd < 0;
-			my $range = pack("QQ", 0, 0);
-			my $stat = "\0" x 40;
-			die "cachestat: $!"
-				if syscall(451, $fd, $range, $stat, 0) < 0;
-			$sum += unpack("Q", $stat);
-		}
-		print $sum;
-	' "$pid")
+	cached=$(cached_pages "$pid")
 	kill -CONT "$pid"
 	[ "$cached" -gt 0 ]
 	[ "$(of_pid "$pid" .populated_pages)" -eq "$cached" ]

@@ -312,4 +312,60 @@ TEST(nodes_fit)
 	EXPECT_STREQ(" 63:4096T", text + strlen(text) - 9);
 }
 
+/* A kernel without gmem tells of some figures only. */
+TEST(of_what_is_not_known_there_is_no_sum)
+{
+	struct gmem_vm_sample now, before;
+	struct row row = { .now = &now, .before = &before, .seconds = 1 };
+	double sum = 0;
+
+	memset(&now, 0xff, sizeof(now));
+	before = now;
+	now.populated_pages = 7;
+	now.rss_pages = 10;
+	EXPECT_STREQ("-", cell(COLUMN_PRIVATE, &row));
+	EXPECT_STREQ("28K", cell(COLUMN_POPULATED, &row));
+	EXPECT_STREQ("-", cell(COLUMN_TOTAL, &row));
+	EXPECT_STREQ("-", cell(COLUMN_FAULTS, &row));
+	EXPECT_STREQ("-", cell(COLUMN_INVALIDATIONS, &row));
+	EXPECT_STREQ("-", cell(COLUMN_DENIED, &row));
+	EXPECT_STREQ("-", cell(COLUMN_DELAYED, &row));
+	EXPECT_STREQ("-", cell(COLUMN_REQUEST_WAIT, &row));
+	now.mapped_pages = 4;
+	EXPECT_STREQ("52K", cell(COLUMN_TOTAL, &row));
+
+	/* It is counted since a moment ago, or since the sample before. */
+	now.host_faults = 5;
+	EXPECT_STREQ("-", cell(COLUMN_FAULTS, &row));
+	before.host_faults = 2;
+	EXPECT_STREQ("3.00", cell(COLUMN_FAULTS, &row));
+	now.faults[GMEM_FAULT_VCPU] = 9;
+	before.faults[GMEM_FAULT_VCPU] = 8;
+	EXPECT_STREQ("4.00", cell(COLUMN_FAULTS, &row));
+
+	column_add(&sum, 2);
+	column_add(&sum, 3);
+	EXPECT_EQ(5, sum);
+	column_add(&sum, -1);
+	column_add(&sum, 3);
+	EXPECT_EQ(-1, sum);
+}
+
+TEST(shares_of_what_is_not_known)
+{
+	struct frame frame = frame_of(3);
+	size_t i;
+
+	for (i = 0; i < 3; i++) {
+		vms[i].pid = 7;
+		vms[i].rss_pages = i == 2 ? GMEM_UNKNOWN : 100;
+		vms[i].mapped_pages = i ? GMEM_UNKNOWN : 20;
+	}
+	EXPECT_EQ(0, frame_share_resident(&frame));
+	EXPECT_EQ(60, vms[0].rss_pages);
+	EXPECT_EQ(40, vms[1].rss_pages);
+	EXPECT_EQ(GMEM_UNKNOWN, vms[2].rss_pages);
+	memset(vms, 0, 3 * sizeof(*vms));
+}
+
 TEST_HARNESS_MAIN

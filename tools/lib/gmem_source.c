@@ -34,7 +34,7 @@ static const struct gmem_source native = {
 };
 
 static char lacks[320] =
-	"without private and stale memory, ranges and delays; gmem-dkms adds them";
+	"no private, stale, ranges, delays; gmem-dkms adds them";
 
 static const struct gmem_source stock = {
 	.kind = GMEM_SOURCE_STOCK,

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Loads bpf/stock.bpf.c and bpf/stock_events.bpf.c, reads the files of VMs that the
- * former finds, and makes VMs of them: a VM has many files, and a file may be open in
- * many processes.
+ * Loads bpf/stock.bpf.c and bpf/stock_events.bpf.c, and reads the files of VMs that the
+ * former finds.
  */
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
@@ -15,6 +14,7 @@
 #include "gmem_clock.h"
 #include "gmem_kernel.h"
 #include "gmem_stock_sample.h"
+#include "gmem_stock_vms.h"
 #include "stock.skel.h"
 #include "stock_events.skel.h"
 
@@ -28,6 +28,7 @@ struct gmem_stock {
 	struct gmem_stock_file *files;
 	size_t nr_files;
 	size_t room;
+	unsigned int counted;
 };
 
 struct gmem_stock *gmem_stock_open(void)
@@ -104,6 +105,31 @@ static int choose_events(struct stock_events_bpf *events)
 	return bpf_program__autoload(events->progs.on_destroy) ? 0 : -ENOENT;
 }
 
+/*
+ * A kernel that lacks another of the functions cannot do what is counted there, and 0
+ * is the number of times that it did.
+ */
+static unsigned int what_is_counted(const struct stock_events_bpf *events)
+{
+	const struct {
+		const struct bpf_program *prog;
+		unsigned int what;
+	} rows[] = {
+		{ events->progs.on_get_pfn, GMEM_STOCK_FAULTS },
+		{ events->progs.on_fallocate, GMEM_STOCK_FALLOCATE },
+		{ events->progs.on_changed, GMEM_STOCK_CONVERSIONS },
+		{ events->progs.on_release, GMEM_STOCK_RELEASES },
+		{ events->progs.on_unbind, GMEM_STOCK_UNBINDS },
+	};
+	unsigned int counted = 0;
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(rows); i++)
+		if (bpf_program__autoload(rows[i].prog))
+			counted |= rows[i].what;
+	return counted;
+}
+
 int gmem_stock_count(struct gmem_stock *stock)
 {
 	struct stock_events_bpf *events;
@@ -122,6 +148,7 @@ int gmem_stock_count(struct gmem_stock *stock)
 		err = stock_events_bpf__attach(events);
 	if (!err) {
 		stock->events = events;
+		stock->counted = what_is_counted(events);
 		return 0;
 	}
 	gmem_err_bpf(err, "cannot load the programs that count what VMs do");
@@ -195,166 +222,6 @@ static int read_files(struct gmem_stock *stock)
 	return err;
 }
 
-/* ------------------------------------------------------------------- VMs */
-
-/* By VM, and then by guest_memfd; of two that are one the first is as good. */
-static int compare_files(const void *a, const void *b)
-{
-	const struct gmem_stock_file *fa = a, *fb = b;
-
-	if (fa->vm_id != fb->vm_id)
-		return (fa->vm_id > fb->vm_id) - (fa->vm_id < fb->vm_id);
-	if (fa->vm != fb->vm)
-		return (fa->vm > fb->vm) - (fa->vm < fb->vm);
-	return (fa->inode > fb->inode) - (fa->inode < fb->inode);
-}
-
-#define COUNTER(member, prog)						\
-	{ offsetof(struct gmem_vm_sample, member),			\
-	  offsetof(struct gmem_stock_counts, member),			\
-	  offsetof(struct stock_events_bpf, progs.prog) }
-
-/*
- * Where counters stand in a sample and in what programs count, and the program
- * without which they are not known.  A kernel that lacks a function of those that are
- * not named here cannot do what it is counted for.
- */
-static const struct {
-	size_t to;
-	size_t from;
-	size_t prog;
-} counters[] = {
-	COUNTER(faults[GMEM_FAULT_VCPU], on_get_pfn),
-	COUNTER(faults[GMEM_FAULT_PREFAULT], on_get_pfn),
-	COUNTER(faults[GMEM_FAULT_POPULATE], on_get_pfn),
-	COUNTER(faults[GMEM_FAULT_FALLOCATE], on_fallocate),
-	COUNTER(host_faults, on_get_pfn),
-	COUNTER(conversions, on_changed),
-	COUNTER(conversions_noop, on_changed),
-	COUNTER(pages_to_private, on_changed),
-	COUNTER(pages_to_shared, on_changed),
-	COUNTER(invalidations[GMEM_INVALIDATE_CONVERSION], on_changed),
-	COUNTER(invalidations[GMEM_INVALIDATE_PUNCH_HOLE], on_fallocate),
-	COUNTER(invalidations[GMEM_INVALIDATE_RELEASE], on_release),
-	COUNTER(invalidations[GMEM_INVALIDATE_UNBIND], on_unbind),
-};
-
-static void set_counters(struct gmem_vm_sample *vm,
-			 const struct gmem_stock_counts *counts,
-			 const struct stock_events_bpf *events)
-{
-	const struct bpf_program *prog;
-	size_t i;
-
-	for (i = 0; i < ARRAY_LEN(counters); i++) {
-		prog = *(struct bpf_program **)((const char *)events +
-						counters[i].prog);
-		if (bpf_program__autoload(prog))
-			memcpy((char *)vm + counters[i].to,
-			       (const char *)counts + counters[i].from,
-			       sizeof(uint64_t));
-	}
-}
-
-/* What any of a VM's files tells of it. */
-static void begin_vm(struct gmem_vm_sample *vm, const struct gmem_stock_file *file,
-		     const struct stock_events_bpf *events)
-{
-	/* GMEM_UNKNOWN in all counters. */
-	memset(vm, 0xff, sizeof(*vm));
-	vm->vm_id = file->vm_id;
-	vm->nr_vcpus = file->nr_vcpus;
-	vm->size_pages = 0;
-	vm->populated_pages = 0;
-	vm->mapped_pages = 0;
-	vm->twice_next = 0;
-	vm->mapped_next = 0;
-	vm->pid = 0;
-	vm->owner_start_ns = 0;
-	vm->owner_pid = 0;
-	vm->owner_pad = 0;
-	if (!(file->flags & GMEM_STOCK_PRIVATE)) {
-		vm->private_pages = 0;
-		vm->stale_pages = 0;
-	}
-	if (events)
-		set_counters(vm, &file->counts, events);
-}
-
-static void add_file(struct gmem_vm_sample *vm, const struct gmem_stock_file *file,
-		     bool again)
-{
-	if (file->owner_start_ns) {
-		vm->owner_start_ns = file->owner_start_ns;
-		vm->owner_pid = file->owner_pid;
-		vm->pid = file->pid;
-	}
-	if (file->rss_pages != GMEM_UNKNOWN)
-		vm->rss_pages = file->rss_pages;
-	if (again)
-		return;
-	vm->size_pages += file->size_pages;
-	vm->populated_pages += file->populated_pages;
-	vm->node_pages[0] = vm->populated_pages;
-	if (file->mapped_pages == GMEM_UNKNOWN)
-		vm->mapped_pages = GMEM_UNKNOWN;
-	else if (vm->mapped_pages != GMEM_UNKNOWN)
-		vm->mapped_pages += file->mapped_pages;
-}
-
-static bool is_same_vm(const struct gmem_stock_file *a, const struct gmem_stock_file *b)
-{
-	return a->vm_id == b->vm_id && a->vm == b->vm;
-}
-
-static size_t count_vms(const struct gmem_stock *stock)
-{
-	size_t i, nr = 0;
-
-	for (i = 0; i < stock->nr_files; i++)
-		nr += !i || !is_same_vm(&stock->files[i - 1], &stock->files[i]);
-	return nr;
-}
-
-static int make_vms_room(struct gmem_sample *sample, size_t nr)
-{
-	struct gmem_vm_sample *vms;
-
-	if (nr > GMEM_VMS_MAX) {
-		gmem_err("%zu VMs are more than the %d that can be shown; stop some",
-			 nr, GMEM_VMS_MAX);
-		return -E2BIG;
-	}
-	if (nr <= sample->room)
-		return 0;
-	vms = reallocarray(sample->vms, nr, sizeof(*vms));
-	if (!vms) {
-		gmem_err("no memory for %zu VMs; free some", nr);
-		return -ENOMEM;
-	}
-	sample->vms = vms;
-	sample->room = nr;
-	return 0;
-}
-
-static void make_vms(const struct gmem_stock *stock, struct gmem_sample *sample)
-{
-	const struct gmem_stock_file *file, *before = NULL;
-	struct gmem_vm_sample *vm = NULL;
-	size_t i;
-
-	sample->nr_vms = 0;
-	for (i = 0; i < stock->nr_files; i++, before = file) {
-		file = &stock->files[i];
-		if (!before || !is_same_vm(before, file)) {
-			vm = &sample->vms[sample->nr_vms++];
-			begin_vm(vm, file, stock->events);
-			before = NULL;
-		}
-		add_file(vm, file, before && before->inode == file->inode);
-	}
-}
-
 /* Is there a guest_memfd of which not all was looked at? */
 static bool is_incomplete(const struct gmem_stock *stock)
 {
@@ -377,17 +244,9 @@ int gmem_stock_read(struct gmem_stock *stock, struct gmem_sample *sample,
 	} while (!err && is_incomplete(stock) && gmem_now_ns() - now < max_ns);
 
 	sample->nr_vms = 0;
-	sample->time_ns = 0;
+	sample->time_ns = err ? 0 : now;
 	sample->by_node = false;
 	sample->orphaned_pages = GMEM_UNKNOWN;
-	if (!err && stock->nr_files)
-		qsort(stock->files, stock->nr_files, sizeof(*stock->files),
-		      compare_files);
-	if (!err)
-		err = make_vms_room(sample, count_vms(stock));
-	if (err)
-		return err;
-	make_vms(stock, sample);
-	sample->time_ns = now;
-	return 0;
+	return err ? err : gmem_stock_vms(stock->files, stock->nr_files,
+					  stock->counted, sample);
 }

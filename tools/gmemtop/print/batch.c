@@ -54,11 +54,11 @@ static void print_text(const struct view *view, bool header, FILE *out)
 	if (header) {
 		if (localtime_r(&now, &tm))
 			strftime(when, sizeof(when), "%H:%M:%S", &tm);
-		fprintf(out, "gmemtop %s%s%s\n", when,
+		fprintf(out, "gmemtop %s%s%s%s%s\n", when,
 			source->about ? " " : "",
-			source->about ? source->about : "");
-		if (source->lacks)
-			fprintf(out, "%s\n", source->lacks);
+			source->about ? source->about : "",
+			source->lacks ? ": " : "",
+			source->lacks ? source->lacks : "");
 		for (l = 0; l < VIEW_HOST_LINES; l++)
 			fprintf(out, "%s\n",
 				view_host_line(view, l, text, sizeof(text)));
