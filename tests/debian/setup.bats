@@ -165,3 +165,41 @@ tells()
 	[ "$status" -eq 0 ]
 	[ -z "$output" ]
 }
+
+# A copy of the script, which would link what it gets into this checkout, with a mirror
+# where nobody listens and a cache of its own.
+kernel()
+{
+	mkdir -p top/kernel top/tests/debian
+	cp "$top/kernel/lib.sh" top/kernel/
+	cp "$BATS_TEST_DIRNAME"/{kernel,lib.sh} top/tests/debian/
+	GMEM_CACHE=$PWD/cache GMEM_DEBIAN_MIRROR=http://127.0.0.1:9 run --separate-stderr top/tests/debian/kernel "$@"
+	echo "$stderr"
+	[ -z "$output" ]
+	[ "${#stderr_lines[@]}" -eq 1 ]
+}
+
+@test "tests/debian/kernel: bad input is one line that names the cause" {
+	for bad in '' 7 v7.3 7.3.4 '7.3 6.12' ../7.3; do
+		# shellcheck disable=SC2086 # its words
+		kernel $bad
+		[ "$status" -eq 2 ]
+		[[ $stderr == *"give the version of a series, such as 7.3"* ]]
+	done
+}
+
+@test "tests/debian/kernel: where Debian cannot be reached, the last kernel serves, or none" {
+	kernel 7.3
+	[ "$status" -eq 1 ]
+	[[ $stderr == *"cannot reach http://127.0.0.1:9/debian "*"check the network"* ]]
+	[ ! -e top/build/kernel/debian-7.3 ]
+	mkdir -p cache/kernel/abc
+	ln -s "$PWD/cache/kernel/abc" cache/debian/debian-7.3
+	kernel 7.3
+	[ "$status" -eq 0 ]
+	[[ $stderr == *"taking the last one" ]]
+	[ "$(readlink -f top/build/kernel/debian-7.3)" = "$PWD/cache/kernel/abc" ]
+	[ "$(cat top/build/kernel/debian-7.3.key)" = abc ]
+	kernel 6.12
+	[ "$status" -eq 1 ]
+}
