@@ -69,6 +69,9 @@
 #define GMEM_POLICY(name)						\
 	SEC(".struct_ops.link")						\
 	struct kvm_gmem_ops name
+
+/* When a VM came under the policy of which it is now that the policy first hears. */
+#define gmem_vm_since(kvm, now)	(now)
 #endif
 
 #define NSEC_PER_USEC	1000ULL

@@ -113,6 +113,8 @@ gmem_lsm_request(const struct kvm *kvm)
 
 /* --------------------------------------------------------- in place of kfuncs */
 
+extern struct gmem_lsm_settings lsm_settings;
+
 static __always_inline u64 gmem_vm_id(const struct kvm *kvm)
 {
 	return gmem_lsm_request(kvm)->id;
@@ -140,19 +142,208 @@ static __always_inline bool gmem_lsm_has_private(const struct kvm *kvm)
 	       BPF_CORE_READ(vm, mem_attr_array.xa_head);
 }
 
+/* Since when is it under the policy?  One that ran before was so from the start. */
+static __always_inline u64 gmem_vm_since(const struct kvm *kvm, u64 now)
+{
+	return gmem_lsm_has_private(kvm) ? lsm_settings.since_ns : now;
+}
+
+/* For policies that bound what is shared, and say so before they include anything. */
+#ifdef GMEM_LSM_FRAMES
+
+#include "gmem_ranges.h"
+
+struct kvm_memory_slot___stock {
+	struct hlist_node id_node[2];
+	unsigned long npages;
+	u32 flags;
+} __attribute__((preserve_access_index));
+
+struct kvm_memslots___stock {
+	struct hlist_head id_hash[1];
+	int node_idx;
+} __attribute__((preserve_access_index));
+
+struct kvm___slots {
+	struct kvm_memslots___stock *memslots[1];
+} __attribute__((preserve_access_index));
+
+/* 1 << 7 buckets of id_hash, and as many memslots as are looked at. */
+#define GMEM_LSM_BUCKETS	128
+#define GMEM_LSM_STEPS		(GMEM_LSM_BUCKETS + 512)
+/* KVM_MEM_GUEST_MEMFD */
+#define GMEM_LSM_HAS_MEMFD	(1U << 2)
+
+/* Pages of a VM that a guest_memfd is behind, by its memslots. */
+static __noinline u64 gmem_lsm_size(u64 vm)
+{
+	const struct kvm___slots *kvm = (const void *)vm;
+	const struct kvm_memslots___stock *slots = BPF_CORE_READ(kvm, memslots[0]);
+	const struct kvm_memory_slot___stock *slot;
+	u64 heads, back, node = 0, bucket = 0, pages = 0;
+	int i;
+
+	heads = (u64)slots + bpf_core_field_offset(slots->id_hash);
+	back = bpf_core_field_offset(slot->id_node) +
+	       (BPF_CORE_READ(slots, node_idx) & 1) * sizeof(struct hlist_node);
+	bpf_for(i, 0, GMEM_LSM_STEPS) {
+		if (!node) {
+			if (bucket == GMEM_LSM_BUCKETS)
+				break;
+			bpf_probe_read_kernel(&node, sizeof(node),
+					      (void *)(heads + 8 * bucket++));
+			continue;
+		}
+		slot = (const void *)(node - back);
+		if (BPF_CORE_READ(slot, flags) & GMEM_LSM_HAS_MEMFD)
+			pages += BPF_CORE_READ(slot, npages);
+		bpf_probe_read_kernel(&node, sizeof(node), (void *)node);
+	}
+	return pages;
+}
+
+/* Which frames of a VM are private, as far as conversions that passed showed it. */
+struct gmem_lsm_frames {
+	struct bpf_spin_lock lock;
+	u64 to_private;
+	u64 to_shared;
+	struct gmem_ranges ranges;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 16384);
+	__type(key, u64);
+	__type(value, struct gmem_lsm_frames);
+} lsm_frames SEC(".maps");
+
+static const struct gmem_lsm_frames gmem_lsm_no_frames;
+
+/* A VM that has private memory by then has nothing else, as VMMs make it first. */
+static __always_inline struct gmem_lsm_frames *
+gmem_lsm_frames_of(const struct gmem_lsm_request *request)
+{
+	struct gmem_lsm_frames *frames;
+	u64 size;
+
+	frames = bpf_map_lookup_elem(&lsm_frames, &request->id);
+	if (frames)
+		return frames;
+	if (bpf_map_update_elem(&lsm_frames, &request->id, &gmem_lsm_no_frames,
+				BPF_NOEXIST))
+		return bpf_map_lookup_elem(&lsm_frames, &request->id);
+	frames = bpf_map_lookup_elem(&lsm_frames, &request->id);
+	if (!frames || !gmem_lsm_has_private((const void *)request))
+		return frames;
+	size = gmem_lsm_size((u64)request->kvm);
+	bpf_spin_lock(&frames->lock);
+	frames->ranges.outside = 1;
+	frames->to_private += size;
+	bpf_spin_unlock(&frames->lock);
+	return frames;
+}
+
+/* Frames that a conversion would change; very many if it could not be kept count of. */
+static __always_inline u64
+bpf_kvm_gmem_convert_changes(struct kvm *kvm,
+			     const struct gmem_lsm_convert *convert)
+{
+	struct gmem_lsm_frames *frames = gmem_lsm_frames_of(gmem_lsm_request(kvm));
+	u64 attr = !!convert->attributes, changes;
+
+	if (!frames)
+		return convert->nr_pages;
+	bpf_spin_lock(&frames->lock);
+	changes = gmem_ranges_count(&frames->ranges, convert->start,
+				    convert->end, attr ^ 1);
+	if (gmem_ranges_look(&frames->ranges, convert->start, convert->end,
+			     attr).nr > GMEM_RANGES_MAX)
+		changes = GMEM_RANGES_TOP;
+	bpf_spin_unlock(&frames->lock);
+	return changes;
+}
+
+/* Returns how many frames it changes. */
+static __always_inline u64
+gmem_lsm_note(struct gmem_lsm_request *request,
+	      const struct gmem_lsm_convert *convert)
+{
+	struct gmem_lsm_frames *frames = gmem_lsm_frames_of(request);
+	u64 attr = !!convert->attributes, changes;
+
+	if (!frames)
+		return convert->nr_pages;
+	bpf_spin_lock(&frames->lock);
+	changes = gmem_ranges_count(&frames->ranges, convert->start,
+				    convert->end, attr ^ 1);
+	if (!gmem_ranges_set(&frames->ranges, convert->start, convert->end, attr))
+		changes = 0;
+	if (attr)
+		frames->to_private += changes;
+	else
+		frames->to_shared += changes;
+	bpf_spin_unlock(&frames->lock);
+	return changes;
+}
+
+static __always_inline void
+gmem_lsm_fill(struct gmem_lsm_usage *usage,
+	      const struct gmem_lsm_request *request)
+{
+	struct gmem_lsm_frames *frames = gmem_lsm_frames_of(request);
+
+	if (!frames)
+		return;
+	usage->size_pages = gmem_lsm_size((u64)request->kvm);
+	bpf_spin_lock(&frames->lock);
+	usage->pages_to_private = frames->to_private;
+	usage->pages_to_shared = frames->to_shared;
+	bpf_spin_unlock(&frames->lock);
+	usage->private_pages = usage->pages_to_private - usage->pages_to_shared;
+}
+
+static __always_inline void gmem_lsm_forget(u64 id)
+{
+	bpf_map_delete_elem(&lsm_frames, &id);
+}
+
+#else
+
+static __always_inline u64
+gmem_lsm_note(struct gmem_lsm_request *request,
+	      const struct gmem_lsm_convert *convert)
+{
+	return convert->nr_pages;
+}
+
+static __always_inline void
+gmem_lsm_fill(struct gmem_lsm_usage *usage,
+	      const struct gmem_lsm_request *request)
+{
+	usage->private_pages = gmem_lsm_has_private((const void *)request);
+	usage->pages_to_private = request->vm->to_private;
+	usage->pages_to_shared = request->vm->to_shared;
+}
+
+static __always_inline void gmem_lsm_forget(u64 id)
+{
+}
+
+#endif /* GMEM_LSM_FRAMES */
+
 static __always_inline int bpf_kvm_gmem_usage(struct kvm *kvm,
 					      struct gmem_lsm_usage *usage,
 					      u32 usage__sz)
 {
-	const struct gmem_lsm_vm *vm = gmem_lsm_request(kvm)->vm;
+	const struct gmem_lsm_request *request = gmem_lsm_request(kvm);
 
 	__builtin_memset(usage, 0, sizeof(*usage));
-	if (!vm)
+	if (!request->vm)
 		return -1;
-	usage->private_pages = gmem_lsm_has_private(kvm);
-	usage->pages_to_private = vm->to_private;
-	usage->pages_to_shared = vm->to_shared;
-	usage->invalidations[KVM_GMEM_INVALIDATE_CONVERSION] = vm->conversions;
+	gmem_lsm_fill(usage, request);
+	usage->invalidations[KVM_GMEM_INVALIDATE_CONVERSION] =
+		request->vm->conversions;
 	return sizeof(*usage);
 }
 
@@ -160,7 +351,6 @@ static __always_inline int bpf_kvm_gmem_usage(struct kvm *kvm,
 
 /* The policy, at the end of its file. */
 static const struct gmem_lsm_ops gmem_lsm_policy;
-extern struct gmem_lsm_settings lsm_settings;
 
 struct gmem_lsm_counts lsm_counts SEC(GMEM_LSM_COUNTS) = {};
 
@@ -269,6 +459,7 @@ gmem_lsm_passes(struct gmem_lsm_request *request, struct kvm *kvm,
 		.end = convert->end,
 		.reason = KVM_GMEM_INVALIDATE_CONVERSION,
 	};
+	u64 changed = gmem_lsm_note(request, convert);
 	struct gmem_lsm_vm *vm = request->vm;
 
 	if (vm) {
@@ -280,7 +471,7 @@ gmem_lsm_passes(struct gmem_lsm_request *request, struct kvm *kvm,
 	if (gmem_lsm_policy.invalidate)
 		gmem_lsm_policy.invalidate(kvm, &invalidate);
 	if (gmem_lsm_policy.convert_end && allowed)
-		gmem_lsm_policy.convert_end(kvm, convert, convert->nr_pages, 0);
+		gmem_lsm_policy.convert_end(kvm, convert, changed, 0);
 }
 
 /* Returns the errno to refuse with, or 0. */
@@ -429,6 +620,7 @@ lsm_vm_release(unsigned long long *ctx)
 		return 0;
 	if (gmem_lsm_policy.vm_exit)
 		gmem_lsm_policy.vm_exit((struct kvm *)(void *)&request);
+	gmem_lsm_forget(request.id);
 	bpf_map_delete_elem(&lsm_vms, &request.id);
 	if (lsm_settings.vm_id == request.id)
 		lsm_counts.gone = 1;

@@ -140,4 +140,27 @@ static __always_inline bool gmem_ranges_set(struct gmem_ranges *r, u64 start,
 	return true;
 }
 
+/**
+ * gmem_ranges_count() - how many frames of a range have an attribute
+ * @r: the attribute by guest frame
+ * @start: first frame
+ * @end: frame after the last
+ * @attr: the attribute, 0 or 1
+ */
+static __always_inline u64 gmem_ranges_count(const struct gmem_ranges *r,
+					     u64 start, u64 end, u64 attr)
+{
+	u64 i = gmem_ranges_before(r, start + 1), at = start, sum = 0, edge, k;
+
+	attr ^= r->outside;
+	for (k = 0; k < GMEM_RANGES_MAX; k++, i++) {
+		edge = GMEM_RANGES_TOP - r->keys[i & GMEM_RANGES_MAX];
+		if (i >= r->nr || edge >= end)
+			break;
+		sum += (edge - at) * ((i ^ attr ^ 1) & 1);
+		at = edge;
+	}
+	return sum + (end - at) * ((i ^ attr ^ 1) & 1);
+}
+
 #endif /* __GMEM_RANGES_H */

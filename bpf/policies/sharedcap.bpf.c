@@ -24,6 +24,7 @@
  * of its own; until then it shares the grace period of the first such VM, and
  * conversions that are under way at the same moment may go beyond the cap.
  */
+#define GMEM_LSM_FRAMES
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
@@ -53,7 +54,7 @@ static __always_inline struct vm_state *sharedcap_state(struct kvm *kvm, u64 now
 	struct vm_state *vm = gmem_vm_state(vms, kvm), *own;
 
 	if (vm && !vm->born) {
-		vm->born = now;
+		vm->born = gmem_vm_since(kvm, now);
 		/* What VMs share is of none of them. */
 		own = gmem_vm_state_own(vms, kvm);
 		if (own)

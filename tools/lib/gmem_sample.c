@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 
 #include "gmem_kernel.h"
+#include "gmem_lsm_policies.h"
 #include "gmem_parts.h"
 #include "gmem_sample.h"
 #include "gmem_source.h"
@@ -381,9 +382,8 @@ int gmem_sampler_read_policies(struct gmem_sampler *sampler,
 	int err;
 
 	policies->nr = 0;
-	/* No policy of KVM's own; those of other kinds are not told of here. */
 	if (sampler->stock)
-		return 0;
+		return gmem_lsm_read_policies(policies);
 	err = read_tables(sampler, policies_program, &target, NULL);
 	policies->nr = err ? 0 : target.walk.found;
 	return err;
@@ -399,7 +399,8 @@ int gmem_sampler_read_all(struct gmem_sampler *sampler,
 
 	policies->nr = 0;
 	if (sampler->stock)
-		return read_stock(sampler, sample);
+		return read_stock(sampler, sample) ?:
+		       gmem_lsm_read_policies(policies);
 	err = read_tables(sampler, all_program, &vms, &target);
 	err = describe_vms(sampler, sample, &vms.walk, err);
 	policies->nr = err ? 0 : target.walk.found;
@@ -413,7 +414,7 @@ int gmem_sampler_read_verdicts(struct gmem_sampler *sampler, uint64_t vm_id,
 	int nr;
 
 	if (sampler->stock)
-		return 0;
+		return gmem_lsm_read_verdicts(vm_id, verdicts);
 	bss = sampler->skel->bss;
 	bss->verdicts_vm_id = vm_id;
 	if (run(sampler->skel->progs.sample_verdicts))

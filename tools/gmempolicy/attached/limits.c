@@ -37,29 +37,39 @@ void limit_of_bucket(struct limit *limit, int64_t credit, uint64_t last,
 	limit->used = burst - have;
 }
 
-/* Pages, ranges or bytes; false: there is no such figure. */
+static uint64_t shared_pages(const struct gmem_vm_sample *sample)
+{
+	if (sample->size_pages == GMEM_UNKNOWN ||
+	    sample->private_pages == GMEM_UNKNOWN)
+		return GMEM_UNKNOWN;
+	return sample->size_pages > sample->private_pages ?
+	       sample->size_pages - sample->private_pages : 0;
+}
+
+/* Pages, ranges or bytes; false: there is no such figure, or it is not known. */
 static bool find_figure(const char *name, const struct gmem_vm_sample *sample,
 			double *figure, bool *is_pages)
 {
+	uint64_t found;
+
 	*is_pages = true;
-	if (!strcmp(name, "populated"))
-		*figure = sample->populated_pages;
-	else if (!strcmp(name, "stale"))
-		*figure = sample->stale_pages;
-	else if (!strcmp(name, "shared"))
-		*figure = sample->size_pages > sample->private_pages ?
-			  sample->size_pages - sample->private_pages : 0;
-	else
+	if (!strcmp(name, "populated")) {
+		found = sample->populated_pages;
+	} else if (!strcmp(name, "stale")) {
+		found = sample->stale_pages;
+	} else if (!strcmp(name, "shared")) {
+		found = shared_pages(sample);
+	} else {
 		*is_pages = false;
-	if (*is_pages)
-		return true;
-	if (!strcmp(name, "ranges"))
-		*figure = sample->ranges;
-	else if (!strcmp(name, "attributes"))
-		*figure = sample->attribute_bytes;
-	else
-		return false;
-	return true;
+		if (!strcmp(name, "ranges"))
+			found = sample->ranges;
+		else if (!strcmp(name, "attributes"))
+			found = sample->attribute_bytes;
+		else
+			return false;
+	}
+	*figure = found;
+	return found != GMEM_UNKNOWN;
 }
 
 bool limit_of_param(struct limit *limit, const char *bounds, const char *unit,
@@ -73,7 +83,8 @@ bool limit_of_param(struct limit *limit, const char *bounds, const char *unit,
 	limit->most = value;
 	if (!strcmp(unit, "percent")) {
 		/* Of no memory nothing is a part. */
-		if (!is_pages || value >= 100 || !sample->size_pages)
+		if (!is_pages || value >= 100 || !sample->size_pages ||
+		    sample->size_pages == GMEM_UNKNOWN)
 			return false;
 		limit->used = figure * 100 / sample->size_pages;
 	} else if (!strcmp(unit, "MiB") && is_pages) {

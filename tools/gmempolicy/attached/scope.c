@@ -32,6 +32,12 @@ static int no_memory(void)
 	return -ENOMEM;
 }
 
+/* Where KVM does not count, what policies say of a VM is all that there is. */
+static uint64_t known(uint64_t figure)
+{
+	return figure == GMEM_UNKNOWN ? 0 : figure;
+}
+
 static int find_owner(struct vm *vm, struct gmem_sampler *sampler,
 		      const struct gmem_vm_sample *sample)
 {
@@ -68,9 +74,11 @@ int vms_read(struct vms *vms, struct gmem_sampler *sampler)
 		vm->sample = *from;
 		vm->id = from->vm_id;
 		vm->pid = from->owner_pid;
-		vm->denied = from->faults_denied + from->conversions_denied;
-		vm->delayed = from->faults_delayed + from->conversions_delayed;
-		vm->delayed_ns = from->delayed_ns;
+		vm->denied = known(from->faults_denied) +
+			     known(from->conversions_denied);
+		vm->delayed = known(from->faults_delayed) +
+			      known(from->conversions_delayed);
+		vm->delayed_ns = known(from->delayed_ns);
 		err = find_owner(vm, sampler, from);
 		if (err)
 			break;
