@@ -27,15 +27,3 @@ kind_of_guest()
 		print $types & 2 ? "private" : ($flags & 3) == 3 ? "mapped" : "none", "\n";
 	'
 }
-
-# wait_for SECONDS COMMAND...
-wait_for()
-{
-	local end=$((SECONDS + $1 * ${GMEM_TEST_PATIENCE:-1}))
-
-	shift
-	until "$@"; do
-		[ "$SECONDS" -lt "$end" ] || { echo "still not true: $*" >&2; return 1; }
-		sleep 0.2
-	done
-}
