@@ -90,6 +90,20 @@ TEST(no_ceilings)
 	EXPECT_FALSE(limit_of_param(&limit, "stale", "percent", 50, &none));
 }
 
+TEST(no_ceilings_of_what_is_not_known)
+{
+	struct gmem_vm_sample some = sample;
+	struct limit limit = {};
+
+	some.private_pages = GMEM_UNKNOWN;
+	some.ranges = GMEM_UNKNOWN;
+	EXPECT_FALSE(limit_of_param(&limit, "shared", "MiB", 50, &some));
+	EXPECT_FALSE(limit_of_param(&limit, "ranges", "ranges", 50, &some));
+	EXPECT_TRUE(limit_of_param(&limit, "populated", "percent", 50, &some));
+	some.size_pages = GMEM_UNKNOWN;
+	EXPECT_FALSE(limit_of_param(&limit, "populated", "percent", 50, &some));
+}
+
 TEST(a_parameter_that_another_takes_the_place_of)
 {
 	char one_name[] = "stale", other_name[] = "stale_percent";

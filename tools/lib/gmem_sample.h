@@ -38,6 +38,7 @@ struct gmem_sample {
  * @nr: number of policies
  * @room: number of policies that @policies has memory for
  * @policies: their counters, in no order to rely on
+ * @hidden: this process could not look for them
  *
  * Starts as all zeroes; gmem_policies_free() gives the memory back.
  */
@@ -45,6 +46,7 @@ struct gmem_policies {
 	size_t nr;
 	size_t room;
 	struct gmem_policy_sample *policies;
+	bool hidden;
 };
 
 /**

@@ -191,10 +191,13 @@ int pins_add(const char *name, const struct links *links)
 
 	if (dir < 0)
 		return dir;
-	err = pin_helpers(dir, name, links);
+	/* Else its helpers would be replaced. */
+	err = faccessat(dir, name, F_OK, AT_SYMLINK_NOFOLLOW) ? 0 : -EEXIST;
 	if (!err) {
-		err = pin_link(dir, name, "", links->fds[0]);
-		if (err && err != -EEXIST)
+		err = pin_helpers(dir, name, links);
+		if (!err)
+			err = pin_link(dir, name, "", links->fds[0]);
+		if (err)
 			remove_helpers(dir, name);
 	}
 	close(dir);

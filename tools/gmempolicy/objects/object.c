@@ -473,7 +473,7 @@ static int check_source(const struct object *object)
 		return -EINVAL;
 	}
 	if (!object->is_lsm && gmem_source_is_stock()) {
-		gmem_err("%s is for gmem's hooks, which this kernel does not have; build it with -DGMEM_LSM, or install gmem-dkms",
+		gmem_err("%s is for gmem's hooks, which this kernel does not have; attach one of those that gmempolicy list shows, or install gmem-dkms",
 			 object->shown);
 		return -EINVAL;
 	}

@@ -320,6 +320,39 @@ static const struct column held_columns[] = {
 	{}
 };
 
+static int read_vms(struct vms *vms)
+{
+	struct gmem_sampler *sampler = gmem_sampler_open();
+	int err;
+
+	if (!sampler)
+		return -EPERM;
+	err = vms_read(vms, sampler);
+	gmem_sampler_close(sampler);
+	return err;
+}
+
+/*
+ * KVM says so itself where it asks.  A program of BPF's LSM, which has others that help
+ * it, would wait for a VM that never comes again.
+ */
+static int check_alive(const uint64_t *ids, size_t nr, const struct held *held)
+{
+	struct vms vms = {};
+	int err = 0;
+	size_t i;
+
+	if (!ids[0] || held->links.fds[1] < 0)
+		return 0;
+	err = read_vms(&vms);
+	for (i = 0; i < nr && !err; i++) {
+		if (!vms_find(&vms, ids[i]))
+			err = scope_no_vm(ids[i]);
+	}
+	vms_free(&vms);
+	return err;
+}
+
 static int attach_all(const char *what, const uint64_t *vms, size_t nr,
 		      struct held *held)
 {
@@ -339,7 +372,8 @@ static int attach_all(const char *what, const uint64_t *vms, size_t nr,
 		if (err)
 			return err;
 	}
-	return pin_all(held, nr);
+	err = check_alive(vms, nr, held);
+	return err ? err : pin_all(held, nr);
 }
 
 static int attach(const char *what, const char *name, const uint64_t *vms,
@@ -412,7 +446,6 @@ static int resolve(uint64_t **ids, size_t *nr)
 {
 	struct scope scope = { .type = SCOPE_ALL };
 	char path[GMEM_CGROUP_LEN];
-	struct gmem_sampler *sampler;
 	const char *why;
 	struct vms vms = {};
 	int err;
@@ -433,11 +466,7 @@ static int resolve(uint64_t **ids, size_t *nr)
 		return -EINVAL;
 	}
 
-	sampler = gmem_sampler_open();
-	if (!sampler)
-		return -EPERM;
-	err = vms_read(&vms, sampler);
-	gmem_sampler_close(sampler);
+	err = read_vms(&vms);
 	if (!err)
 		err = scope_resolve(&scope, &vms, ids, nr);
 	vms_free(&vms);

@@ -415,6 +415,18 @@ static int read_verdicts(struct gmem_sampler *sampler, const struct vm *vm,
 	return nr < 0 ? nr : 0;
 }
 
+/* Where KVM does not count them. */
+static void add_denied(struct vm *vm, const struct rows *verdicts)
+{
+	const struct verdict *v = (const struct verdict *)verdicts->rows;
+	size_t i;
+
+	if (vm->sample.conversions_denied != GMEM_UNKNOWN)
+		return;
+	for (i = 0; i < verdicts->nr; i++, v++)
+		vm->denied += v->vm == vm && v->counts ? v->verdicts.denied : 0;
+}
+
 static int find(struct gmem_sampler *sampler, const struct attached *attached,
 		const char *only, struct findings *f)
 {
@@ -437,6 +449,7 @@ static int find(struct gmem_sampler *sampler, const struct attached *attached,
 				    &f->verdicts);
 		if (err)
 			return err;
+		add_denied(&f->vms.vms[i], &f->verdicts);
 	}
 	if (only && !f->policies.nr) {
 		gmem_err("no attached policy has the name or link id '%s'; see gmempolicy list",

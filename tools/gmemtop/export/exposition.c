@@ -92,8 +92,9 @@ static void write_host(struct exporter *e, enum export_format format,
 			   "Memory of guest_memfds that somebody holds though their VM is gone.",
 			   e->frame.vms.orphaned_pages *
 				   (GMEM_PAGE_KIB * 1024.0));
-	host_gauge(e, format, "gmem_policies", NULL, "Policies attached.",
-		   e->frame.policies.nr);
+	if (!e->frame.policies.hidden)
+		host_gauge(e, format, "gmem_policies", NULL,
+			   "Policies attached.", e->frame.policies.nr);
 	if (e->frame.policies_enabled >= 0)
 		host_gauge(e, format, "gmem_policies_enabled", NULL,
 			   "1 if policies are asked, 0 if the switch gmem_policies bypasses all of them.",
