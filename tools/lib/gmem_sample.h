@@ -38,7 +38,7 @@ struct gmem_sample {
  * @nr: number of policies
  * @room: number of policies that @policies has memory for
  * @policies: their counters, in no order to rely on
- * @hidden: this process could not look for them
+ * @hidden: this process may not know them, and there may be any number
  *
  * Starts as all zeroes; gmem_policies_free() gives the memory back.
  */
@@ -170,7 +170,8 @@ int gmem_sampler_cgroup(struct gmem_sampler *sampler, uint64_t vm_id,
  * @policies: policies to have room for, at most GMEM_POLICIES_MAX
  *
  * From then on the sampler needs no capability: the kernel lets whoever holds
- * a program's descriptor run it.  With more VMs or policies than there is room
+ * a program's descriptor run it.  But policies that are programs of BPF's LSM are
+ * hidden from then on, as they are found by capability.  With more VMs or policies than there is room
  * for, reading fails with -E2BIG; the sampler stays good, and reading succeeds
  * once there are fewer.
  *
