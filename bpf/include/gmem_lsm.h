@@ -24,6 +24,7 @@
 
 #define GMEM_LSM_PAGE_SHIFT	12
 #define GMEM_LSM_EFAULT		14
+#define GMEM_LSM_MAX_ERRNO	4095
 
 /* Of these, vmlinux.h has others or none, which this kernel's BTF is not asked for. */
 #define kvm_gmem_convert	gmem_lsm_convert
@@ -555,6 +556,13 @@ static __always_inline u64 gmem_lsm_first_frame(const struct file *file, u32 cmd
 	return cmd == GMEM_LSM_SET ? 0 : (file->f_inode->i_ino & 0x7ff) << 40;
 }
 
+/* The verifier wants to see that it is an errno, and loses track of that. */
+static __always_inline int gmem_lsm_bounded(s64 result)
+{
+	asm volatile("" : "+r"(result));
+	return result > 0 || result < -GMEM_LSM_MAX_ERRNO ? -EACCES : result;
+}
+
 static __always_inline int
 gmem_lsm_answer(struct gmem_lsm_request *request, const struct file *file,
 		u32 cmd, const struct gmem_lsm_attributes *attributes)
@@ -569,7 +577,7 @@ gmem_lsm_answer(struct gmem_lsm_request *request, const struct file *file,
 	convert.start = gmem_lsm_first_frame(file, cmd) +
 			(attributes->address >> GMEM_LSM_PAGE_SHIFT);
 	convert.end = convert.start + convert.nr_pages;
-	return -gmem_lsm_decide(request, &convert);
+	return gmem_lsm_bounded(-gmem_lsm_decide(request, &convert));
 }
 
 __attribute__((section("lsm.s/file_ioctl"), used)) int

@@ -152,15 +152,16 @@ static __always_inline u64 gmem_ranges_count(const struct gmem_ranges *r,
 {
 	u64 i = gmem_ranges_before(r, start + 1), at = start, sum = 0, edge, k;
 
-	attr ^= r->outside;
+	attr ^= r->outside ^ 1;
 	for (k = 0; k < GMEM_RANGES_MAX; k++, i++) {
 		edge = GMEM_RANGES_TOP - r->keys[i & GMEM_RANGES_MAX];
-		if (i >= r->nr || edge >= end)
+		/* One branch a turn; what is behind the last edge is the top. */
+		if (!gmem_before(edge, end))
 			break;
-		sum += (edge - at) * ((i ^ attr ^ 1) & 1);
+		sum += (edge - at) * ((i ^ attr) & 1);
 		at = edge;
 	}
-	return sum + (end - at) * ((i ^ attr ^ 1) & 1);
+	return sum + (end - at) * ((i ^ attr) & 1);
 }
 
 #endif /* __GMEM_RANGES_H */

@@ -352,6 +352,14 @@ static int describe_vms(struct gmem_sampler *sampler, struct gmem_sample *sample
 	return err;
 }
 
+/* It takes a capability each time, which who asked for room once may not have. */
+static int read_stock_policies(struct gmem_sampler *sampler,
+			       struct gmem_policies *policies)
+{
+	policies->hidden = sampler->fixed;
+	return sampler->fixed ? 0 : gmem_lsm_read_policies(policies);
+}
+
 static int read_stock(struct gmem_sampler *sampler, struct gmem_sample *sample)
 {
 	int err = gmem_stock_read(sampler->stock, sample,
@@ -362,13 +370,6 @@ static int read_stock(struct gmem_sampler *sampler, struct gmem_sample *sample)
 	err = no_room(&sampler->vms, sample->nr_vms);
 	sample->nr_vms = 0;
 	return err;
-}
-
-/* Who has no capability any more cannot look for links. */
-static int read_lsm(const struct gmem_sampler *sampler, struct gmem_policies *policies)
-{
-	policies->hidden = sampler->fixed;
-	return policies->hidden ? 0 : gmem_lsm_read_policies(policies);
 }
 
 int gmem_sampler_read(struct gmem_sampler *sampler, struct gmem_sample *sample)
@@ -390,7 +391,7 @@ int gmem_sampler_read_policies(struct gmem_sampler *sampler,
 
 	policies->nr = 0;
 	if (sampler->stock)
-		return read_lsm(sampler, policies);
+		return read_stock_policies(sampler, policies);
 	err = read_tables(sampler, policies_program, &target, NULL);
 	policies->nr = err ? 0 : target.walk.found;
 	return err;
@@ -406,7 +407,8 @@ int gmem_sampler_read_all(struct gmem_sampler *sampler,
 
 	policies->nr = 0;
 	if (sampler->stock)
-		return read_stock(sampler, sample) ?: read_lsm(sampler, policies);
+		return read_stock(sampler, sample) ?:
+		       read_stock_policies(sampler, policies);
 	err = read_tables(sampler, all_program, &vms, &target);
 	err = describe_vms(sampler, sample, &vms.walk, err);
 	policies->nr = err ? 0 : target.walk.found;

@@ -72,7 +72,8 @@ static uint64_t untold(int counts)
 	struct gmem_lsm_counts c;
 	uint32_t zero = 0;
 
-	return bpf_map_lookup_elem(counts, &zero, &c) ? 0 : c.untold;
+	return counts < 0 || bpf_map_lookup_elem(counts, &zero, &c) ? 0 :
+								       c.untold;
 }
 
 /* What nobody listened to is still there. */
@@ -118,17 +119,14 @@ static int add_source(struct events *events, uint32_t link_id)
 	source->link_id = link_id;
 	source->counts = gmem_lsm_map(lsm.prog_id, GMEM_LSM_COUNTS);
 	map = gmem_lsm_map(lsm.prog_id, GMEM_LSM_EVENTS);
-	if (source->counts < 0 || map < 0) {
-		err = source->counts < 0 ? source->counts : map;
-	} else {
+	/* One that never refuses anything has no ring. */
+	if (source->counts >= 0 && map >= 0) {
 		source->untold = untold(source->counts);
 		err = add_ring(events, map);
 	}
 	if (map >= 0)
 		close(map);
-	if (err && source->counts >= 0)
-		close(source->counts);
-	events->nr_sources += !err;
+	events->nr_sources++;
 	return err;
 }
 
@@ -223,8 +221,10 @@ void events_close(struct events *events)
 		return;
 	ring_buffer__free(events->ring);
 	watch_bpf__destroy(events->skel);
-	for (i = 0; i < events->nr_sources; i++)
-		close(events->sources[i].counts);
+	for (i = 0; i < events->nr_sources; i++) {
+		if (events->sources[i].counts >= 0)
+			close(events->sources[i].counts);
+	}
 	free(events->sources);
 	free(events);
 }
