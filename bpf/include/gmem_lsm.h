@@ -560,7 +560,11 @@ static __always_inline u64 gmem_lsm_first_frame(const struct file *file, u32 cmd
 static __always_inline int gmem_lsm_bounded(s64 result)
 {
 	asm volatile("" : "+r"(result));
-	return result > 0 || result < -GMEM_LSM_MAX_ERRNO ? -EACCES : result;
+	if (result > 0 || result < -GMEM_LSM_MAX_ERRNO)
+		result = -EACCES;
+	/* Here, not on one of the ways to here. */
+	asm volatile("" : "+r"(result));
+	return result;
 }
 
 static __always_inline int
