@@ -57,7 +57,7 @@ SELFTESTS_KEY := $(B)/selftests.key
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: help all setup install uninstall deb kernel kernel-baseline tools bpf tests unit prometheus demo test test-all \
-	test-debug test-selftests test-selftests-huge test-patches test-debian test-stock bench shell checkpatch clean distclean FORCE
+	test-debug test-kernels test-selftests test-selftests-huge test-patches test-debian test-stock bench shell checkpatch clean distclean FORCE
 
 help:
 	@echo 'Ordinary use:'
@@ -67,6 +67,7 @@ help:
 	@echo '  make test-debug       the same on a kernel with KASAN, lockdep and kmemleak'
 	@echo '  make test-selftests   all KVM selftests, on the kernel without the patches and on ours'
 	@echo '  make test-selftests-huge  the same with kvm.gmem_huge_pages=always on ours'
+	@echo '  make test-kernels     the tools on kernels without gmem: Linux 6.12, and Debian'\''s 6.12 and 7.3'
 	@echo '  make test-patches     KVM builds after each patch, built in and as modules'
 	@echo '  make test-stock       the packages and the tests on Debian'\''s own kernel; D=12|13, T= choose'
 	@echo '  make test-debian      setup, demo and test in a clean Debian 12 and 13; D=12|13, W=demo choose'
@@ -322,8 +323,12 @@ demo: all
 	@tests/demo/run
 
 # Some suites want another kernel than ours; the runner knows which.
+get_kernel = case $$kernel in \
+	debian-*) tests/debian/kernel $${kernel\#debian-} ;; \
+	*) kernel/build --variant $$kernel ;; \
+	esac
 test: all prometheus
-	@set -e; for kernel in $$(T='$(T)' tests/run --kernels); do kernel/build --variant $$kernel; done
+	@set -e; for kernel in $$(T='$(T)' tests/run --kernels); do $(get_kernel); done
 	@T='$(T)' tests/run
 
 test-all:
@@ -432,6 +437,13 @@ deb: tools
 		{ tail -n 20 ../log >&2; echo "make deb: building failed; the whole log is $(B)/deb/log" >&2; exit 1; }
 	@lintian --allow-root --fail-on error,warning $(B)/deb/gmem_*.deb $(B)/deb/gmem-d[ek]*_all.deb
 	@ls $(B)/deb/*.deb
+
+# The tools on kernels that have nothing of gmem. What was found goes into the page.
+PROBES = $(foreach k,kernels kernels-6.12 kernels-7.3,$(B)/test-kernels/$k/probe.json)
+test-kernels: all
+	@set -e; for kernel in $$(T='^kernels' tests/run --kernels); do $(get_kernel); done
+	@rc=0; GMEM_TEST_OUT=$(B)/test-kernels T='^kernels' tests/run || rc=$$?; \
+		tests/kernels/table --write docs/kernels.md $(PROBES) && exit $$rc
 
 test-patches: | setup
 	@tests/patches

@@ -180,7 +180,7 @@ static __noinline u64 gmem_lsm_size(u64 vm)
 {
 	const struct kvm___slots *kvm = (const void *)vm;
 	const struct kvm_memslots___stock *slots = BPF_CORE_READ(kvm, memslots[0]);
-	const struct kvm_memory_slot___stock *slot;
+	const struct kvm_memory_slot___stock *slot = NULL;
 	u64 heads, back, node = 0, bucket = 0, pages = 0;
 	int i;
 

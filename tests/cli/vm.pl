@@ -3,7 +3,8 @@
 #
 # The cheapest VM there is: no vCPU and no memory, only what KVM asks policies
 # about. It converts a part of its address space back and forth, so that each
-# request and its outcome can be counted.
+# request and its outcome can be counted. Where KVM has no software-protected VMs
+# it is an ordinary one, whose requests KVM refuses ("other") if no policy does.
 #
 #	vm.pl NAME [RATE [COUNT [PAGES]]]
 #
@@ -20,6 +21,7 @@ use POSIX qw(EBUSY EPERM);
 use constant {
 	KVM_CREATE_VM => 0xae01,
 	KVM_SET_MEMORY_ATTRIBUTES => 0x4020aed2,
+	KVM_X86_DEFAULT_VM => 0,
 	KVM_X86_SW_PROTECTED_VM => 1,
 	PRIVATE => 1 << 3,
 	PAGE => 4096,
@@ -41,7 +43,8 @@ if ($name =~ /\|/) {
 $0 = $name if $name ne '';
 $| = 1;
 open(my $kvm, '+<', '/dev/kvm') or die "vm.pl: /dev/kvm: $!\n";
-my $fd = ioctl($kvm, KVM_CREATE_VM, KVM_X86_SW_PROTECTED_VM)
+my $fd = ioctl($kvm, KVM_CREATE_VM, KVM_X86_SW_PROTECTED_VM) ||
+	ioctl($kvm, KVM_CREATE_VM, KVM_X86_DEFAULT_VM)
 	or die "vm.pl: KVM_CREATE_VM: $!\n";
 open(my $vm, '+<&=', $fd + 0) or die "vm.pl: $!\n";
 $SIG{TERM} = $SIG{INT} = sub { $stop = 1 };

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
 #
-# What tests/debian/run and tests/debian/setup.bats know of Debian: the releases
-# that the README names, and how apt gets at them.
+# What tests/debian/run, tests/debian/kernel and tests/debian/setup.bats know of Debian:
+# the releases that the README names, and how apt gets at them.
 
 # Global: bats reads this in a function of its own.
 # shellcheck disable=SC2034
@@ -25,6 +25,45 @@ apt_settings()
 {
 	apt-config dump | grep -E '^Acquire::((https?|ftp)::|Retries|Check-Valid-Until|Check-Date)' |
 		grep -viE '::(Proxy-?Auto-?Detect|User-Agent)' || :
+}
+
+# private_apt DIR CODENAME [SUITE...]: an apt of its own, which knows nothing of this
+# machine's packages, with the release's lists as of today, and those of more suites.
+# APT_CONFIG=DIR/conf is how to use it. Fails if there are no lists; DIR/log says why.
+private_apt()
+{
+	local dir=$1 codename=$2 options=signed-by=/usr/share/keyrings/debian-archive-keyring.gpg lock suite
+	shift 2
+
+	mkdir -p "$dir"/etc/apt/{apt.conf.d,preferences.d,sources.list.d} \
+		"$dir"/var/lib/apt/lists/partial "$dir"/var/cache/apt/archives/partial || return
+	exec {lock}>"$dir/lock"
+	flock "$lock"
+	: >"$dir/status"
+	{
+		debian_sources "$codename" "$options"
+		for suite; do
+			echo "deb [$options] $mirror/debian $suite main"
+		done
+	} >"$dir/etc/apt/sources.list"
+	{
+		apt_settings
+		cat <<-END
+			Dir "$dir/";
+			Dir::State::status "$dir/status";
+			APT::Architecture "amd64";
+			APT::Sandbox::User "root";
+			Acquire::Languages "none";
+			Acquire::Retries "1";
+			Acquire::http::Timeout "20";
+		END
+	} >"$dir/conf"
+	if [ -z "$(find "$dir/updated" -mtime -1 2>/dev/null)" ]; then
+		# Older lists are better than none.
+		! APT_CONFIG=$dir/conf apt-get -q update --error-on=any >"$dir/log" 2>&1 || touch "$dir/updated"
+	fi
+	exec {lock}>&-
+	[ -e "$dir/updated" ]
 }
 
 # modules_key [DIR]: of what the modules for Debian's kernel are made, in this tree or

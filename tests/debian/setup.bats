@@ -12,44 +12,14 @@ bats_require_minimum_version 1.5.0
 top=$BATS_TEST_DIRNAME/../..
 cache=${GMEM_CACHE:-$HOME/.cache/gmem}
 
-# lists CODENAME: brings the package lists up to date, once a day
-lists()
-{
-	local dir=$cache/debian/$1/apt lock
-
-	mkdir -p "$dir"/etc/apt/{apt.conf.d,preferences.d,sources.list.d} \
-		"$dir"/var/lib/apt/lists/partial "$dir"/var/cache/apt/archives/partial
-	exec {lock}>"$dir/lock"
-	flock "$lock"
-	: >"$dir/status"
-	debian_sources "$1" signed-by=/usr/share/keyrings/debian-archive-keyring.gpg >"$dir/etc/apt/sources.list"
-	{
-		apt_settings
-		cat <<-END
-			Dir "$dir/";
-			Dir::State::status "$dir/status";
-			APT::Architecture "amd64";
-			APT::Sandbox::User "root";
-			APT::Get::Simulate "true";
-			Acquire::Languages "none";
-			Acquire::Retries "1";
-			Acquire::http::Timeout "20";
-		END
-	} >"$dir/conf"
-	if [ -z "$(find "$dir/updated" -mtime -1 2>/dev/null)" ]; then
-		# Older lists are better than none.
-		! APT_CONFIG=$dir/conf apt-get -q update --error-on=any >"$dir/log" 2>&1 || touch "$dir/updated"
-	fi
-	exec {lock}>&-
-}
-
 setup_file()
 {
 	local codename
 
 	command -v apt-get >/dev/null || skip "this is not Debian"
 	for codename in "${codenames[@]}"; do
-		lists "$codename"
+		# What it lacks, each test says.
+		private_apt "$cache/debian/$codename/apt" "$codename" || :
 	done
 }
 
@@ -71,7 +41,8 @@ machine()
 		ln -sf "$(command -v "$program")" bin/
 	done
 	printf '#!/bin/sh\necho %s\n' "$([ "${2-}" = root ] && echo 0 || echo 1000)" >bin/id
-	printf '#!/bin/sh\n[ "$1" = update ] || exec %s "$@"\n' "$(command -v apt-get)" >bin/apt-get
+	printf '#!/bin/sh\n[ "$1" = update ] || exec %s -o APT::Get::Simulate=true "$@"\n' \
+		"$(command -v apt-get)" >bin/apt-get
 	ln -sf "$(command -v sh)" bin/
 	chmod +x bin/id bin/apt-get
 	with=(env -i "PATH=$PWD/bin" LC_ALL=C "APT_CONFIG=$dir/conf" "DPKG_ADMINDIR=$PWD/admin")
@@ -193,4 +164,42 @@ tells()
 	echo "$output"
 	[ "$status" -eq 0 ]
 	[ -z "$output" ]
+}
+
+# A copy of the script, which would link what it gets into this checkout, with a mirror
+# where nobody listens and a cache of its own.
+kernel()
+{
+	mkdir -p top/kernel top/tests/debian
+	cp "$top/kernel/lib.sh" top/kernel/
+	cp "$BATS_TEST_DIRNAME"/{kernel,lib.sh} top/tests/debian/
+	GMEM_CACHE=$PWD/cache GMEM_DEBIAN_MIRROR=http://127.0.0.1:9 run --separate-stderr top/tests/debian/kernel "$@"
+	echo "$stderr"
+	[ -z "$output" ]
+	[ "${#stderr_lines[@]}" -eq 1 ]
+}
+
+@test "tests/debian/kernel: bad input is one line that names the cause" {
+	for bad in '' 7 v7.3 7.3.4 '7.3 6.12' ../7.3; do
+		# shellcheck disable=SC2086 # its words
+		kernel $bad
+		[ "$status" -eq 2 ]
+		[[ $stderr == *"give the version of a series, such as 7.3"* ]]
+	done
+}
+
+@test "tests/debian/kernel: where Debian cannot be reached, the last kernel serves, or none" {
+	kernel 7.3
+	[ "$status" -eq 1 ]
+	[[ $stderr == *"cannot reach http://127.0.0.1:9/debian "*"check the network"* ]]
+	[ ! -e top/build/kernel/debian-7.3 ]
+	mkdir -p cache/kernel/abc
+	ln -s "$PWD/cache/kernel/abc" cache/debian/debian-7.3
+	kernel 7.3
+	[ "$status" -eq 0 ]
+	[[ $stderr == *"taking the last one" ]]
+	[ "$(readlink -f top/build/kernel/debian-7.3)" = "$PWD/cache/kernel/abc" ]
+	[ "$(cat top/build/kernel/debian-7.3.key)" = abc ]
+	kernel 6.12
+	[ "$status" -eq 1 ]
 }

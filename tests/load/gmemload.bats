@@ -119,6 +119,23 @@ load gmemload.bash
 	[[ $stderr == *"does not convert in place"* ]]
 }
 
+@test "a plain guest has all its memory in a guest_memfd, shared" {
+	load churn --plain --mem 4M --rate max --iterations 100
+	holds '.plain and .status == "ok" and .steps == 100 and .punched_pages == 6400'
+	holds '.conversions == 0 and .implicit == 0 and .boot.pages == 0'
+	run --separate-stderr -1 "$GMEMLOAD" steady --plain --mem 4M --rate max --corrupt 100
+	[[ $stderr == *"guest found"* ]]
+}
+
+@test "a plain guest converts nothing, and has nothing private" {
+	usage_error pingpong pingpong --plain
+	usage_error reset --guest reset,plain
+	usage_error in-place steady --plain --in-place
+	usage_error huge steady --plain --huge --mem 4M
+	usage_error punch --guest churn,plain,punch
+	usage_error plain --guest steady,plain=1
+}
+
 @test "holes converts frames that have no memory" {
 	load holes --iterations 100
 	holds ".conversions == 100 and .pages_to_private == 100"

@@ -34,6 +34,8 @@
 
 #define GUEST_PROCESS	"--guest-process"
 
+#define MAPPED_SHARED	(GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED)
+
 static struct guest *guests;
 static unsigned int nr_guests;
 static int shm_fd;
@@ -48,6 +50,13 @@ static uint64_t now_ns(void)
 }
 
 /* The machine */
+
+/* What a guest without private memory needs. */
+static void check_plain(int flags)
+{
+	if ((flags & MAPPED_SHARED) != MAPPED_SHARED)
+		gl_fatal("KVM has no guest_memfd that the host may map and that starts shared: boot a newer kernel (6.18), or leave out plain");
+}
 
 /* A kernel converts all guests' memory in place, or none's. */
 static void check_mode(const struct gl_config *cfg, bool in_place, int flags)
@@ -64,12 +73,30 @@ static void check_mode(const struct gl_config *cfg, bool in_place, int flags)
 		gl_fatal("cannot hold pages by %s: no %s: %s", way->name, way->needs, way->advice);
 }
 
-static void check_kvm(const struct gl_options *options)
+/* What those with private memory need, whatever the mode. */
+static void check_private(int kvm, bool in_place)
 {
 	const int map_gpa = 1 << KVM_HC_MAP_GPA_RANGE;
+	const char *missing = NULL;
+
+	if (!in_place && ioctl(kvm, KVM_CHECK_EXTENSION, KVM_CAP_MEMORY_ATTRIBUTES) <= 0)
+		missing = "KVM_CAP_MEMORY_ATTRIBUTES";
+	else if (ioctl(kvm, KVM_CHECK_EXTENSION, KVM_CAP_GUEST_MEMFD) <= 0)
+		missing = "KVM_CAP_GUEST_MEMFD";
+	else if (!(ioctl(kvm, KVM_CHECK_EXTENSION, KVM_CAP_VM_TYPES) &
+		   (1 << KVM_X86_SW_PROTECTED_VM)))
+		missing = "VM type KVM_X86_SW_PROTECTED_VM";
+	else if (!(ioctl(kvm, KVM_CHECK_EXTENSION, KVM_CAP_EXIT_HYPERCALL) & map_gpa))
+		missing = "KVM_HC_MAP_GPA_RANGE";
+	if (missing)
+		gl_fatal("KVM has no %s: boot a kernel with CONFIG_KVM_SW_PROTECTED_VM=y, 6.8 or newer",
+			 missing);
+}
+
+static void check_kvm(const struct gl_options *options)
+{
 	unsigned int i;
 	bool in_place;
-	const char *missing = NULL;
 	int fd, flags;
 
 	fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
@@ -80,21 +107,19 @@ static void check_kvm(const struct gl_options *options)
 			 strerror(errno));
 
 	in_place = ioctl(fd, KVM_CHECK_EXTENSION, KVM_CAP_GUEST_MEMFD_MEMORY_ATTRIBUTES) > 0;
-	if (!in_place && ioctl(fd, KVM_CHECK_EXTENSION, KVM_CAP_MEMORY_ATTRIBUTES) <= 0)
-		missing = "KVM_CAP_MEMORY_ATTRIBUTES";
-	else if (ioctl(fd, KVM_CHECK_EXTENSION, KVM_CAP_GUEST_MEMFD) <= 0)
-		missing = "KVM_CAP_GUEST_MEMFD";
-	else if (!(ioctl(fd, KVM_CHECK_EXTENSION, KVM_CAP_VM_TYPES) &
-		   (1 << KVM_X86_SW_PROTECTED_VM)))
-		missing = "VM type KVM_X86_SW_PROTECTED_VM";
-	else if (!(ioctl(fd, KVM_CHECK_EXTENSION, KVM_CAP_EXIT_HYPERCALL) & map_gpa))
-		missing = "KVM_HC_MAP_GPA_RANGE";
-	if (missing)
-		gl_fatal("KVM has no %s: boot a kernel with CONFIG_KVM_SW_PROTECTED_VM=y, 6.8 or newer",
-			 missing);
 	flags = ioctl(fd, KVM_CHECK_EXTENSION, KVM_CAP_GUEST_MEMFD_FLAGS);
-	for (i = 0; i < options->nr_guests; i++)
-		check_mode(&options->configs[i], in_place, flags < 0 ? 0 : flags);
+	if (flags < 0)
+		flags = 0;
+	for (i = 0; i < options->nr_guests; i++) {
+		const struct gl_config *cfg = &options->configs[i];
+
+		if (cfg->plain) {
+			check_plain(flags);
+			continue;
+		}
+		check_private(fd, in_place);
+		check_mode(cfg, in_place, flags);
+	}
 	close(fd);
 }
 

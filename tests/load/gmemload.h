@@ -119,6 +119,7 @@ struct gl_config {
 	uint32_t corrupt_what;	/* enum gl_corrupt */
 	uint32_t punch;
 	uint32_t in_place;	/* shared and private memory are the same pages */
+	uint32_t plain;		/* a VM without private memory */
 	uint32_t huge;		/* private memory comes in huge folios */
 	uint32_t hold;		/* a way to hold shared pages + 1, 0: none are held */
 };
@@ -127,7 +128,7 @@ struct gl_guest {
 	struct gl_config cfg;
 	uint32_t state;		/* enum gl_state */
 	uint32_t go;
-	uint64_t boot_ns;	/* to make all memory private at start, 0 in place */
+	uint64_t boot_ns;	/* to make all memory private at start, 0 if none is made so */
 	uint64_t host_visible;	/* pages whose data the host sees at the end */
 	char detail[256];
 	struct gl_vcpu vcpu[GL_MAX_VCPUS];
@@ -144,6 +145,7 @@ struct gl_run;
  * @buffers: default of the ranges that a vCPU keeps shared, 0: it keeps none,
  *	GL_ALL_BUFFERS: all
  * @shared: all memory is shared at the start
+ * @plain: it converts nothing, so that it needs no private memory
  * @start: guest code, once; may be NULL
  * @step: guest code, over and over
  */
@@ -154,6 +156,7 @@ struct gl_pattern {
 	uint64_t rate;
 	uint64_t buffers;
 	bool shared;
+	bool plain;
 	bool idle;
 	void (*start)(struct gl_run *run);
 	void (*step)(struct gl_run *run);
@@ -161,6 +164,12 @@ struct gl_pattern {
 
 extern const struct gl_pattern gl_patterns[];
 extern const unsigned int gl_nr_patterns;
+
+/* Is all memory made private at the start, by the VM's attributes? */
+static inline bool gl_starts_private(const struct gl_config *cfg)
+{
+	return !cfg->in_place && !cfg->plain && !gl_patterns[cfg->pattern].shared;
+}
 
 /*
  * Every page the guest writes carries a stamp in its first and its last word:

@@ -472,17 +472,20 @@ const struct gl_pattern gl_patterns[] = {
 		.name = "steady",
 		.help = "touch the working set (range) over and over; a step is 64 pages",
 		.rate = 50,
+		.plain = true,
 		.step = steady_step,
 	}, {
 		.name = "idle",
 		.help = "halt",
 		.idle = true,
+		.plain = true,
 		.step = idle_step,
 	}, {
 		.name = "churn",
 		.help = "have a range punched out and fault it in again",
 		.range = 256 * KIB,
 		.rate = 20,
+		.plain = true,
 		.step = churn_step,
 	}, {
 		.name = "pingpong",

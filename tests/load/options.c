@@ -162,6 +162,11 @@ static void set_in_place(struct gl_config *cfg, const char *arg)
 	cfg->in_place = 1;
 }
 
+static void set_plain(struct gl_config *cfg, const char *arg)
+{
+	cfg->plain = 1;
+}
+
 static void set_huge(struct gl_config *cfg, const char *arg)
 {
 	cfg->huge = 1;
@@ -197,6 +202,8 @@ static const struct guest_row {
 	{ "punch", 0, NULL, "a conversion also gives back the side that lost the page", set_punch },
 	{ "in-place", 0, NULL, "shared and private memory are the same pages, which keep their data",
 	  set_in_place },
+	{ "plain", 0, NULL, "an ordinary VM: its memory is in a guest_memfd, and shared for good",
+	  set_plain },
 	{ "huge", 0, NULL, "private memory comes in huge folios of 2M, where it can", set_huge },
 	{ "hold", 0, "WAY", "hold a shared page until it is to be private: see below", set_hold },
 	{ "corrupt", 0, "N[:guest|:host]",
@@ -326,7 +333,8 @@ static void show_help(struct gl_options *options, const char *arg)
 	for (i = 0; i < NR_HOLD_WAYS; i++)
 		printf(" %s", hold_ways[i].name);
 	printf(".\nThat it becomes private is refused once (held), and done when it is let go.\n");
-	printf("\nAll memory of a guest is private when it starts; the lines don't count that.\n"
+	printf("\nAll memory of a guest is private when it starts, if it is not plain; the lines\n"
+	       "don't count that.\n"
 	       "Exit status: 0 ok, 1 a guest failed or could not start, 2 usage.\n");
 	end_after_output();
 }
@@ -391,6 +399,12 @@ static void finish_config(struct gl_config *cfg)
 			       cfg->name, (unsigned long long)cfg->buffers);
 	if (cfg->in_place && cfg->punch)
 		gl_usage_error("guest %s: in place there is no other side to give back: leave out punch",
+			       cfg->name);
+	if (cfg->plain && !p->plain)
+		gl_usage_error("guest %s: %s converts memory, and that of a plain one is shared for good",
+			       cfg->name, p->name);
+	if (cfg->plain && (cfg->in_place || cfg->huge || cfg->punch))
+		gl_usage_error("guest %s: in-place, huge and punch are of private memory: leave out plain",
 			       cfg->name);
 	if (cfg->huge && cfg->mem % GL_HUGE_SIZE)
 		gl_usage_error("guest %s: huge folios have 2M: give mem as a multiple of that",

@@ -269,11 +269,12 @@ void gl_report_summary(struct guest *g, uint64_t since_start)
 	    gl_patterns[cfg->pattern].name);
 	put(&line, "\"mem\":%lu,\"range\":%lu,\"vcpus\":%u,\"rate\":%lu,",
 	    cfg->mem, cfg->range, cfg->vcpus, cfg->rate);
-	put(&line, "\"punch\":%s,\"in_place\":%s,\"huge\":%s,", cfg->punch ? "true" : "false",
-	    cfg->in_place ? "true" : "false", cfg->huge ? "true" : "false");
+	put(&line, "\"punch\":%s,\"in_place\":%s,\"plain\":%s,\"huge\":%s,",
+	    cfg->punch ? "true" : "false", cfg->in_place ? "true" : "false",
+	    cfg->plain ? "true" : "false", cfg->huge ? "true" : "false");
 	put_counters(&line, &sum, g->call_min, g->call_max);
 	put(&line, ",\"boot\":{\"pages\":%llu,\"ns\":%lu},\"host_visible\":%lu,\"errors\":{",
-	    gl_patterns[cfg->pattern].shared || cfg->in_place ? 0 : cfg->mem / GL_PAGE_SIZE,
+	    gl_starts_private(cfg) ? cfg->mem / GL_PAGE_SIZE : 0,
 	    g->ctl->boot_ns, g->ctl->host_visible);
 	put_errors(&line, "convert", sum.convert_errno);
 	put(&line, ",");

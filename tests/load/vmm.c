@@ -630,6 +630,14 @@ static void add_memory_in_place(struct vmm *vmm, uint64_t flags)
 	vmm->shared = map_memory(cfg->mem, MAP_SHARED, vmm->memfd);
 }
 
+/* All of it is shared for good, and in a guest_memfd all the same. */
+static void add_memory_plain(struct vmm *vmm)
+{
+	vmm->memfd = vm_create_guest_memfd(vmm->vm, vmm->guest->cfg.mem,
+					   GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED);
+	vmm->shared = map_memory(vmm->guest->cfg.mem, MAP_SHARED, vmm->memfd);
+}
+
 /* Each side has its own; all is shared. */
 static void add_memory_of_two(struct vmm *vmm, uint64_t flags)
 {
@@ -649,7 +657,9 @@ static void add_memory(struct vmm *vmm)
 	uint64_t flags = cfg->huge ? GUEST_MEMFD_FLAG_HUGE_PAGES : 0;
 
 	vmm->in_place = cfg->in_place;
-	if (vmm->in_place)
+	if (cfg->plain)
+		add_memory_plain(vmm);
+	else if (vmm->in_place)
 		add_memory_in_place(vmm, flags);
 	else
 		add_memory_of_two(vmm, flags);
@@ -664,7 +674,7 @@ static int start_private(struct vmm *vmm)
 	uint64_t start = now_ns();
 	int err;
 
-	if (vmm->in_place || gl_patterns[cfg->pattern].shared)
+	if (!gl_starts_private(cfg))
 		return 0;
 	err = set_private(vmm, GL_DATA_GPA, cfg->mem, true, NULL);
 	vmm->guest->boot_ns = now_ns() - start;
@@ -679,7 +689,7 @@ static int vmm_boot(struct vmm *vmm, struct vmm_vcpu *vcpus)
 	const struct gl_config *cfg = &vmm->guest->cfg;
 	const struct vm_shape shape = {
 		.mode = VM_MODE_DEFAULT,
-		.type = KVM_X86_SW_PROTECTED_VM,
+		.type = cfg->plain ? KVM_X86_DEFAULT_VM : KVM_X86_SW_PROTECTED_VM,
 	};
 	struct kvm_vcpu *made[GL_MAX_VCPUS];
 	uint64_t ctl_size = align_up(sizeof(*vmm->guest), GL_PAGE_SIZE);
@@ -781,8 +791,9 @@ static void check_host_view(struct vmm *vmm)
 		if (!host_read(host_word(vmm, GL_DATA_GPA + i * GL_PAGE_SIZE, 0), &first) ||
 		    !host_read(host_word(vmm, GL_DATA_GPA + i * GL_PAGE_SIZE, last), &end))
 			continue;
-		if (!vmm->in_place && (gl_stamp_kind(first) == GL_STAMP_PRIVATE ||
-				       gl_stamp_kind(end) == GL_STAMP_PRIVATE)) {
+		if (!vmm->in_place && !vmm->guest->cfg.plain &&
+		    (gl_stamp_kind(first) == GL_STAMP_PRIVATE ||
+		     gl_stamp_kind(end) == GL_STAMP_PRIVATE)) {
 			vmm_fail(vmm, "host can read private data at gpa 0x%llx",
 				 GL_DATA_GPA + i * GL_PAGE_SIZE);
 			return;

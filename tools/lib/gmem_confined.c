@@ -27,8 +27,8 @@
 #define SELINUX		"/sys/fs/selinux/"
 #define SELINUX_CLASS	SELINUX "class/"
 #define SELF_CONTEXT	"/proc/self/attr/current"
-/* A command of bpf(2) that no kernel has. */
-#define BPF_NO_COMMAND	0x7fffffff
+/* A command of bpf(2) that no kernel has.  In newer ones the high bits are flags. */
+#define BPF_NO_COMMAND	0xffff
 /* The kernel's AVD_FLAGS_PERMISSIVE. */
 #define AVD_PERMISSIVE	1
 

@@ -12,8 +12,10 @@
 
 #include "attached/events.h"
 #include "gmem_clock.h"
+#include "gmem_common.h"
 #include "gmem_kernel.h"
 #include "gmem_lsm_policies.h"
+#include "gmem_sample.h"
 #include "gmem_source.h"
 
 #include "watch.skel.h"
