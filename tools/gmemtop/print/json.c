@@ -43,7 +43,7 @@ static bool add_double(struct json_object *object, const char *key,
 }
 
 /* null: the kernel does not tell. */
-static bool add_known(struct json_object *object, const char *key, uint64_t value)
+static bool add_uint_or_null(struct json_object *object, const char *key, uint64_t value)
 {
 	return value == GMEM_UNKNOWN ? !json_object_object_add(object, key, NULL) :
 				       add_uint(object, key, value);
@@ -96,7 +96,7 @@ static bool add_cell(struct json_object *vm, const struct column *col,
 			   json_object_new_string(column_text(col, row, text)));
 	if (col->kind == COLUMN_MEAN && !add_mean(vm, col, row))
 		return false;
-	return add_known(vm, col->json, column_counter(col, row->now));
+	return add_uint_or_null(vm, col->json, column_counter(col, row->now));
 }
 
 /* By number of the node; null if it is not known. */
@@ -174,7 +174,7 @@ static bool fill(struct json_object *frame, const struct view *view)
 
 	if (!add_times(frame, now) ||
 	    !add_uint(frame, "host_pages", now->host_pages) ||
-	    !add_known(frame, "orphaned_pages", now->vms.orphaned_pages) ||
+	    !add_uint_or_null(frame, "orphaned_pages", now->vms.orphaned_pages) ||
 	    !add_double(frame, "seconds", view->seconds) ||
 	    !add(frame, "vms", vms))
 		return false;
