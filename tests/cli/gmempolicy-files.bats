@@ -296,6 +296,9 @@ wrong()
 	for object in "$TOP"/build/bpf/*.bpf.o; do
 		run -0 "$objdump" -d "$object"
 		case $object in
+		# On a kernel without gmem there are no kfuncs: what is read there is the
+		# kernel's, by types, and lockdown=confidentiality refuses the programs.
+		*/stock*.bpf.o) ;;
 		# Those are for the test of it.
 		*/peek*.bpf.o) grep -qE "$forbidden" <<<"$output" ;;
 		*) ! grep -E "$forbidden" <<<"$output" || return 1 ;;

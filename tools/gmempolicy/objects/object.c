@@ -55,6 +55,7 @@ struct object {
 	struct bpf_map *ops;
 	int ops_type;
 	bool is_lsm;
+	bool elsewhere;
 	struct params params;
 	void *values;
 	char *name;
@@ -350,6 +351,21 @@ struct object *object_open(const char *what)
 	return NULL;
 }
 
+struct object *object_open_to_show(const char *what)
+{
+	const struct policy *policy = is_path(what) ? NULL : policy_find(what);
+	struct object *object;
+	size_t size;
+
+	if (!policy || policy_elf(policy, &size))
+		return object_open(what);
+	object = object_open_elf(what, policy->elf,
+				 policy->elf_end - policy->elf);
+	if (object)
+		object->elsewhere = true;
+	return object;
+}
+
 void object_close(struct object *object)
 {
 	if (!object)
@@ -376,6 +392,8 @@ bool object_is_lsm(const struct object *object)
 
 const char *object_not_enforced(const struct object *object)
 {
+	if (object->elsewhere)
+		return "all of it: it decides on faults, of which this kernel asks nobody; gmem-dkms has what it needs";
 	if (!object->is_lsm)
 		return NULL;
 	return "delays: what would be delayed is refused with EBUSY; faults: nobody is asked; priorities: the policy that was attached last is asked first; requests of a VMM that changes them while they are read";

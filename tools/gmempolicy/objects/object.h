@@ -54,6 +54,16 @@ void links_close(struct links *links);
 struct object *object_open(const char *what);
 
 /**
+ * object_open_to_show() - open a policy's object, to be shown and not attached
+ * @what: as for object_open()
+ *
+ * As object_open(), but also a built-in policy that this kernel cannot have.
+ *
+ * Return: the object, or NULL after one line of error.
+ */
+struct object *object_open_to_show(const char *what);
+
+/**
  * object_open_elf() - open an object that is in memory
  * @name: what to call it in messages
  * @elf: the object file; has to stay there

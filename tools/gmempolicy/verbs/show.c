@@ -142,7 +142,7 @@ static int run_show(int argc, char **argv)
 			gmem_err("no policy given; see gmempolicy list for those there are");
 		return GMEM_EXIT_USAGE;
 	}
-	object = object_open(argv[0]);
+	object = object_open_to_show(argv[0]);
 	if (!object)
 		return GMEM_EXIT_USAGE;
 	err = show(object);
