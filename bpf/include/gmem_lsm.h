@@ -121,7 +121,10 @@ static __always_inline u64 gmem_vm_id(const struct kvm *kvm)
 	return gmem_lsm_request(kvm)->id;
 }
 
-#define bpf_kvm_gmem_vm_id(kvm)	gmem_vm_id(kvm)
+/* vmlinux.h may declare those. */
+#define bpf_kvm_gmem_vm_id		gmem_vm_id
+#define bpf_kvm_gmem_usage		gmem_lsm_get_usage
+#define bpf_kvm_gmem_convert_changes	gmem_lsm_convert_changes
 
 /* vm_exit is for VMs that end. */
 static __always_inline bool gmem_vm_is_dying(const struct kvm *kvm)
@@ -180,7 +183,7 @@ static __noinline u64 gmem_lsm_size(u64 vm)
 {
 	const struct kvm___slots *kvm = (const void *)vm;
 	const struct kvm_memslots___stock *slots = BPF_CORE_READ(kvm, memslots[0]);
-	const struct kvm_memory_slot___stock *slot;
+	const struct kvm_memory_slot___stock *slot = NULL;
 	u64 heads, back, node = 0, bucket = 0, pages = 0;
 	int i;
 
