@@ -37,11 +37,8 @@ int gmem_sampler_fix(struct gmem_sampler *sampler, size_t vms, size_t policies)
 	return 0;
 }
 
-static unsigned int counts;
-
 int gmem_sampler_count(struct gmem_sampler *sampler)
 {
-	counts++;
 	return 0;
 }
 
@@ -252,18 +249,6 @@ TEST_F(host, what_is_hidden_is_told_once)
 	refresh(self, 11);
 	EXPECT_STREQ("", self->source->notice);
 	EXPECT_STREQ("/", facts_cgroup(&self->facts.vm[0]));
-}
-
-TEST_F(host, counting_begins_once_and_only_for_rates)
-{
-	counts = 0;
-	self->source->single = true;
-	refresh(self, 1);
-	EXPECT_EQ(0, counts);
-	self->source->single = false;
-	refresh(self, 1);
-	refresh(self, 1);
-	EXPECT_EQ(1, counts);
 }
 
 TEST_HARNESS_MAIN

@@ -29,6 +29,8 @@ static int show(struct arguments *args, struct view *view)
 {
 	struct conf conf;
 
+	if (!args->settings.once)
+		host_count(view->source);
 	if (args->batch)
 		return batch_run(view, &args->settings);
 	conf_load(&conf);

@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "gmem_common.h"
 #include "gmem_kernel.h"
 #include "gmem_lsm_policies.h"
 

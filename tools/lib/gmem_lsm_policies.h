@@ -10,7 +10,7 @@
 
 #include "gmem_abi.h"
 #include "gmem_lsm_abi.h"
-#include "gmem_sample.h"
+#include "gmem_samples.h"
 
 /**
  * gmem_lsm_check() - will the kernel ask programs of BPF's LSM?

@@ -6,48 +6,10 @@
 #ifndef GMEM_SAMPLE_H
 #define GMEM_SAMPLE_H
 
-#include "gmem_abi.h"
 #include "gmem_common.h"
+#include "gmem_samples.h"
 
 struct gmem_sampler;
-
-/**
- * struct gmem_sample - all VMs at one moment
- * @time_ns: the kernel's CLOCK_MONOTONIC when the walk began
- * @nr_vms: number of VMs
- * @room: number of VMs that @vms has memory for
- * @vms: their counters, in no order to rely on
- * @orphaned_pages: pages of guest_memfds that somebody holds though their VM is
- *	gone, GMEM_UNKNOWN if the kernel does not tell
- *
- * @by_node: gmem_vm_sample.node_pages is known of hosts with several nodes, too
- *
- * Starts as all zeroes; gmem_sample_free() gives the memory back.
- */
-struct gmem_sample {
-	uint64_t time_ns;
-	size_t nr_vms;
-	size_t room;
-	struct gmem_vm_sample *vms;
-	uint64_t orphaned_pages;
-	bool by_node;
-};
-
-/**
- * struct gmem_policies - all attached policies at one moment
- * @nr: number of policies
- * @room: number of policies that @policies has memory for
- * @policies: their counters, in no order to rely on
- * @hidden: this process could not look for them
- *
- * Starts as all zeroes; gmem_policies_free() gives the memory back.
- */
-struct gmem_policies {
-	size_t nr;
-	size_t room;
-	struct gmem_policy_sample *policies;
-	bool hidden;
-};
 
 /**
  * gmem_sampler_open() - load the programs that sample
@@ -170,8 +132,9 @@ int gmem_sampler_cgroup(struct gmem_sampler *sampler, uint64_t vm_id,
  * @policies: policies to have room for, at most GMEM_POLICIES_MAX
  *
  * From then on the sampler needs no capability: the kernel lets whoever holds
- * a program's descriptor run it.  With more VMs or policies than there is room
- * for, reading fails with -E2BIG; the sampler stays good, and reading succeeds
+ * a program's descriptor run it.  But policies that are programs of BPF's LSM are
+ * hidden from then on, as they are found by capability.  With more VMs or policies
+ * than there is room for, reading fails with -E2BIG; the sampler stays good, and reading succeeds
  * once there are fewer.
  *
  * Return: 0, or -errno after one line of error; the sampler is then good for

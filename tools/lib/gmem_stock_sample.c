@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "gmem_clock.h"
+#include "gmem_common.h"
 #include "gmem_kernel.h"
 #include "gmem_stock_sample.h"
 #include "gmem_stock_vms.h"

@@ -7,7 +7,7 @@
 #ifndef GMEM_STOCK_SAMPLE_H
 #define GMEM_STOCK_SAMPLE_H
 
-#include "gmem_sample.h"
+#include "gmem_samples.h"
 
 struct gmem_stock;
 

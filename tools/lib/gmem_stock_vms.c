@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gmem_common.h"
 #include "gmem_stock_vms.h"
 
 /* By VM, and then by guest_memfd; of two that are one the first is as good. */

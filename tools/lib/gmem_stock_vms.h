@@ -5,7 +5,7 @@
 #ifndef GMEM_STOCK_VMS_H
 #define GMEM_STOCK_VMS_H
 
-#include "gmem_sample.h"
+#include "gmem_samples.h"
 
 /* What was counted of VMs; the rest is GMEM_UNKNOWN. */
 #define GMEM_STOCK_FAULTS	(1U << 0)

@@ -44,7 +44,6 @@ struct frame {
  * @live: it is this host, now; so the kernel can be asked for more
  * @about: what its figures are from, a word or two; NULL if it is not known
  * @lacks: what cannot be known of it, a line; NULL if all can
- * @single: one frame will be read, so that no rate is of use
  * @twice_of: of this host: whose memory that is backed twice the next frames
  *	have, as for gmem_sampler_twice_of()
  * @look_max_ns: how long to look for it and for what is mapped, likewise
@@ -66,7 +65,6 @@ struct source {
 	bool live;
 	const char *about;
 	const char *lacks;
-	bool single;
 	uint64_t twice_of;
 	uint64_t look_max_ns;
 	uint64_t twice_age_ns;

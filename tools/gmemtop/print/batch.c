@@ -126,7 +126,6 @@ int batch_run(struct view *view, const struct settings *settings)
 	/* A reader that goes away is told apart from a full disk by EPIPE. */
 	signal(SIGPIPE, SIG_IGN);
 
-	view->source->single = settings->once;
 	if (settings->once)
 		view->source->look_max_ns = LOOK_ONCE_NS;
 	sigemptyset(&none);

@@ -23,7 +23,6 @@ struct host {
 	size_t next_check;
 	uint64_t twice_ns;
 	bool noticed;
-	bool counted;
 };
 
 static int compare_ids(const void *a, const void *b)
@@ -189,14 +188,6 @@ static bool recall_twice(struct frame *frame, const struct facts *facts)
 	return true;
 }
 
-/* Without, there are no rates; that is told once, by who could not. */
-static void count(struct host *host)
-{
-	if (!host->counted)
-		gmem_sampler_count(host->sampler);
-	host->counted = true;
-}
-
 static int host_read(struct source *source, struct frame *frame,
 		     struct facts *facts)
 {
@@ -204,8 +195,6 @@ static int host_read(struct source *source, struct frame *frame,
 	uint64_t twice = twice_of(host), nodes = memory_nodes();
 	int err;
 
-	if (!source->single)
-		count(host);
 	err = read_vms(host, frame, facts, twice);
 	if (!err && twice != source->twice_of && !recall_twice(frame, facts)) {
 		twice = source->twice_of;
@@ -246,11 +235,18 @@ struct source *host_open(void)
 	return &host->source;
 }
 
+void host_count(struct source *source)
+{
+	struct host *host = (struct host *)source;
+
+	/* Without, there are no rates, which is no reason to show nothing. */
+	gmem_sampler_count(host->sampler);
+}
+
 int host_fix(struct source *source, size_t vms, size_t policies)
 {
 	struct host *host = (struct host *)source;
 
-	count(host);
 	return gmem_sampler_fix(host->sampler, vms, policies);
 }
 

@@ -17,6 +17,15 @@
 struct source *host_open(void);
 
 /**
+ * host_count() - have counted what rates are of, where the kernel does not by itself
+ * @source: from host_open()
+ *
+ * For who reads more than one frame.  If that cannot be, it is told in one line of
+ * error, and those figures are not known.
+ */
+void host_count(struct source *source);
+
+/**
  * host_fix() - make room once, and need no capability from then on
  * @source: from host_open()
  * @vms: VMs to have room for

@@ -177,6 +177,9 @@ static int run(struct exporter *exporter, const struct arguments *args)
 	exporter->source = host_open();
 	if (!exporter->source)
 		return GMEM_EXIT_FAIL;
+	/* Counters that begin at 0 in each file would be of no use. */
+	if (!args->textfile || args->interval_seen)
+		host_count(exporter->source);
 	if (host_fix(exporter->source, args->vms, POLICIES_ROOM(args->vms)) ||
 	    export_user_become(&user))
 		return GMEM_EXIT_FAIL;

@@ -327,6 +327,7 @@ int record_main(int argc, char **argv)
 	source = host_open();
 	if (!source)
 		return GMEM_EXIT_FAIL;
+	host_count(source);
 	/* The file is its user's own, so it is made without any capability. */
 	if (!privilege_drop() && !begin_file(&recorder))
 		status = record(&recorder, source);
