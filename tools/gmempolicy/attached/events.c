@@ -14,6 +14,7 @@
 #include "gmem_clock.h"
 #include "gmem_kernel.h"
 #include "gmem_lsm_policies.h"
+#include "gmem_sample.h"
 #include "gmem_source.h"
 
 #include "watch.skel.h"
