@@ -121,7 +121,10 @@ static __always_inline u64 gmem_vm_id(const struct kvm *kvm)
 	return gmem_lsm_request(kvm)->id;
 }
 
-#define bpf_kvm_gmem_vm_id(kvm)	gmem_vm_id(kvm)
+/* vmlinux.h may declare those. */
+#define bpf_kvm_gmem_vm_id		gmem_vm_id
+#define bpf_kvm_gmem_usage		gmem_lsm_get_usage
+#define bpf_kvm_gmem_convert_changes	gmem_lsm_convert_changes
 
 /* vm_exit is for VMs that end. */
 static __always_inline bool gmem_vm_is_dying(const struct kvm *kvm)
