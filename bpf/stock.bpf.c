@@ -11,17 +11,9 @@
 #include <bpf/bpf_tracing.h>
 
 #include "gmem_abi.h"
+#include "gmem_counts.h"
 #include "gmem_rss.h"
 #include "gmem_stock.h"
-
-/* What the programs of stock_events.bpf.c counted, by where the VM is. */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, GMEM_VMS_MAX);
-	__type(key, __u64);
-	__type(value, struct gmem_stock_counts);
-} counts SEC(".maps");
 
 /* Of a guest_memfd that somebody has mapped: how far its pages were looked at. */
 struct look {

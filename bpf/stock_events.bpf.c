@@ -11,6 +11,7 @@
 #include <bpf/bpf_tracing.h>
 
 #include "gmem_abi.h"
+#include "gmem_counts.h"
 #include "gmem_stock.h"
 
 #define KVM_SET_MEMORY_ATTRIBUTES	0x4020aed2U
@@ -18,15 +19,6 @@
 #define PUNCH_HOLE			0x02
 /* Of enum vm_fault_reason: OOM, SIGBUS, HWPOISON, HWPOISON_LARGE, SIGSEGV. */
 #define FAULT_ERROR			(0x01 | 0x02 | 0x10 | 0x20 | 0x40)
-
-/* That of stock.bpf.c. */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, GMEM_VMS_MAX);
-	__type(key, __u64);
-	__type(value, struct gmem_stock_counts);
-} counts SEC(".maps");
 
 /* What a task is just about. */
 struct doing {

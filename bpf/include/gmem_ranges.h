@@ -140,28 +140,33 @@ static __always_inline bool gmem_ranges_set(struct gmem_ranges *r, u64 start,
 	return true;
 }
 
+/* Edges that gmem_ranges_count() looks at. */
+#define GMEM_RANGES_SOME	64
+
 /**
  * gmem_ranges_count() - how many frames of a range have an attribute
  * @r: the attribute by guest frame
  * @start: first frame
- * @end: frame after the last
+ * @end: frame after the last; set to where it is counted to, if there are more
+ *	edges in between than are looked at
  * @attr: the attribute, 0 or 1
  */
 static __always_inline u64 gmem_ranges_count(const struct gmem_ranges *r,
-					     u64 start, u64 end, u64 attr)
+					     u64 start, u64 *end, u64 attr)
 {
 	u64 i = gmem_ranges_before(r, start + 1), at = start, sum = 0, edge, k;
 
 	attr ^= r->outside ^ 1;
-	for (k = 0; k < GMEM_RANGES_MAX; k++, i++) {
+	for (k = 0; k < GMEM_RANGES_SOME; k++, i++) {
 		edge = GMEM_RANGES_TOP - r->keys[i & GMEM_RANGES_MAX];
-		/* One branch a turn; what is behind the last edge is the top. */
-		if (!gmem_before(edge, end))
-			break;
+		/* Behind the last one is nothing, or the first again. */
+		edge = gmem_choose(gmem_before(edge, at), *end, edge);
+		edge = gmem_choose(gmem_before(edge, *end), edge, *end);
 		sum += (edge - at) * ((i ^ attr) & 1);
 		at = edge;
 	}
-	return sum + (end - at) * ((i ^ attr) & 1);
+	*end = at;
+	return sum;
 }
 
 #endif /* __GMEM_RANGES_H */
