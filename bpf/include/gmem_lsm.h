@@ -121,7 +121,10 @@ static __always_inline u64 gmem_vm_id(const struct kvm *kvm)
 	return gmem_lsm_request(kvm)->id;
 }
 
-#define bpf_kvm_gmem_vm_id(kvm)	gmem_vm_id(kvm)
+/* vmlinux.h may declare those. */
+#define bpf_kvm_gmem_vm_id		gmem_vm_id
+#define bpf_kvm_gmem_usage		gmem_lsm_get_usage
+#define bpf_kvm_gmem_convert_changes	gmem_lsm_convert_changes
 
 /* vm_exit is for VMs that end. */
 static __always_inline bool gmem_vm_is_dying(const struct kvm *kvm)
@@ -245,57 +248,24 @@ gmem_lsm_frames_of(const struct gmem_lsm_request *request)
 	return frames;
 }
 
-/* Pieces of GMEM_RANGES_SOME edges that any range has at most. */
-#define GMEM_LSM_PIECES	(GMEM_RANGES_MAX / GMEM_RANGES_SOME + 2)
-
-/*
- * How many frames a conversion changes, and if it is done, note that.  A piece at a
- * time: others may come in between, each of which is right for itself.
- */
-static __always_inline u64
-gmem_lsm_change(struct gmem_lsm_frames *frames,
-		const struct gmem_lsm_convert *convert, bool done)
-{
-	u64 attr = !!convert->attributes, start = convert->start, end;
-	u64 changes = 0, more;
-	int i;
-
-	bpf_for(i, 0, GMEM_LSM_PIECES) {
-		if (start >= convert->end)
-			break;
-		end = convert->end;
-		bpf_spin_lock(&frames->lock);
-		more = gmem_ranges_count(&frames->ranges, start, &end, attr ^ 1);
-		if (done && !gmem_ranges_set(&frames->ranges, start, end, attr))
-			more = 0;
-		if (done && attr)
-			frames->to_private += more;
-		else if (done)
-			frames->to_shared += more;
-		bpf_spin_unlock(&frames->lock);
-		changes += more;
-		start = end;
-	}
-	return changes;
-}
-
 /* Frames that a conversion would change; very many if it could not be kept count of. */
 static __always_inline u64
 bpf_kvm_gmem_convert_changes(struct kvm *kvm,
 			     const struct gmem_lsm_convert *convert)
 {
 	struct gmem_lsm_frames *frames = gmem_lsm_frames_of(gmem_lsm_request(kvm));
+	u64 attr = !!convert->attributes, changes;
 	struct gmem_ranges_change change;
 
 	if (!frames)
 		return convert->nr_pages;
 	bpf_spin_lock(&frames->lock);
+	changes = gmem_ranges_count(&frames->ranges, convert->start,
+				    convert->end, attr ^ 1);
 	change = gmem_ranges_look(&frames->ranges, convert->start, convert->end,
-				  !!convert->attributes);
+				  attr);
 	bpf_spin_unlock(&frames->lock);
-	if (change.nr > GMEM_RANGES_MAX)
-		return GMEM_RANGES_TOP;
-	return gmem_lsm_change(frames, convert, false);
+	return change.nr > GMEM_RANGES_MAX ? GMEM_RANGES_TOP : changes;
 }
 
 /* Returns how many frames it changes. */
@@ -304,9 +274,19 @@ gmem_lsm_note(struct gmem_lsm_request *request,
 	      const struct gmem_lsm_convert *convert)
 {
 	struct gmem_lsm_frames *frames = gmem_lsm_frames_of(request);
+	u64 attr = !!convert->attributes, changes;
 
-	return frames ? gmem_lsm_change(frames, convert, true) :
-			convert->nr_pages;
+	if (!frames)
+		return convert->nr_pages;
+	bpf_spin_lock(&frames->lock);
+	changes = gmem_ranges_count(&frames->ranges, convert->start,
+				    convert->end, attr ^ 1);
+	changes *= gmem_ranges_set(&frames->ranges, convert->start,
+				   convert->end, attr);
+	frames->to_private += changes & -attr;
+	frames->to_shared += changes & (attr - 1);
+	bpf_spin_unlock(&frames->lock);
+	return changes;
 }
 
 static __always_inline void

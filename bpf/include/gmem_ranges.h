@@ -140,33 +140,36 @@ static __always_inline bool gmem_ranges_set(struct gmem_ranges *r, u64 start,
 	return true;
 }
 
-/* Edges that gmem_ranges_count() looks at. */
+/* Edges that are looked at with one branch: the verifier does not follow many. */
 #define GMEM_RANGES_SOME	64
 
 /**
  * gmem_ranges_count() - how many frames of a range have an attribute
  * @r: the attribute by guest frame
  * @start: first frame
- * @end: frame after the last; set to where it is counted to, if there are more
- *	edges in between than are looked at
+ * @end: frame after the last
  * @attr: the attribute, 0 or 1
  */
 static __always_inline u64 gmem_ranges_count(const struct gmem_ranges *r,
-					     u64 start, u64 *end, u64 attr)
+					     u64 start, u64 end, u64 attr)
 {
-	u64 i = gmem_ranges_before(r, start + 1), at = start, sum = 0, edge, k;
+	u64 i = gmem_ranges_before(r, start + 1), at = start, sum = 0, edge;
+	u64 piece, k;
 
 	attr ^= r->outside ^ 1;
-	for (k = 0; k < GMEM_RANGES_SOME; k++, i++) {
-		edge = GMEM_RANGES_TOP - r->keys[i & GMEM_RANGES_MAX];
-		/* Behind the last one is nothing, or the first again. */
-		edge = gmem_choose(gmem_before(edge, at), *end, edge);
-		edge = gmem_choose(gmem_before(edge, *end), edge, *end);
-		sum += (edge - at) * ((i ^ attr) & 1);
-		at = edge;
+	for (piece = 0; piece <= GMEM_RANGES_MAX / GMEM_RANGES_SOME; piece++) {
+		for (k = 0; k < GMEM_RANGES_SOME; k++, i++) {
+			edge = GMEM_RANGES_TOP - r->keys[i & GMEM_RANGES_MAX];
+			/* Behind the last one is nothing, or the first again. */
+			edge = gmem_choose(gmem_before(edge, at), end, edge);
+			edge = gmem_choose(gmem_before(edge, end), edge, end);
+			sum += (edge - at) * ((i ^ attr) & 1);
+			at = edge;
+		}
+		if (at == end)
+			break;
 	}
-	*end = at;
-	return sum;
+	return sum + (end - at) * ((i ^ attr) & 1);
 }
 
 #endif /* __GMEM_RANGES_H */
