@@ -115,6 +115,7 @@ static void ask_lsm(void)
 static const struct gmem_source *look(void)
 {
 	struct btf *vmlinux;
+	bool has_kvm;
 	int module;
 
 	if (access(BTF_DIR "/vmlinux", R_OK)) {
@@ -131,6 +132,8 @@ static const struct gmem_source *look(void)
 		return NULL;
 	}
 	module = has_hooks(vmlinux) ? 1 : module_has_hooks(vmlinux);
+	/* Debian's kernel has one, though its KVM is a module. */
+	has_kvm = btf__find_by_name_kind(vmlinux, "kvm", BTF_KIND_STRUCT) > 0;
 	btf__free(vmlinux);
 	if (module > 0)
 		return &native;
@@ -139,6 +142,11 @@ static const struct gmem_source *look(void)
 	if (module == -ENOENT && access("/sys/module/kvm", F_OK)) {
 		snprintf(problem, sizeof(problem),
 			 "KVM is not loaded; load it (modprobe kvm_amd or kvm_intel)");
+		return NULL;
+	}
+	if (!has_kvm && module) {
+		snprintf(problem, sizeof(problem),
+			 "no gmem hooks, and no types of KVM in " BTF_DIR "; boot a kernel built with CONFIG_DEBUG_INFO_BTF=y, or install gmem-dkms");
 		return NULL;
 	}
 	ask_kvm();
