@@ -185,7 +185,7 @@ setup()
 	for round in 1 2 3; do
 		unload
 		modprobe "$VENDOR"
-		[ "$(ls -d $events/kvm_gmem_* | wc -l)" -eq 12 ]
+		[ "$(ls -d $events/kvm_gmem_* | wc -l)" -eq 13 ]
 
 		gmempolicy attach ratelimit --all --set rate=10 --set burst=5
 		: >/sys/kernel/tracing/trace

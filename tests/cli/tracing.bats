@@ -9,7 +9,7 @@
 
 bats_require_minimum_version 1.5.0
 
-events="bind convert create fault held invalidate merge split unbind verdict vm_create vm_destroy"
+events="bind convert create fault held invalidate merge migrate split unbind verdict vm_create vm_destroy"
 
 # Every field of every event, for a program that counts a run's events.
 all_fields='
@@ -258,6 +258,16 @@ u64 inode
 u64 index
 u64 nr_pages
 s32 result
+migrate
+u64 vm_id
+u64 inode
+u64 index
+u64 nr_pages
+u64 from_pfn
+u64 to_pfn
+s32 from_node
+s32 to_node
+s32 result
 split
 u64 vm_id
 u64 inode
@@ -322,6 +332,33 @@ END
 	grep -qE '(overrun|dropped)' known.stat
 	run ! grep -E '(overrun|dropped).*[1-9]' known.stat
 	diff <(sort load.trace-cmd) <(sort load.perf-script)
+}
+
+# A guest has a page by its mapping of it for as long as it has that: no page of a
+# hole may go before the mappings have. The thread that punches is one.
+hole='
+tracepoint:kvm_gmem:kvm_gmem_invalidate /args->reason == 1/ { @hole[tid] = 1; }
+kretprobe:kvm_unmap_gfn_range /@hole[tid] == 1/ { @hole[tid] = 2; @unmaps = count(); }
+tracepoint:filemap:mm_filemap_delete_from_page_cache /@hole[tid] == 1/ { @early = count(); }
+tracepoint:filemap:mm_filemap_delete_from_page_cache /@hole[tid] == 2/ { @pages = count(); }
+kprobe:kvm_mmu_invalidate_end /@hole[tid] == 2/ { delete(@hole[tid]); @holes = count(); }
+'
+
+@test "a hole is one in the guest's mappings before the pages go" {
+	local build=$BATS_TEST_DIRNAME/../../build
+
+	bpftrace -f json -e "$hole" -c \
+		"$build/gmemload --json hole.out --guest churn,mem=256K,iterations=3" >hole.json 3>&-
+	cat hole.json
+	found()
+	{
+		jq -s "map(select(.type == \"map\") | .data) | add | .[\"@$1\"] // 0" hole.json
+	}
+	[ "$(found holes)" -ge 3 ]
+	[ "$(found unmaps)" -ge "$(found holes)" ]
+	# The first one finds nothing to free.
+	[ "$(found pages)" -eq "$(jq -s 'map(select(.summary) | .punched_pages) | add - 64' hole.out)" ]
+	[ "$(found early)" -eq 0 ]
 }
 
 # by_each NUMBER GUEST KEY: perf and trace-cmd counted as many

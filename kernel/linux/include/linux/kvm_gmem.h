@@ -66,7 +66,23 @@ enum kvm_gmem_invalidate_reason {
 	KVM_GMEM_INVALIDATE_RELEASE,
 	KVM_GMEM_INVALIDATE_UNBIND,
 	KVM_GMEM_INVALIDATE_MEMORY_FAILURE,
+	/* In an array of struct kvm_gmem_usage are those above. */
 	KVM_GMEM_NR_INVALIDATE_REASONS,
+	/* The page goes to another place; the guest finds it there. */
+	KVM_GMEM_INVALIDATE_MIGRATION = KVM_GMEM_NR_INVALIDATE_REASONS,
+};
+
+/* Why a page that the host wanted to move has stayed. */
+enum kvm_gmem_move_refusal {
+	/* Somebody has a reference to it. */
+	KVM_GMEM_MOVE_HELD,
+	/* A lock was taken, or who moved it could not wait for consumers. */
+	KVM_GMEM_MOVE_BUSY,
+	/* A consumer of the guest_memfd's pages said so. */
+	KVM_GMEM_MOVE_CONSUMER,
+	/* It is broken. */
+	KVM_GMEM_MOVE_BROKEN,
+	KVM_GMEM_NR_MOVE_REFUSALS,
 };
 
 /* Why memory of a guest_memfd with huge folios came as a single page. */
@@ -303,6 +319,25 @@ struct kvm_gmem_usage {
 	u64 huge_fallbacks[KVM_GMEM_NR_HUGE_FALLBACKS];
 };
 
+/**
+ * struct kvm_gmem_moves - what bpf_kvm_gmem_moves() reports of one VM
+ * @moved_pages: pages that the host has put in another place
+ * @refused: attempts to move a folio that failed, by enum kvm_gmem_move_refusal
+ * @move_ns: time that attempts took, from the first look at the page on
+ * @invalidations: as struct kvm_gmem_usage.invalidations, of those attempts
+ * @unmovable_pages: populated pages of open guest_memfds that cannot be moved, since
+ *	hardware or who made them wants them to stay
+ *
+ * As struct kvm_gmem_usage it grows at its end only.
+ */
+struct kvm_gmem_moves {
+	u64 moved_pages;
+	u64 refused[KVM_GMEM_NR_MOVE_REFUSALS];
+	u64 move_ns;
+	u64 invalidations;
+	u64 unmovable_pages;
+};
+
 #ifdef CONFIG_KVM_GMEM_BPF
 
 /*
@@ -358,7 +393,7 @@ struct kvm_gmem_counters {
 	atomic64_t unbound_private;
 	atomic64_t pages_to_private;
 	atomic64_t pages_to_shared;
-	atomic64_t invalidations[KVM_GMEM_NR_INVALIDATE_REASONS];
+	atomic64_t invalidations[KVM_GMEM_NR_INVALIDATE_REASONS + 1];
 	atomic64_t faults_denied;
 	atomic64_t conversions_denied;
 	atomic64_t faults_delayed;
@@ -368,6 +403,9 @@ struct kvm_gmem_counters {
 	atomic64_t huge_splits;
 	atomic64_t huge_merges;
 	atomic64_t huge_fallbacks[KVM_GMEM_NR_HUGE_FALLBACKS];
+	atomic64_t moved_pages;
+	atomic64_t moves_refused[KVM_GMEM_NR_MOVE_REFUSALS];
+	atomic64_t move_ns;
 };
 
 struct kvm_gmem_chain;

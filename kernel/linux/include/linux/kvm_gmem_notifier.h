@@ -21,6 +21,7 @@ enum kvm_gmem_event {
 	KVM_GMEM_EVENT_HOLE,
 	KVM_GMEM_EVENT_RELEASE,
 	KVM_GMEM_EVENT_FAILURE,
+	KVM_GMEM_EVENT_MIGRATION,
 };
 
 /**
@@ -40,9 +41,9 @@ struct kvm_gmem_range {
 /**
  * struct kvm_gmem_notifier_ops - what a consumer of pages wants to be told
  * @start: something is about to happen.  To have pages must end here, if it can:
- *	what is freed is freed in any case, and a conversion to private fails if
- *	somebody has a reference to one of its pages.  That one may be refused
- *	by -EAGAIN; of others the result is of no importance.
+ *	what is freed is freed in any case, and a conversion to private, or moving
+ *	a page to another place, fails if somebody has a reference to it.  These
+ *	two may be refused by -EAGAIN; of others the result is of no importance.
  * @end: it has happened, or not: 0 or a negative errno.  Once after each @start
  *	that could not refuse or did not, before the next one.
  * @got: kvm_gmem_notifier_get_page() has a page, with a reference for who asked;
@@ -54,8 +55,10 @@ struct kvm_gmem_range {
  * All are called with the guest_memfd's invalidate lock held, so that nothing else
  * happens to its pages; they may sleep, but vCPUs' faults go on.  None may call
  * a function of this file, nor take user pages or a process's mmap lock.  At a
- * failure the page is locked: it is given back by put_page(), and by nothing that
- * would lock it.
+ * failure, and when it is moved, the page is locked: it is given back by put_page(),
+ * and by nothing that would lock it.  Pages of others may be locked, too, by who
+ * moves them: who is told of that, takes no lock that is held while memory is
+ * allocated from one place, as alloc_contig_range() does.
  */
 struct kvm_gmem_notifier_ops {
 	int (*start)(struct kvm_gmem_notifier *notifier,

@@ -5,7 +5,8 @@
  * guest_memfds, gmem_account.c counts pages, gmem_frames.c guest frames,
  * gmem_requests.c knows what guests ask for, gmem_policy.c asks the policies,
  * gmem_attach.c attaches them, gmem_delay.c waits, gmem_events.c is what KVM and
- * guest_memfd call, gmem_kfuncs.c and gmem_layout.c are what BPF programs call.
+ * guest_memfd call, gmem_kfuncs.c, gmem_layout.c and gmem_move.c are what BPF
+ * programs call.
  */
 #ifndef __KVM_GMEM_INTERNAL_H
 #define __KVM_GMEM_INTERNAL_H
@@ -166,6 +167,7 @@ void kvm_gmem_inode_close(struct kvm_gmem_inode *gi);
 void kvm_gmem_inodes_orphan(struct kvm *kvm);
 u64 kvm_gmem_orphaned_pages(void);
 u64 kvm_gmem_count_node(struct kvm *kvm, unsigned int nid);
+u64 kvm_gmem_count_unmovable(struct kvm *kvm);
 
 /* gmem_account.c */
 u64 kvm_gmem_populated(struct kvm *kvm);

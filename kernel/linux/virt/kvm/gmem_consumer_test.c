@@ -8,9 +8,9 @@
  *
  *	attach FD	be told of this guest_memfd
  *	detach		and no more
- *	revoke 0|1	let pages go when they become private or vanish (1), or keep
- *			them (0, as it begins)
- *	refuse 0|1	refuse conversions to private of pages that it has
+ *	revoke 0|1	let pages go when they become private, move or vanish (1), or
+ *			keep them (0, as it begins)
+ *	refuse 0|1	refuse that pages that it has become private, or are moved
  *	pin INDEX	have a page
  *	unpin INDEX	let it go
  *	store INDEX N	write a number into a page that it has
@@ -43,7 +43,7 @@
  * @pages: what it has, by page index; under the guest_memfd's invalidate lock, and
  *	its own
  * @revoke: lets pages go
- * @refuse: refuses conversions
+ * @refuse: refuses what may be refused
  * @started: events that began, by kind
  * @ended: events that ended well, by kind
  * @undone: events that ended otherwise
@@ -57,8 +57,8 @@ struct consumer {
 	struct xarray pages;
 	bool revoke;
 	bool refuse;
-	atomic_t started[KVM_GMEM_EVENT_FAILURE + 1];
-	atomic_t ended[KVM_GMEM_EVENT_FAILURE + 1];
+	atomic_t started[KVM_GMEM_EVENT_MIGRATION + 1];
+	atomic_t ended[KVM_GMEM_EVENT_MIGRATION + 1];
 	atomic_t undone;
 	atomic_t open_events;
 };
@@ -86,7 +86,8 @@ static int consumer_start(struct kvm_gmem_notifier *notifier,
 	index = range->start;
 	page = xa_find(&c->pages, &index, range->end - 1, XA_PRESENT);
 	if (page && READ_ONCE(c->refuse) &&
-	    range->event == KVM_GMEM_EVENT_TO_PRIVATE) {
+	    (range->event == KVM_GMEM_EVENT_TO_PRIVATE ||
+	     range->event == KVM_GMEM_EVENT_MIGRATION)) {
 		range->held = index;
 		return -EAGAIN;
 	}
@@ -288,11 +289,12 @@ static ssize_t consumer_read(struct file *file, char __user *buffer, size_t size
 {
 	static const char *const names[] = {
 		"private", "shared", "hole", "release", "failure",
+		"migration",
 	};
 	struct consumer *c = file->private_data;
 	unsigned long index, pages = 0;
 	struct page *page;
-	char text[256];
+	char text[320];
 	int len = 0;
 	size_t i;
 

@@ -937,6 +937,24 @@ void kvm_gmem_memory_failed(struct inode *inode, pgoff_t start, pgoff_t end)
 }
 
 /**
+ * kvm_gmem_inode_migrates - guests have lost pages that are going to be elsewhere
+ * @inode: the guest_memfd
+ * @range: the pages
+ *
+ * Context: any that may take a spinlock; holds the invalidate lock at least shared.
+ */
+void kvm_gmem_inode_migrates(struct inode *inode,
+			     const struct kvm_gmem_range *range)
+{
+	struct kvm_gmem_inode *gi = to_kvm_gmem_inode(inode);
+
+	/* As for a failure. */
+	if (!gi->closed)
+		kvm_gmem_inode_invalidated(gi, range->start, range->end, false,
+					   KVM_GMEM_INVALIDATE_MIGRATION);
+}
+
+/**
  * kvm_gmem_slot_bound - a memslot has come to map a guest_memfd
  * @kvm: the VM
  * @slot: the memslot, not yet visible

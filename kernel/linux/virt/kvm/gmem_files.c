@@ -8,6 +8,7 @@
 #include <linux/fs.h>
 #include <linux/pagemap.h>
 #include <linux/rculist.h>
+#include <linux/timekeeping.h>
 
 #include <trace/events/kvm_gmem.h>
 
@@ -35,6 +36,7 @@ void kvm_gmem_inode_new(struct kvm_gmem_inode *gi)
 	gi->punch_end = 0;
 	gi->closed = false;
 	gi->told = false;
+	gi->going = false;
 	for (nid = 0; nid < nr_node_ids; nid++)
 		atomic64_set(&gi->node_pages[nid], 0);
 }
@@ -88,6 +90,7 @@ void kvm_gmem_inode_going(struct kvm_gmem_inode *gi)
 	spin_lock(&kvm_gmem_inodes_lock);
 	if (gi->closed && gi->kvm)
 		kvm_gmem_move_nodes(gi, -1);
+	gi->going = true;
 	spin_unlock(&kvm_gmem_inodes_lock);
 }
 
@@ -233,6 +236,83 @@ void kvm_gmem_inode_split(struct kvm_gmem_inode *gi, pgoff_t index,
 	if (!result)
 		atomic64_inc(&gi->kvm->gmem.counters.huge_splits);
 	trace_kvm_gmem_split(gi->kvm, gi->vfs_inode.i_ino, index, nr, result);
+}
+
+/* By node, in the sums of its VM too if those of a closed file are in them. */
+static void kvm_gmem_inode_moved(struct kvm_gmem_inode *gi, struct folio *from,
+				 struct folio *to)
+{
+	int from_nid = folio_nid(from), to_nid = folio_nid(to);
+	long nr = folio_nr_pages(to);
+
+	lockdep_assert_held(&kvm_gmem_inodes_lock);
+
+	if (!kvm_gmem_counts_freed())
+		return;
+
+	from->private = NULL;
+	if (!gi->huge)
+		to->private = gi;
+	atomic64_sub(nr, &gi->node_pages[from_nid]);
+	atomic64_add(nr, &gi->node_pages[to_nid]);
+	if (gi->closed && gi->kvm && !gi->going) {
+		atomic64_sub(nr, &gi->kvm->gmem.closed_nodes[from_nid]);
+		atomic64_add(nr, &gi->kvm->gmem.closed_nodes[to_nid]);
+	}
+}
+
+/**
+ * kvm_gmem_inode_move_ended - a folio was moved, or stays where it is
+ * @move: both, locked
+ * @result: 0 or a negative errno
+ *
+ * Without the invalidate lock the file may be closed, and its VM go, at any time.
+ *
+ * Context: any but an interrupt.
+ */
+void kvm_gmem_inode_move_ended(const struct kvm_gmem_move *move, int result)
+{
+	struct kvm_gmem_inode *gi = to_kvm_gmem_inode(move->inode);
+	struct kvm_gmem_counters *counters;
+
+	spin_lock(&kvm_gmem_inodes_lock);
+	if (!result)
+		kvm_gmem_inode_moved(gi, move->from, move->to);
+	if (gi->kvm) {
+		counters = &gi->kvm->gmem.counters;
+		if (result)
+			atomic64_inc(&counters->moves_refused[move->refusal]);
+		else
+			atomic64_add(move->range.end - move->range.start,
+				     &counters->moved_pages);
+		atomic64_add(ktime_get_ns() - move->began_ns, &counters->move_ns);
+		trace_kvm_gmem_migrate(gi->kvm, move->inode->i_ino,
+				       move->range.start, move->from, move->to,
+				       result);
+	}
+	spin_unlock(&kvm_gmem_inodes_lock);
+}
+
+/**
+ * kvm_gmem_count_unmovable - count a VM's populated pages that cannot be moved
+ * @kvm: the VM
+ *
+ * Context: any.
+ * Return: how many there are, but for closed guest_memfds.
+ */
+u64 kvm_gmem_count_unmovable(struct kvm *kvm)
+{
+	struct kvm_gmem_inode *gi;
+	u64 nr_pages = 0;
+
+	rcu_read_lock();
+	list_for_each_entry_rcu(gi, &kvm->gmem.files, node) {
+		if (!gi->movable)
+			nr_pages += READ_ONCE(gi->vfs_inode.i_mapping->nrpages);
+	}
+	rcu_read_unlock();
+
+	return nr_pages;
 }
 
 /**

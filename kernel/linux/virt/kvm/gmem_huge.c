@@ -1309,10 +1309,20 @@ static int kvm_gmem_merge_look_pages(struct kvm_gmem_merge *merge)
 	return held ? -EAGAIN : 0;
 }
 
-/* Charged to whom the first page is charged to. */
+/* Charged to whom another one is charged to, which stays so as long as it is held. */
+static int kvm_gmem_charge_as(struct folio *to, struct folio *from, gfp_t gfp)
+{
+	struct mem_cgroup *memcg = set_active_memcg(folio_memcg(from));
+	int r = mem_cgroup_charge(to, NULL, gfp);
+
+	set_active_memcg(memcg);
+
+	return r;
+}
+
+/* As the first page is. */
 static int kvm_gmem_merge_charge(struct kvm_gmem_merge *merge)
 {
-	struct mem_cgroup *memcg;
 	struct folio *folio;
 	int r;
 
@@ -1320,11 +1330,8 @@ static int kvm_gmem_merge_charge(struct kvm_gmem_merge *merge)
 	if (IS_ERR(folio))
 		return PTR_ERR(folio);
 
-	/* It stays charged as long as it is held. */
-	memcg = set_active_memcg(folio_memcg(folio));
-	r = mem_cgroup_charge(merge->to, NULL,
-			      kvm_gmem_huge_gfp(merge->huge) & ~__GFP_NOMEMALLOC);
-	set_active_memcg(memcg);
+	r = kvm_gmem_charge_as(merge->to, folio,
+			       kvm_gmem_huge_gfp(merge->huge) & ~__GFP_NOMEMALLOC);
 	folio_put(folio);
 
 	return r;
@@ -1368,46 +1375,108 @@ static void kvm_gmem_merge_unlock(struct kvm_gmem_merge *merge, unsigned long nr
 		folio_unlock(merge->from[--nr]);
 }
 
-/* All of them at once are out of the page cache, and the huge one is in it. */
-static int kvm_gmem_merge_store(struct kvm_gmem_merge *merge)
+static void kvm_gmem_count_in_cache(struct folio *folio, long nr)
 {
-	struct address_space *mapping = merge->huge->inode->i_mapping;
-	XA_STATE_ORDER(xas, &mapping->i_pages, merge->first, merge->huge->order);
-	struct folio *to = merge->to;
+	__lruvec_stat_mod_folio(folio, NR_FILE_PAGES, nr);
+	if (folio_test_pmd_mappable(folio))
+		__lruvec_stat_mod_folio(folio, NR_FILE_THPS, nr);
+}
+
+/*
+ * All of @from at once are out of the page cache, and the huge one is in their place.
+ * Somebody who has one of them would have the wrong memory afterwards.
+ */
+static int kvm_gmem_store(struct address_space *mapping, struct folio **from,
+			  unsigned long nr_from, struct folio *to)
+{
+	XA_STATE_ORDER(xas, &mapping->i_pages, to->index, folio_order(to));
+	/* They are of one size. */
+	long nr = folio_nr_pages(from[0]);
 	bool stored = false;
 	unsigned long i;
 
 	xas_lock_irq(&xas);
-	for (i = 0; i < merge->nr; i++) {
-		/* The page cache's reference and ours. */
-		if (!folio_ref_freeze(merge->from[i], 2))
+	for (i = 0; i < nr_from; i++) {
+		/* The page cache's references and ours. */
+		if (!folio_ref_freeze(from[i], nr + 1))
 			break;
 	}
-	if (i == merge->nr) {
+	if (i == nr_from) {
 		xas_store(&xas, to);
 		/* The nodes are there: no memory is needed. */
 		stored = !WARN_ON_ONCE(xas_error(&xas));
 	}
 	if (!stored) {
 		while (i)
-			folio_ref_unfreeze(merge->from[--i], 2);
+			folio_ref_unfreeze(from[--i], nr + 1);
 		xas_unlock_irq(&xas);
 		return -EAGAIN;
 	}
 
-	for (i = 0; i < merge->nr; i++) {
-		struct folio *folio = merge->from[i];
-
-		__lruvec_stat_mod_folio(folio, NR_FILE_PAGES, -1);
-		folio->mapping = NULL;
-		folio_ref_unfreeze(folio, 1);
+	for (i = 0; i < nr_from; i++) {
+		kvm_gmem_count_in_cache(from[i], -nr);
+		from[i]->mapping = NULL;
+		folio_ref_unfreeze(from[i], 1);
 	}
-	__lruvec_stat_mod_folio(to, NR_FILE_PAGES, merge->nr);
-	if (folio_test_pmd_mappable(to))
-		__lruvec_stat_mod_folio(to, NR_FILE_THPS, merge->nr);
+	kvm_gmem_count_in_cache(to, folio_nr_pages(to));
 	xas_unlock_irq(&xas);
 
 	return 0;
+}
+
+/* The same for @to, which is locked, belongs to nobody yet, and has its contents. */
+static int kvm_gmem_put_in_place(struct address_space *mapping, pgoff_t first,
+				 struct folio **from, unsigned long nr_from,
+				 struct folio *to)
+{
+	int r;
+
+	folio_ref_add(to, folio_nr_pages(to));
+	to->mapping = mapping;
+	to->index = first;
+	r = kvm_gmem_store(mapping, from, nr_from, to);
+	if (r) {
+		to->mapping = NULL;
+		folio_ref_sub(to, folio_nr_pages(to));
+	}
+
+	return r;
+}
+
+/**
+ * kvm_gmem_huge_charge - charge a folio that is to take another one's place
+ * @to: new, and of the same size
+ * @from: that one, with a reference
+ * @gfp: how memory may be taken for that
+ *
+ * A single page is charged when it does.
+ *
+ * Context: may sleep if @gfp does.
+ * Return: 0 or -ENOMEM.
+ */
+int kvm_gmem_huge_charge(struct folio *to, struct folio *from, gfp_t gfp)
+{
+	return folio_test_large(to) ? kvm_gmem_charge_as(to, from, gfp) : 0;
+}
+
+/**
+ * kvm_gmem_huge_replace - put a huge folio in the place of another
+ * @inode: the guest_memfd
+ * @from: the one that is there, locked, with a reference
+ * @to: the other, locked, charged, with all that is in @from
+ *
+ * Context: guests have lost it; who cuts folios finds the one or the other.
+ * Return: 0, or -EAGAIN if somebody has @from.
+ */
+int kvm_gmem_huge_replace(struct inode *inode, struct folio *from,
+			  struct folio *to)
+{
+	int r = kvm_gmem_put_in_place(inode->i_mapping, from->index, &from, 1, to);
+
+	if (!r)
+		folio_add_lru(to);
+
+	return r;
 }
 
 /* The attributes do not change: conversions hold slots_lock, too. */
@@ -1428,13 +1497,9 @@ static int kvm_gmem_merge_swap(struct kvm_gmem_merge *merge)
 
 	__folio_set_locked(to);
 	__folio_mark_uptodate(to);
-	folio_ref_add(to, merge->nr);
-	to->mapping = huge->inode->i_mapping;
-	to->index = merge->first;
-	r = kvm_gmem_merge_store(merge);
+	r = kvm_gmem_put_in_place(huge->inode->i_mapping, merge->first,
+				  merge->from, merge->nr, to);
 	if (r) {
-		to->mapping = NULL;
-		folio_ref_sub(to, merge->nr);
 		__folio_clear_locked(to);
 		goto unlock;
 	}

@@ -110,6 +110,9 @@ u64 kvm_gmem_huge_flags(struct kvm *kvm);
 int kvm_gmem_huge_choose(struct kvm *kvm,
 			 const struct kvm_create_guest_memfd *args);
 void kvm_gmem_huge_init(struct inode *inode, unsigned int order);
+int kvm_gmem_huge_charge(struct folio *to, struct folio *from, gfp_t gfp);
+int kvm_gmem_huge_replace(struct inode *inode, struct folio *from,
+			  struct folio *to);
 
 #else
 
@@ -128,6 +131,19 @@ kvm_gmem_huge_choose(struct kvm *kvm, const struct kvm_create_guest_memfd *args)
 
 static inline void kvm_gmem_huge_init(struct inode *inode, unsigned int order)
 {
+}
+
+/* Who replaces a single page charges it. */
+static inline int kvm_gmem_huge_charge(struct folio *to, struct folio *from,
+				       gfp_t gfp)
+{
+	return 0;
+}
+
+static inline int kvm_gmem_huge_replace(struct inode *inode, struct folio *from,
+					struct folio *to)
+{
+	return -EOPNOTSUPP;
 }
 
 #endif /* CONFIG_KVM_GMEM_HUGE */

@@ -35,6 +35,7 @@ static struct inode *kvm_gmem_alloc_inode(struct super_block *sb)
 	if (!gi)
 		return NULL;
 	gi->flags = 0;
+	gi->movable = false;
 	gi->has_attrs = false;
 	INIT_LIST_HEAD(&gi->notifiers);
 	gi->huge = NULL;

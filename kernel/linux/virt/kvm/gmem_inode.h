@@ -10,6 +10,8 @@
 #include <linux/kvm_gmem_notifier.h>
 #include <linux/kvm_host.h>
 #include <linux/mempolicy.h>
+#include <linux/migrate_mode.h>
+#include <linux/pagemap.h>
 
 #include "gmem_huge.h"
 
@@ -29,6 +31,7 @@ struct kvm_gmem {
  * struct kvm_gmem_inode - a guest_memfd: the memory, not the file
  * @vfs_inode: it
  * @flags: GUEST_MEMFD_FLAG_* that it was made with
+ * @movable: the host can move its pages to other places
  * @has_attrs: its pages are converted in place
  * @attrs: which of them are private then, by index; changes under the mapping's
  *	invalidate lock, held exclusively
@@ -46,6 +49,7 @@ struct kvm_gmem {
  * @punch_end: page after the last; both under the page cache's lock
  * @closed: the file is closed, somebody else holds the inode
  * @told: the pages were told of as freed when the file was closed
+ * @going: they are not counted with those of a VM's closed files any more
  * @node_pages: its pages by NUMA node
  *
  * From @node on it is what is observed, see gmem_files.c.
@@ -53,6 +57,7 @@ struct kvm_gmem {
 struct kvm_gmem_inode {
 	struct inode vfs_inode;
 	u64 flags;
+	bool movable;
 	bool has_attrs;
 	struct kvm_mem_attr_map attrs;
 	struct module *module;
@@ -69,6 +74,7 @@ struct kvm_gmem_inode {
 	pgoff_t punch_end;
 	bool closed;
 	bool told;
+	bool going;
 	atomic64_t node_pages[];
 #endif
 };
@@ -77,6 +83,26 @@ static inline struct kvm_gmem_inode *to_kvm_gmem_inode(struct inode *inode)
 {
 	return container_of(inode, struct kvm_gmem_inode, vfs_inode);
 }
+
+/**
+ * struct kvm_gmem_move - a folio that is being put in another place
+ * @inode: the guest_memfd
+ * @range: its pages, for consumers
+ * @from: the folio that has them
+ * @to: the one that is going to
+ * @began_ns: when that began
+ * @exclusive: the invalidate lock is held exclusively
+ * @refusal: enum kvm_gmem_move_refusal, if it fails now
+ */
+struct kvm_gmem_move {
+	struct inode *inode;
+	struct kvm_gmem_range range;
+	struct folio *from;
+	struct folio *to;
+	u64 began_ns;
+	bool exclusive;
+	int refusal;
+};
 
 struct file *kvm_gmem_inode_getfile(const char *name,
 				    const struct file_operations *fops,
@@ -99,6 +125,20 @@ void kvm_gmem_invalidate_end(struct kvm_gmem *gmem, pgoff_t start, pgoff_t end);
 /* gmem_mmap.c */
 int kvm_gmem_mmap(struct file *file, struct vm_area_struct *vma);
 struct folio *kvm_gmem_get_shared(struct inode *inode, pgoff_t index);
+
+/* gmem_migrate.c */
+#ifdef CONFIG_KVM_GMEM_MIGRATE
+void kvm_gmem_migrate_init(struct inode *inode, struct kvm *kvm);
+int kvm_gmem_migrate_folio(struct address_space *mapping, struct folio *dst,
+			   struct folio *src, enum migrate_mode mode);
+#else
+static inline void kvm_gmem_migrate_init(struct inode *inode, struct kvm *kvm)
+{
+	mapping_set_gfp_mask(inode->i_mapping, GFP_HIGHUSER);
+	mapping_set_inaccessible(inode->i_mapping);
+}
+#endif
+int kvm_gmem_move_folio(struct inode *inode, struct folio *from, int nid);
 
 /* gmem_notifier.c */
 const struct kvm_gmem_notifier *
@@ -163,6 +203,9 @@ void kvm_gmem_inode_merge_ended(struct kvm_gmem_inode *gi, pgoff_t index,
 void kvm_gmem_inode_split(struct kvm_gmem_inode *gi, pgoff_t index,
 			  unsigned long nr, int result);
 void kvm_gmem_inode_fell_back(struct kvm_gmem_inode *gi, int reason);
+void kvm_gmem_inode_migrates(struct inode *inode,
+			     const struct kvm_gmem_range *range);
+void kvm_gmem_inode_move_ended(const struct kvm_gmem_move *move, int result);
 
 #else /* !CONFIG_KVM_GMEM_BPF */
 
@@ -208,6 +251,16 @@ static inline void kvm_gmem_inode_split(struct kvm_gmem_inode *gi, pgoff_t index
 }
 
 static inline void kvm_gmem_inode_fell_back(struct kvm_gmem_inode *gi, int reason)
+{
+}
+
+static inline void kvm_gmem_inode_migrates(struct inode *inode,
+					   const struct kvm_gmem_range *range)
+{
+}
+
+static inline void
+kvm_gmem_inode_move_ended(const struct kvm_gmem_move *move, int result)
 {
 }
 

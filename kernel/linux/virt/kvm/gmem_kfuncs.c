@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * What BPF programs may ask of guest private memory: which VMs and policies
- * there are, and what they use and did.  Nothing here changes anything.
+ * there are, and what they use and did.  Nothing here changes anything, but for
+ * what moves memory, which its guest does not notice.
  */
 #include <linux/bpf.h>
 #include <linux/btf.h>
@@ -438,6 +439,7 @@ BTF_KFUNCS_START(kvm_gmem_any_ids)
 BTF_ID_FLAGS(func, bpf_kvm_gmem_vm_id, KF_TRUSTED_ARGS)
 BTF_ID_FLAGS(func, bpf_kvm_gmem_vm_is_dying, KF_TRUSTED_ARGS)
 BTF_ID_FLAGS(func, bpf_kvm_gmem_usage, KF_TRUSTED_ARGS)
+BTF_ID_FLAGS(func, bpf_kvm_gmem_moves, KF_TRUSTED_ARGS)
 BTF_KFUNCS_END(kvm_gmem_any_ids)
 
 /* The fault of a policy's hook is part of a request that is under way. */
@@ -445,6 +447,7 @@ BTF_KFUNCS_START(kvm_gmem_policy_ids)
 BTF_ID_FLAGS(func, bpf_kvm_gmem_vm_id, KF_TRUSTED_ARGS)
 BTF_ID_FLAGS(func, bpf_kvm_gmem_vm_is_dying, KF_TRUSTED_ARGS)
 BTF_ID_FLAGS(func, bpf_kvm_gmem_usage, KF_TRUSTED_ARGS)
+BTF_ID_FLAGS(func, bpf_kvm_gmem_moves, KF_TRUSTED_ARGS)
 BTF_ID_FLAGS(func, bpf_kvm_gmem_fault_present, KF_TRUSTED_ARGS)
 BTF_ID_FLAGS(func, bpf_kvm_gmem_convert_changes, KF_TRUSTED_ARGS | KF_SLEEPABLE)
 BTF_KFUNCS_END(kvm_gmem_policy_ids)
@@ -453,6 +456,8 @@ BTF_KFUNCS_START(kvm_gmem_sleepable_ids)
 BTF_ID_FLAGS(func, bpf_kvm_gmem_vm_id, KF_TRUSTED_ARGS)
 BTF_ID_FLAGS(func, bpf_kvm_gmem_vm_is_dying, KF_TRUSTED_ARGS)
 BTF_ID_FLAGS(func, bpf_kvm_gmem_usage, KF_TRUSTED_ARGS)
+BTF_ID_FLAGS(func, bpf_kvm_gmem_moves, KF_TRUSTED_ARGS)
+BTF_ID_FLAGS(func, bpf_kvm_gmem_move, KF_TRUSTED_ARGS | KF_SLEEPABLE)
 BTF_ID_FLAGS(func, bpf_kvm_gmem_vm_acquire, KF_ACQUIRE | KF_RET_NULL | KF_SLEEPABLE)
 BTF_ID_FLAGS(func, bpf_kvm_gmem_vm_release, KF_RELEASE | KF_SLEEPABLE)
 BTF_ID_FLAGS(func, bpf_iter_kvm_gmem_vm_new, KF_ITER_NEW | KF_SLEEPABLE)

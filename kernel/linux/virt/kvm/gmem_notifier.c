@@ -147,6 +147,13 @@ void kvm_gmem_notify_end(struct inode *inode, const struct kvm_gmem_range *range
 		notifier->ops->end(notifier, range, result);
 }
 
+/* Of all else it is only told. */
+static bool kvm_gmem_may_refuse(enum kvm_gmem_event event)
+{
+	return event == KVM_GMEM_EVENT_TO_PRIVATE ||
+	       event == KVM_GMEM_EVENT_MIGRATION;
+}
+
 /**
  * kvm_gmem_notify_start - tell consumers of pages what is about to happen to them
  * @inode: the guest_memfd
@@ -164,7 +171,7 @@ kvm_gmem_notify_start(struct inode *inode, struct kvm_gmem_range *range)
 	list_for_each_entry(notifier, all, node) {
 		range->held = range->start;
 		if (!notifier->ops->start(notifier, range) ||
-		    range->event != KVM_GMEM_EVENT_TO_PRIVATE)
+		    !kvm_gmem_may_refuse(range->event))
 			continue;
 
 		list_for_each_entry(told, all, node) {

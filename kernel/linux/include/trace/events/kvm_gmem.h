@@ -36,7 +36,8 @@ TRACE_DEFINE_ENUM(KVM_GMEM_INVALIDATE_MEMORY_FAILURE);
 		{ KVM_GMEM_INVALIDATE_PUNCH_HOLE,	"punch_hole" },	\
 		{ KVM_GMEM_INVALIDATE_RELEASE,		"release" },	\
 		{ KVM_GMEM_INVALIDATE_UNBIND,		"unbind" },	\
-		{ KVM_GMEM_INVALIDATE_MEMORY_FAILURE,	"memory_failure" })
+		{ KVM_GMEM_INVALIDATE_MEMORY_FAILURE,	"memory_failure" }, \
+		{ KVM_GMEM_INVALIDATE_MIGRATION,	"migration" })
 
 #define show_kvm_gmem_attributes(attributes)				\
 	((attributes) ? __print_flags(attributes, "|",			\
@@ -183,6 +184,41 @@ DEFINE_EVENT(kvm_gmem_huge, kvm_gmem_merge,
 	TP_PROTO(struct kvm *kvm, unsigned long inode, u64 index, u64 nr_pages,
 		 int result),
 	TP_ARGS(kvm, inode, index, nr_pages, result)
+);
+
+TRACE_EVENT(kvm_gmem_migrate,
+	TP_PROTO(struct kvm *kvm, unsigned long inode, u64 index,
+		 const struct folio *from, const struct folio *to, int result),
+	TP_ARGS(kvm, inode, index, from, to, result),
+
+	TP_STRUCT__entry(
+		__field(u64, vm_id)
+		__field(u64, inode)
+		__field(u64, index)
+		__field(u64, nr_pages)
+		__field(u64, from_pfn)
+		__field(u64, to_pfn)
+		__field(s32, from_node)
+		__field(s32, to_node)
+		__field(s32, result)
+	),
+
+	TP_fast_assign(
+		__entry->vm_id		= kvm->gmem.id;
+		__entry->inode		= inode;
+		__entry->index		= index;
+		__entry->nr_pages	= folio_nr_pages(from);
+		__entry->from_pfn	= folio_pfn((struct folio *)from);
+		__entry->to_pfn		= folio_pfn((struct folio *)to);
+		__entry->from_node	= folio_nid(from);
+		__entry->to_node	= folio_nid(to);
+		__entry->result		= result;
+	),
+
+	TP_printk("vm %llu inode %llu index 0x%llx pages %llu pfn 0x%llx node %d to pfn 0x%llx node %d result %d",
+		  __entry->vm_id, __entry->inode, __entry->index,
+		  __entry->nr_pages, __entry->from_pfn, __entry->from_node,
+		  __entry->to_pfn, __entry->to_node, __entry->result)
 );
 
 TRACE_EVENT(kvm_gmem_invalidate,

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What a host does that moves memory of all kinds: takes blocks of memory away, wants
+ * a part of an area for itself, looks for room for huge pages.
+ */
+#ifndef MIGRATE_HOST_H
+#define MIGRATE_HOST_H
+
+#include "migrate_fixture.h"
+
+#define MEMORY		"/sys/devices/system/memory"
+#define AREA		"/sys/kernel/debug/cma/reserved"
+
+/* A number that a file of the kernel has, in that base; -1 if there is none. */
+static inline long long number_in(const char *path, int base)
+{
+	char text[64] = "";
+	FILE *f = fopen(path, "r");
+
+	if (!f)
+		return -1;
+	if (!fgets(text, sizeof(text), f))
+		text[0] = '\0';
+	fclose(f);
+	return text[0] ? strtoll(text, NULL, base) : -1;
+}
+
+static inline uint64_t pages_per_block(void)
+{
+	return number_in(MEMORY "/block_size_bytes", 16) / PAGE_SIZE;
+}
+
+/* The state of a block: online or offline; 0 or the errno. */
+static inline int set_block(uint64_t block, const char *state)
+{
+	char path[96];
+
+	snprintf(path, sizeof(path), MEMORY "/memory%lu/state", block);
+	return write_file(path, state);
+}
+
+static inline bool block_is(uint64_t block, const char *name, const char *is)
+{
+	char path[96], text[64] = "";
+	FILE *f;
+
+	snprintf(path, sizeof(path), MEMORY "/memory%lu/%s", block, name);
+	f = fopen(path, "r");
+	if (!f)
+		return false;
+	if (!fgets(text, sizeof(text), f))
+		text[0] = '\0';
+	fclose(f);
+	return !strncmp(text, is, strlen(is));
+}
+
+/* Is it memory of that node? */
+static inline bool block_is_of(uint64_t block, int node)
+{
+	char path[96];
+
+	snprintf(path, sizeof(path), MEMORY "/memory%lu/node%d", block, node);
+	return !access(path, F_OK);
+}
+
+/* Patience for what has a page for a moment. */
+static inline int offline_block(uint64_t block)
+{
+	int tries, r = EBUSY;
+
+	for (tries = 0; tries < 20 && (r == EBUSY || r == EAGAIN); tries++)
+		r = set_block(block, "offline");
+	return r;
+}
+
+/* Memory for what can be moved, as it is at the start. */
+static inline int online_block(uint64_t block)
+{
+	return set_block(block, "online_movable");
+}
+
+/* Starts a guest that has touched no page yet, and finds the frames of all. */
+static inline void start_and_find(struct guest *g, uint64_t *pfns)
+{
+	frames_trace();
+	guest_start(g);
+	MUST(guest_is_fine(g), "the guest reads something else");
+	MUST(frames_read(MOVE_GFN, g->pages, pfns) == g->pages,
+	     "not all frames are traced");
+}
+
+/* Moves all pages to a node; the block that the first one is in, and how many are. */
+static inline uint64_t move_to_block(struct guest *g, uint32_t node, uint64_t *inside)
+{
+	static struct traced_move moves[4096];
+	uint64_t block = 0;
+	size_t nr, i;
+
+	move_all(g, !node);
+	moves_trace();
+	move_all(g, node);
+	nr = moves_read(moves, ARRAY_SIZE(moves));
+	MUST(nr, "no move is traced");
+	*inside = 0;
+	for (i = 0; i < nr; i++) {
+		if (moves[i].result)
+			continue;
+		if (!*inside)
+			block = moves[i].to_pfn / pages_per_block();
+		if (moves[i].to_pfn / pages_per_block() == block)
+			*inside += moves[i].pages;
+	}
+	return block;
+}
+
+/* The area that memory of all kinds is in, and that the host can have back (cma=). */
+struct area {
+	uint64_t base, pages;
+};
+
+/* False if the kernel was not told to have one. */
+static inline bool find_area(struct area *area)
+{
+	*area = (struct area){
+		.base = number_in(AREA "/base_pfn", 10),
+		.pages = number_in(AREA "/count", 10),
+	};
+	return area->base != -1ULL;
+}
+
+/* Takes pages of the area, or gives them back; 0 or the errno. */
+static inline int area_write(const char *file, uint64_t pages)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%lu", pages);
+	return write_file(file, text);
+}
+
+#endif /* MIGRATE_HOST_H */
