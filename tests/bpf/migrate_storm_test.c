@@ -8,6 +8,7 @@
  *
  * GMEM_SEED repeats a run's choices, GMEM_SECONDS makes it longer.
  */
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 #include "migrate_host.h"
@@ -139,6 +140,8 @@ static pid_t start_host(void)
 	MUST(pid >= 0, "cannot fork");
 	if (pid)
 		return pid;
+	/* Who fails leaves nobody behind. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	for (i = 0; i < ARRAY_SIZE(threads); i++)
 		MUST(!pthread_create(&ids[i], NULL, threads[i], NULL),
 		     "cannot start a thread");
@@ -396,6 +399,7 @@ TEST(all_at_once)
 
 		ASSERT_LE(0, pid);
 		if (!pid) {
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
 			seed += round * 100;
 			one_vm(round / 2 % 3, 1500, dies);
 			exit(0);
