@@ -194,7 +194,7 @@ VM $(id_of steady) steady: 16.0M moved to node $node" ] || { echo "$output"; ret
 	trace_moves
 	"$gmemmove" --to 1 later >out 2>err 3>&- &
 	mover=$!
-	wait_for 20 moves_came_to -11
+	wait_for 120 moves_came_to -11
 	tell release
 	wait "$mover"
 	[ ! -s err ]
@@ -250,7 +250,7 @@ free_of()
 	trace_moves
 	"$gmemmove" --to 1 long >out 2>err 3>&- &
 	mover=$!
-	wait_for 20 moves_came_to 0
+	wait_for 120 moves_came_to 0
 	kill -INT "$mover"
 	# bash starts it with SIGINT ignored, which it does not leave at that.
 	status=0
