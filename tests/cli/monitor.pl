@@ -25,6 +25,7 @@
 #	close SLOT			closes the guest_memfd
 use strict;
 use warnings;
+use Errno;
 # Guest addresses have more than 32 bits, and so has this perl.
 no warnings 'portable';
 
@@ -154,7 +155,8 @@ my %commands = (
 		read($map, my $entries, $nr * 8) == $nr * 8 or die "pagemap: $!\n";
 		for (unpack('Q*', $entries)) {
 			open(my $to, '>', '/sys/kernel/debug/hwpoison/corrupt-pfn') or die "$!\n";
-			syswrite($to, sprintf("%#x", $_ & ((1 << 55) - 1))) or die "$!\n";
+			# A page that the guest_memfd keeps is broken all the same.
+			syswrite($to, sprintf("%#x", $_ & ((1 << 55) - 1))) or $!{EBUSY} or die "$!\n";
 		}
 	},
 	frames => sub { attributes($_[0], hex($_[1]) * PAGE, $_[2], PRIVATE); },
