@@ -19,12 +19,13 @@
 #					single frames, STEP from one to the next
 #	hold SLOT PAGE NR		takes references to pages of this process
 #	release				gives back those that were taken last
-#	break SLOT PAGE NR		pages of this process, as a failure of memory does
+#	break SLOT PAGE NR		pages that this process has touched, as failing memory does
 #	frames VM GFN NR		makes frames private, whoever has them
 #	cpu NR				run there from now on
 #	close SLOT			closes the guest_memfd
 use strict;
 use warnings;
+use Errno;
 # Guest addresses have more than 32 bits, and so has this perl.
 no warnings 'portable';
 
@@ -45,7 +46,7 @@ use constant {
 	SCHED_SETAFFINITY => 203, VMSPLICE => 278, FALLOCATE => 285, MEMFD_CREATE => 319,
 	MAP_SHARED => 1, MAP_PRIVATE => 2, MAP_ANONYMOUS => 0x20,
 	MAP_NORESERVE => 0x4000, MAP_HUGETLB => 0x40000,
-	MFD_HUGETLB => 4, MADV_DONTNEED => 4, MADV_NOHUGEPAGE => 15, MADV_HWPOISON => 100,
+	MFD_HUGETLB => 4, MADV_DONTNEED => 4, MADV_NOHUGEPAGE => 15,
 	KEEP_SIZE => 1, PUNCH_HOLE => 2,
 };
 
@@ -148,7 +149,15 @@ my %commands = (
 	break => sub {
 		my ($slot, $page, $nr) = @_;
 
-		call(MADVISE, $slots[$slot]{at} + $page * PAGE, $nr * PAGE, MADV_HWPOISON);
+		# Not by madvise(2), which sends a signal.
+		open(my $map, '<', '/proc/self/pagemap') or die "pagemap: $!\n";
+		seek($map, ($slots[$slot]{at} / PAGE + $page) * 8, 0);
+		read($map, my $entries, $nr * 8) == $nr * 8 or die "pagemap: $!\n";
+		for (unpack('Q*', $entries)) {
+			open(my $to, '>', '/sys/kernel/debug/hwpoison/corrupt-pfn') or die "$!\n";
+			# A page that the guest_memfd keeps is broken all the same.
+			syswrite($to, sprintf("%#x", $_ & ((1 << 55) - 1))) or $!{EBUSY} or die "$!\n";
+		}
 	},
 	frames => sub { attributes($_[0], hex($_[1]) * PAGE, $_[2], PRIVATE); },
 	cpu => sub {
