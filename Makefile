@@ -34,7 +34,7 @@ LIBBPF_LIBS = $(B)/libbpf/libbpf.a -lelf -lz
 BPF_SRC := $(wildcard bpf/*.bpf.c bpf/policies/*.bpf.c tests/bpf/*.bpf.c bench/*.bpf.c)
 BPF_OBJ := $(patsubst %.bpf.c,$(B)/bpf/%.bpf.o,$(notdir $(BPF_SRC)))
 BPF_SKEL := $(BPF_OBJ:.bpf.o=.skel.h)
-TOOLS := gmemtop gmempolicy
+TOOLS := gmemtop gmempolicy gmemmove
 TOOL_BIN := $(TOOLS:%=$(B)/%)
 # Objects of all C files below a folder of tools/.
 tool_obj = $(patsubst %.c,$(B)/obj/%.o,$(sort $(shell find tools/$(1) -name '*.c' ! -name '*.bpf.c')))
@@ -81,7 +81,7 @@ help:
 	@echo '  make kernel           the patched kernel (build/kernel/gmem)'
 	@echo '  make kernel-baseline  the same kernel without the patches'
 	@echo '  make bpf              the BPF programs (build/bpf)'
-	@echo '  make tools            gmemtop and gmempolicy'
+	@echo '  make tools            gmemtop, gmempolicy and gmemmove'
 	@echo '  make tests            the test programs, gmemload and gmemboot'
 	@echo '  make unit             the unit tests that run on this machine'
 	@echo '  make checkpatch       kernel coding style of kernel/'
@@ -154,11 +154,6 @@ $(B)/obj/tools/%.o: tools/%.c $(LIBBPF_KEY) | $(BPF_SKEL)
 $(B)/obj/tools/lib/gmem_common.o $(B)/obj/tools/gmemtop/terminal/help.o \
 	$(B)/obj/tools/gmemtop/export/exposition.o $(B)/obj/tools/gmemtop/export/http.o: NEWS
 
-$(B)/gmemtop: $(call tool_obj,gmemtop) $(LIB_OBJ)
-	$(call step,LINK)
-	$(Q)$(CC) $(CFLAGS) $^ -o $@ $(LIBBPF_LIBS) \
-		$$(pkg-config --libs json-c ncursesw libmicrohttpd libzstd) -lcap
-
 # gmempolicy has the policies inside, whichever there are.
 POLICIES := $(sort $(patsubst bpf/policies/%.bpf.c,%,$(wildcard bpf/policies/*.bpf.c)))
 
@@ -184,24 +179,26 @@ $(B)/policies/headers.inc: $(wildcard bpf/include) Makefile
 $(B)/obj/tools/gmempolicy/verbs/new.o: $(B)/policies/headers.inc $(NEW_HEADERS) $(LIBBPF_KEY) \
 	$(wildcard tools/gmempolicy/template/*)
 
-$(B)/gmempolicy: $(call tool_obj,gmempolicy) $(LIB_OBJ)
-	$(call step,LINK)
-	$(Q)$(CC) $(CFLAGS) $^ -o $@ $(LIBBPF_LIBS) $$(pkg-config --libs json-c)
-
 $(B)/obj/packaging/%.o: packaging/%.c
 	@mkdir -p $(@D)
 	$(call step,CC)
 	$(Q)$(CC) $(CFLAGS) $(CPPFLAGS) -MMD -MP -c $< -o $@
 
-# Each with its table of options as its help, for who generates from that.
-$(B)/obj/tools/gmemtop.rows: $(call tool_obj,gmemtop) $(LIB_OBJ) $(B)/obj/packaging/completion/rows.o
-	$(call step,LINK)
-	$(Q)$(CC) $(CFLAGS) -Wl,--wrap=gmem_usage $^ -o $@ $(LIBBPF_LIBS) \
-		$$(pkg-config --libs json-c ncursesw libmicrohttpd libzstd) -lcap
+gmemtop_LIBS = $$(pkg-config --libs json-c ncursesw libmicrohttpd libzstd) -lcap
+gmempolicy_LIBS = $$(pkg-config --libs json-c)
+gmemmove_LIBS = $(gmempolicy_LIBS)
 
-$(B)/obj/tools/gmempolicy.rows: $(call tool_obj,gmempolicy) $(LIB_OBJ) $(B)/obj/packaging/completion/rows.o
-	$(call step,LINK)
-	$(Q)$(CC) $(CFLAGS) -Wl,--wrap=gmem_usage $^ -o $@ $(LIBBPF_LIBS) $$(pkg-config --libs json-c)
+# Each once more with its table of options as its help, for who generates from that.
+define tool_rules
+$(B)/$(1): $(call tool_obj,$(1)) $(LIB_OBJ)
+	$$(call step,LINK)
+	$$(Q)$$(CC) $$(CFLAGS) $$^ -o $$@ $$(LIBBPF_LIBS) $$($(1)_LIBS)
+
+$(B)/obj/tools/$(1).rows: $(call tool_obj,$(1)) $(LIB_OBJ) $(B)/obj/packaging/completion/rows.o
+	$$(call step,LINK)
+	$$(Q)$$(CC) $$(CFLAGS) -Wl,--wrap=gmem_usage $$^ -o $$@ $$(LIBBPF_LIBS) $$($(1)_LIBS)
+endef
+$(foreach t,$(TOOLS),$(eval $(call tool_rules,$(t))))
 
 $(B)/completion/bash/% $(B)/completion/zsh/_%: $(B)/obj/tools/%.rows packaging/completion/generate
 	@mkdir -p $(B)/completion/bash $(B)/completion/zsh
@@ -249,7 +246,7 @@ $(B)/tests/unit/%: tests/unit/%.c $(SELFTESTS_KEY) $(LIBBPF_KEY)
 # It reads what anyone may have written.
 $(B)/tests/unit/store_test: UNIT_LIBS = -fsanitize=address,undefined -Wno-clobbered -lzstd -lz
 
-$(B)/tests/unit/fit_test: UNIT_LIBS = $$(pkg-config --libs json-c)
+$(B)/tests/unit/fit_test $(B)/tests/unit/unknown_test: UNIT_LIBS = $$(pkg-config --libs json-c)
 
 $(B)/tests/unit/http_test: UNIT_LIBS = -Wno-clobbered -lmicrohttpd
 

@@ -56,9 +56,26 @@ SAME_OFFSET(huge_splits);
 SAME_OFFSET(huge_merges);
 SAME_OFFSET(huge_waiting);
 SAME_OFFSET(huge_fallbacks);
-_Static_assert(offsetof(struct gmem_vm_sample, rss_pages) ==
+_Static_assert(offsetof(struct gmem_vm_sample, moved_pages) ==
 	       sizeof(struct kvm_gmem_usage),
 	       "struct gmem_vm_sample differs from the kernel's: size");
+
+#define SAME_IN_MOVES(member, theirs)					\
+	_Static_assert(offsetof(struct gmem_vm_sample, member) ==	\
+		       offsetof(struct gmem_vm_sample, moved_pages) +	\
+		       offsetof(struct kvm_gmem_moves, theirs),		\
+		       "struct gmem_vm_sample differs from the kernel's: " #member)
+
+SAME_IN_MOVES(moves_refused, refused);
+SAME_IN_MOVES(move_ns, move_ns);
+SAME_IN_MOVES(invalidations_migration, invalidations);
+SAME_IN_MOVES(unmovable_pages, unmovable_pages);
+_Static_assert(offsetof(struct gmem_vm_sample, rss_pages) -
+	       offsetof(struct gmem_vm_sample, moved_pages) ==
+	       sizeof(struct kvm_gmem_moves),
+	       "struct gmem_vm_sample differs from the kernel's: moves");
+_Static_assert((int)GMEM_NR_MOVE_REFUSALS == (int)KVM_GMEM_NR_MOVE_REFUSALS,
+	       "enum gmem_move_refusal differs from the kernel's");
 _Static_assert((int)GMEM_NR_FAULTS == (int)KVM_GMEM_NR_FAULT_REASONS,
 	       "enum gmem_fault differs from the kernel's");
 _Static_assert((int)GMEM_NR_INVALIDATES == (int)KVM_GMEM_NR_INVALIDATE_REASONS,
@@ -276,6 +293,24 @@ static __u64 request_age_ns(const struct gmem_vm_sample *slot)
 	return oldest && oldest < vm_walk.time_ns ? vm_walk.time_ns - oldest : 0;
 }
 
+/* A kernel that does not move any has no such function. */
+static void read_moves(struct kvm *kvm, struct gmem_vm_sample *slot)
+{
+	int i;
+
+	if (bpf_ksym_exists(bpf_kvm_gmem_moves)) {
+		bpf_kvm_gmem_moves(kvm, (void *)&slot->moved_pages,
+				   sizeof(struct kvm_gmem_moves));
+		return;
+	}
+	slot->moved_pages = GMEM_UNKNOWN;
+	for (i = 0; i < GMEM_NR_MOVE_REFUSALS; i++)
+		slot->moves_refused[i] = GMEM_UNKNOWN;
+	slot->move_ns = GMEM_UNKNOWN;
+	slot->invalidations_migration = GMEM_UNKNOWN;
+	slot->unmovable_pages = GMEM_UNKNOWN;
+}
+
 /* Those that there can be, of which most machines have few. */
 static void read_nodes(struct kvm *kvm, struct gmem_vm_sample *slot)
 {
@@ -312,6 +347,7 @@ static void walk_vms(void)
 			continue;
 		bpf_kvm_gmem_usage(kvm, (struct kvm_gmem_usage *)slot,
 				   sizeof(struct kvm_gmem_usage));
+		read_moves(kvm, slot);
 		slot->rss_pages = rss_pages(kvm);
 		slot->request_age_ns = request_age_ns(slot);
 		look_twice(kvm, *id, slot);

@@ -55,6 +55,15 @@ enum gmem_invalidate {
 	GMEM_NR_INVALIDATES,
 };
 
+/* Indices of gmem_vm_sample.moves_refused: enum kvm_gmem_move_refusal. */
+enum gmem_move_refusal {
+	GMEM_MOVE_HELD,
+	GMEM_MOVE_BUSY,
+	GMEM_MOVE_CONSUMER,
+	GMEM_MOVE_BROKEN,
+	GMEM_NR_MOVE_REFUSALS,
+};
+
 /* Indices of gmem_vm_sample.huge_fallbacks: enum kvm_gmem_huge_fallback. */
 enum gmem_huge_fallback {
 	GMEM_HUGE_FITS,
@@ -71,8 +80,15 @@ enum gmem_huge_fallback {
  *
  * Begins with the layout of struct kvm_gmem_usage, which documents the members:
  * the kernel fills a sample without a copy in between.  An older kernel leaves
- * the members that it does not know 0.  The last ones are filled by the program:
+ * the members that it does not know 0.  The last ones are filled by the program,
+ * the first of these as struct kvm_gmem_moves:
  *
+ * @moved_pages: pages that the host has put in another place; GMEM_UNKNOWN, as the
+ *	next ones to @unmovable_pages, if the kernel does not move any
+ * @moves_refused: attempts to move a folio that failed
+ * @move_ns: time that attempts took
+ * @invalidations_migration: ranges of guest mappings that they took away
+ * @unmovable_pages: populated pages that cannot be moved
  * @rss_pages: resident pages of the process that created the VM: what VmRSS and
  *	HugetlbPages of /proc/PID/status add up to, in pages of 4 KiB.  Those of
  *	guest_memfds that it has mapped are among them.  0 once the process is gone.
@@ -130,6 +146,11 @@ struct gmem_vm_sample {
 	__u64 huge_merges;
 	__u64 huge_waiting;
 	__u64 huge_fallbacks[GMEM_NR_HUGE_FALLBACKS];
+	__u64 moved_pages;
+	__u64 moves_refused[GMEM_NR_MOVE_REFUSALS];
+	__u64 move_ns;
+	__u64 invalidations_migration;
+	__u64 unmovable_pages;
 	__u64 rss_pages;
 	__u64 twice_pages;
 	__s64 twice_next;
@@ -225,6 +246,26 @@ struct gmem_vm_verdicts {
 struct gmem_walk {
 	__u64 found;
 	__u64 time_ns;
+};
+
+/* Indices of gmem_move.pages: enum kvm_gmem_moved. */
+enum gmem_moved {
+	GMEM_MOVED_THERE,
+	GMEM_MOVED_NOW,
+	GMEM_MOVED_HELD,
+	GMEM_MOVED_REFUSED,
+	GMEM_MOVED_NO_MEMORY,
+	GMEM_MOVED_UNMOVABLE,
+	GMEM_NR_MOVED,
+};
+
+/* struct gmem_move - as struct kvm_gmem_move_request, which documents it */
+struct gmem_move {
+	__u64 start;
+	__u64 end;
+	__u32 node;
+	__u32 drain;
+	__u64 pages[GMEM_NR_MOVED];
 };
 
 /* Memslots and stretches of memory that a program of layout.bpf.c returns. */

@@ -20,6 +20,13 @@ extern bool bpf_kvm_gmem_vm_is_dying(const struct kvm *kvm) __ksym __weak;
 extern int bpf_kvm_gmem_usage(struct kvm *kvm, struct kvm_gmem_usage *usage,
 			      u32 usage__sz) __ksym;
 
+/*
+ * The same for what became of the VM's pages that the host wanted to move.  Weak, as
+ * there are kernels that move none.
+ */
+extern int bpf_kvm_gmem_moves(struct kvm *kvm, struct kvm_gmem_moves *moves,
+			      u32 moves__sz) __ksym __weak;
+
 /* In a policy's fault hook: is the first page there already? */
 extern bool
 bpf_kvm_gmem_fault_present(const struct kvm_gmem_fault *fault) __ksym;
@@ -96,6 +103,14 @@ extern s64 bpf_kvm_gmem_host_mapped(struct kvm *kvm, u64 start, u64 end,
 				    u64 *pages) __ksym;
 extern s64 bpf_kvm_gmem_huge(struct kvm *kvm, u64 start, u64 end,
 			     u64 *pages) __ksym;
+
+/*
+ * Moves memory of a VM to a NUMA node, a bounded part at a time: 1 if there is more
+ * to do, 0 if not, or a negative errno.  Weak, as above.
+ */
+extern int bpf_kvm_gmem_move(struct kvm *kvm,
+			     struct kvm_gmem_move_request *request,
+			     u32 request__sz) __ksym __weak;
 
 /* Whose it is: -ESRCH if that process is gone or runs another program. */
 extern int bpf_kvm_gmem_owner(struct kvm *kvm, struct kvm_gmem_owner *owner,

@@ -12,7 +12,7 @@
 #include "../kvm/frames.h"
 
 /* struct kvm_gmem_usage; what follows in our struct is our own. */
-#define USAGE_SIZE	offsetof(struct gmem_vm_sample, rss_pages)
+#define USAGE_SIZE	offsetof(struct gmem_vm_sample, moved_pages)
 /* The part of it that a program must have room for. */
 #define USAGE_MIN	offsetof(struct gmem_vm_sample, size_pages)
 

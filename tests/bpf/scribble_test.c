@@ -84,7 +84,7 @@ TEST_F(policy, scribbling_changes_no_figure)
 		rounds += 500;
 		ASSERT_EQ(skel->bss->rounds, rounds);
 		EXPECT_EQ(skel->bss->results[0],
-			  offsetof(struct gmem_vm_sample, rss_pages));
+			  offsetof(struct gmem_vm_sample, moved_pages));
 		EXPECT_GE(skel->bss->results[1], 2);
 		EXPECT_EQ(skel->bss->results[2], 8);
 		EXPECT_GE(skel->bss->results[3], 1);

@@ -328,7 +328,7 @@ twice_is()
 }
 
 @test "memory backed twice is looked for while somebody looks" {
-	local up=(Up Up Up Up Up Up Up Up Up Up Up)
+	local up=()
 
 	start_monitor looked
 	tell vm
@@ -342,8 +342,10 @@ twice_is()
 	wait_screen ' twice +10\.0M$|^twice +10\.0M '
 	press Escape
 	wait_screen '^ +ID'
-	# As a column that is chosen by a key, and as the order.  Those of huge folios
-	# come after it, and their reasons, and the last one is another.
+	# As a column that is chosen by a key, and as the order: so many come after it.
+	while read -r; do
+		up+=(Up)
+	done < <("$gmemtop" --csv --once --fields all | head -n 1 | tr -d '\r' | tr , '\n' | sed '1,/^twice$/d')
 	press s End "${up[@]}" Enter
 	wait_screen 'by twice, descending'
 	press C Home End "${up[@]}" Space Enter
@@ -363,7 +365,7 @@ twice_is()
 	tell vm
 	tell slot 0 $G 16 anon
 	for node in 0 1; do
-		tell cpu "$(sed 's/[,-].*//' /sys/devices/system/node/node$node/cpulist)"
+		tell_node "$node"
 		tell allocate 0 $((node * 1024)) $((1024 + node * 512))
 	done
 	sample 0.1

@@ -58,6 +58,12 @@ metric_sum()
 	' "$1" "$2"
 }
 
+# From now on pages of the last monitor are allocated on NUMA node $1.
+tell_node()
+{
+	tell cpu "$(sed 's/[,-].*//' "/sys/devices/system/node/node$1/cpulist")"
+}
+
 # mapped_is PAGES TOTAL: of the last monitor, in every output; RSS is what /proc
 # says.
 mapped_is()

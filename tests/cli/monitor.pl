@@ -9,6 +9,7 @@
 #					a default VM; they count from 0
 #	slot VM GPA MIB KIND		memory of KIND anon, shared, hugetlb, hugememfd,
 #					huge: anon, with huge folios in the guest_memfd,
+#					pinned: anon, with pages that the host cannot move,
 #					or mapped: the guest_memfd's own, which takes a
 #					default VM or conversion in place; slots count
 #					from 0
@@ -18,6 +19,7 @@
 #					single frames, STEP from one to the next
 #	hold SLOT PAGE NR		takes references to pages of this process
 #	release				gives back those that were taken last
+#	break SLOT PAGE NR		pages of this process, as a failure of memory does
 #	frames VM GFN NR		makes frames private, whoever has them
 #	cpu NR				run there from now on
 #	close SLOT			closes the guest_memfd
@@ -35,7 +37,7 @@ use constant {
 	KVM_SET_MEMORY_ATTRIBUTES2 => 0xc080aed2,
 	KVM_MEM_GUEST_MEMFD => 1 << 2,
 	GUEST_MEMFD_MMAP => 1 << 0, GUEST_MEMFD_INIT_SHARED => 1 << 1,
-	GUEST_MEMFD_HUGE_PAGES => 1 << 16,
+	GUEST_MEMFD_HUGE_PAGES => 1 << 16, GUEST_MEMFD_UNMOVABLE => 1 << 17,
 	PRIVATE => 1 << 3,
 	PAGE => 4096,
 	# System calls of x86-64.
@@ -43,7 +45,7 @@ use constant {
 	SCHED_SETAFFINITY => 203, VMSPLICE => 278, FALLOCATE => 285, MEMFD_CREATE => 319,
 	MAP_SHARED => 1, MAP_PRIVATE => 2, MAP_ANONYMOUS => 0x20,
 	MAP_NORESERVE => 0x4000, MAP_HUGETLB => 0x40000,
-	MFD_HUGETLB => 4, MADV_DONTNEED => 4, MADV_NOHUGEPAGE => 15,
+	MFD_HUGETLB => 4, MADV_DONTNEED => 4, MADV_NOHUGEPAGE => 15, MADV_HWPOISON => 100,
 	KEEP_SIZE => 1, PUNCH_HOLE => 2,
 };
 
@@ -112,7 +114,8 @@ my %commands = (
 		my ($vm, $gpa, $mib, $kind) = @_;
 		my $size = $mib << 20;
 		my $flags = $kind eq 'mapped' ? GUEST_MEMFD_MMAP | GUEST_MEMFD_INIT_SHARED :
-			$kind eq 'huge' ? GUEST_MEMFD_HUGE_PAGES : 0;
+			$kind eq 'huge' ? GUEST_MEMFD_HUGE_PAGES :
+			$kind eq 'pinned' ? GUEST_MEMFD_UNMOVABLE : 0;
 		my $create = pack('Q8', $size, $flags);
 		my $fd = ioctl($vms[$vm], KVM_CREATE_GUEST_MEMFD, $create) or die "$!\n";
 		my $at = memory($size, $kind, $fd + 0);
@@ -142,6 +145,11 @@ my %commands = (
 		syscall(VMSPLICE, fileno($pipe[1]), $vec, 1, 0) == $nr * PAGE or die "$!\n";
 	},
 	release => sub { @pipe = (); },
+	break => sub {
+		my ($slot, $page, $nr) = @_;
+
+		call(MADVISE, $slots[$slot]{at} + $page * PAGE, $nr * PAGE, MADV_HWPOISON);
+	},
 	frames => sub { attributes($_[0], hex($_[1]) * PAGE, $_[2], PRIVATE); },
 	cpu => sub {
 		my $mask = pack('Q16', 1 << $_[0]);

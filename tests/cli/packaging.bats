@@ -25,7 +25,8 @@ make_install()
 
 @test "make install puts all below DESTDIR, under PREFIX" {
 	make_install install DESTDIR="$PWD/root" PREFIX=/opt/gmem
-	for file in opt/gmem/sbin/gmemtop opt/gmem/sbin/gmempolicy opt/gmem/share/man/man8/gmemtop.8 \
+	for file in opt/gmem/sbin/gmemtop opt/gmem/sbin/gmempolicy opt/gmem/sbin/gmemmove \
+		opt/gmem/share/man/man8/gmemmove.8 opt/gmem/share/bash-completion/completions/gmemmove opt/gmem/share/man/man8/gmemtop.8 \
 		opt/gmem/share/bash-completion/completions/gmempolicy opt/gmem/share/zsh/site-functions/_gmemtop \
 		opt/gmem/include/gmem/gmem.bpf.h opt/gmem/share/gmem/prometheus-gmem.yml \
 		opt/gmem/lib/systemd/system/gmempolicyd.service etc/gmem/policy.d/gmem.toml; do
@@ -89,6 +90,7 @@ options_in()
 		[ "$(complete_words gmemtop $verb -)" = "$("$top/build/gmemtop" $verb --help | options_in)" ]
 	done
 	[ "$(complete_words gmemtop -)" = "$("$top/build/gmemtop" --help | options_in)" ]
+	[ "$(complete_words gmemmove -)" = "$("$top/build/gmemmove" --help | options_in)" ]
 	[ "$(complete_words gmempolicy '')" = "$(sort <<<"$verbs" | paste -sd' ')" ]
 	[ "$(complete_words gmemtop '')" = "export record replay" ]
 }
@@ -102,12 +104,14 @@ options_in()
 	touch file.toml
 	[ "$(complete_words gmempolicy apply file)" = file.toml ]
 	[ "$(complete_words gmemtop export --textfile '')" = dir ]
+	complete_words gmemmove --pid $$ | grep -qw $$
+	[ "$(complete_words gmemmove '')" = "" ]
 	[ "$(complete_words gmempolicy attach guard --priority '')" = "" ]
 }
 
 @test "zsh takes the completion, which names each verb and option" {
 	command -v zsh >/dev/null || skip "zsh is not installed"
-	for tool in gmemtop gmempolicy; do
+	for tool in gmemtop gmempolicy gmemmove; do
 		zsh -n "$top/build/completion/zsh/_$tool"
 		head -n 1 "$top/build/completion/zsh/_$tool" | grep -qx "#compdef $tool"
 	done

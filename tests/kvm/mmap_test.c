@@ -29,6 +29,9 @@
 #ifndef GUEST_MEMFD_FLAG_HUGE_PAGES
 #define GUEST_MEMFD_FLAG_HUGE_PAGES	(1ULL << 16)
 #endif
+#ifndef GUEST_MEMFD_FLAG_UNMOVABLE
+#define GUEST_MEMFD_FLAG_UNMOVABLE	(1ULL << 17)
+#endif
 
 #define BOTH		(GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED)
 
@@ -100,20 +103,25 @@ TEST(flags_by_vm_type)
 {
 	struct kvm_vm *vm = vm_create_barebones();
 	struct kvm_vm *private = vm_create_barebones_type(KVM_X86_SW_PROTECTED_VM);
+	const uint64_t has = BOTH | GUEST_MEMFD_FLAG_UNMOVABLE;
+	const uint64_t private_has = GUEST_MEMFD_FLAG_UNMOVABLE;
 	uint64_t flag;
 	int fd;
 
-	EXPECT_EQ(BOTH, vm_check_cap(vm, KVM_CAP_GUEST_MEMFD_FLAGS));
+	EXPECT_EQ(has, vm_check_cap(vm, KVM_CAP_GUEST_MEMFD_FLAGS));
 	EXPECT_EQ(1, vm_check_cap(vm, KVM_CAP_GUEST_MEMFD));
 	/* See huge_test.c. */
-	EXPECT_EQ(GUEST_MEMFD_FLAG_HUGE_PAGES,
+	EXPECT_EQ(GUEST_MEMFD_FLAG_HUGE_PAGES | private_has,
 		  vm_check_cap(private, KVM_CAP_GUEST_MEMFD_FLAGS));
 	for (flag = 1; flag; flag <<= 1) {
 		fd = create(vm, flag);
-		EXPECT_EQ(flag & BOTH ? 0 : -EINVAL, fd < 0 ? fd : 0);
+		EXPECT_EQ(flag & has ? 0 : -EINVAL, fd < 0 ? fd : 0);
 		if (fd >= 0)
 			close(fd);
-		EXPECT_EQ(-EINVAL, create(private, flag));
+		fd = create(private, flag);
+		EXPECT_EQ(flag & private_has ? 0 : -EINVAL, fd < 0 ? fd : 0);
+		if (fd >= 0)
+			close(fd);
 	}
 	kvm_vm_free(vm);
 	kvm_vm_free(private);

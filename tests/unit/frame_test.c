@@ -267,6 +267,42 @@ TEST(reasons_for_small_pages)
 	EXPECT_STREQ("-", cell(COLUMN_HUGE_FALLBACKS, &row));
 }
 
+/* A kernel that moves none does not know of any, and takes nothing away for it. */
+TEST(moved_memory)
+{
+	struct gmem_vm_sample before = { .move_ns = 1000, .moved_pages = 10 };
+	struct row row = { .now = vms, .before = &before, .seconds = 2 };
+	uint64_t invalidations;
+	int i;
+
+	vms->moved_pages = 30;
+	vms->move_ns = 51000;
+	for (i = 0; i < GMEM_NR_MOVE_REFUSALS; i++)
+		vms->moves_refused[i] = 1 << i;
+	vms->unmovable_pages = 512;
+	EXPECT_STREQ("10.0", cell(COLUMN_MOVED, &row));
+	EXPECT_STREQ("2.5us", cell(COLUMN_MOVE_TIME, &row));
+	EXPECT_EQ(15, column_counter(&columns[COLUMN_MOVES_REFUSED], vms));
+	EXPECT_EQ(1, column_counter(&columns[COLUMN_MOVES_HELD], vms));
+	EXPECT_EQ(8, column_counter(&columns[COLUMN_MOVES_BROKEN], vms));
+	EXPECT_STREQ("2.00M", cell(COLUMN_UNMOVABLE, &row));
+	invalidations = column_counter(&columns[COLUMN_INVALIDATIONS], vms);
+	vms->invalidations_migration += 7;
+	EXPECT_EQ(invalidations + 7,
+		  column_counter(&columns[COLUMN_INVALIDATIONS], vms));
+
+	vms->moved_pages = vms->move_ns = vms->unmovable_pages = GMEM_UNKNOWN;
+	vms->invalidations_migration = GMEM_UNKNOWN;
+	for (i = 0; i < GMEM_NR_MOVE_REFUSALS; i++)
+		vms->moves_refused[i] = GMEM_UNKNOWN;
+	EXPECT_EQ(invalidations,
+		  column_counter(&columns[COLUMN_INVALIDATIONS], vms));
+	EXPECT_STREQ("-", cell(COLUMN_MOVED, &row));
+	EXPECT_STREQ("-", cell(COLUMN_MOVE_TIME, &row));
+	EXPECT_STREQ("-", cell(COLUMN_MOVES_REFUSED, &row));
+	EXPECT_STREQ("-", cell(COLUMN_UNMOVABLE, &row));
+}
+
 TEST(times)
 {
 	struct gmem_vm_sample before = { .request_ns = 1000000 };

@@ -72,6 +72,11 @@ static void make(size_t nr, struct frame *frame, struct facts *facts)
 		vms[i].huge_waiting = nr + 12;
 		vms[i].huge_fallbacks[GMEM_HUGE_ALIGNMENT] = nr + 13;
 		vms[i].huge_fallbacks[GMEM_HUGE_LIMIT] = nr + 14;
+		vms[i].moved_pages = nr + 15;
+		vms[i].moves_refused[GMEM_MOVE_BROKEN] = nr + 16;
+		vms[i].move_ns = nr + 17;
+		vms[i].invalidations_migration = nr + 18;
+		vms[i].unmovable_pages = nr & 1 ? GMEM_UNKNOWN : nr;
 		vms[i].node_pages[0] = nr + 4;
 		vms[i].node_pages[63] = i;
 	}
@@ -523,6 +528,9 @@ static bool is_forged(const struct forged *forged, int c)
 		COLUMN_HUGE_PAGES, COLUMN_HUGE_SPLITS, COLUMN_HUGE_MERGES,
 		COLUMN_HUGE_WAITING, COLUMN_HUGE_ALIGNMENT, COLUMN_HUGE_MIXED,
 		COLUMN_HUGE_PRESENT, COLUMN_HUGE_MEMORY, COLUMN_HUGE_LIMIT,
+		COLUMN_INVALIDATED_MIGRATION, COLUMN_MOVED, COLUMN_MOVE_TIME,
+		COLUMN_MOVES_HELD, COLUMN_MOVES_BUSY, COLUMN_MOVES_CONSUMER,
+		COLUMN_MOVES_BROKEN, COLUMN_UNMOVABLE,
 	};
 	size_t i;
 
@@ -661,6 +669,10 @@ TEST_F(store, reads_recordings_of_older_versions)
 	EXPECT_FALSE(column_known(&columns[COLUMN_HUGE_FALLBACKS],
 				  &frame.vms.vms[1]));
 	EXPECT_FALSE(column_known(&columns[COLUMN_HUGE_WAITING],
+				  &frame.vms.vms[1]));
+	EXPECT_EQ(GMEM_UNKNOWN, frame.vms.vms[1].moved_pages);
+	EXPECT_EQ(GMEM_UNKNOWN, frame.vms.vms[1].invalidations_migration);
+	EXPECT_FALSE(column_known(&columns[COLUMN_MOVES_REFUSED],
 				  &frame.vms.vms[1]));
 	/* Those kernels let nobody map it. */
 	EXPECT_EQ(0, frame.vms.vms[1].mapped_pages);

@@ -71,6 +71,20 @@ void gmem_start(void)
 			sigaction(ends[i], &action, NULL);
 }
 
+void gmem_on_end(void (*handler)(int sig))
+{
+	const struct sigaction action = { .sa_handler = handler };
+	struct sigaction old = {};
+
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	/* There is no file to open again.  nohup(1) is for staying. */
+	sigaction(SIGHUP, NULL, &old);
+	if (old.sa_handler != SIG_IGN)
+		sigaction(SIGHUP, &action, NULL);
+	signal(SIGPIPE, SIG_IGN);
+}
+
 static int notify_address(struct sockaddr_un *addr, socklen_t *len,
 		       const char *path)
 {

@@ -19,6 +19,14 @@
 void gmem_start(void);
 
 /**
+ * gmem_on_end() - have a program that prints say the rest when it is to end
+ * @handler: called at SIGINT, SIGTERM and, but under nohup(1), SIGHUP
+ *
+ * A reader that is gone is an error of what writes, and no signal.
+ */
+void gmem_on_end(void (*handler)(int sig));
+
+/**
  * gmem_notify() - tell the service manager how it stands
  * @state: as in sd_notify(3), e.g. "READY=1"
  *

@@ -9,9 +9,9 @@
 #include <time.h>
 
 #include "attached/attached.h"
-#include "attached/scope.h"
 #include "gmem_clock.h"
 #include "gmem_sample.h"
+#include "gmem_scope.h"
 
 /* Public part first, so that one pointer serves for both. */
 struct snapshot {

@@ -14,11 +14,11 @@
 #include "attached/budgets.h"
 #include "attached/limits.h"
 #include "attached/running.h"
-#include "attached/scope.h"
 #include "formats/rows.h"
 #include "gmem_clock.h"
 #include "gmem_common.h"
 #include "gmem_params.h"
+#include "gmem_scope.h"
 
 #define MAX_DEPTH	4
 /* Of an array; more are a table, not budgets to look at. */

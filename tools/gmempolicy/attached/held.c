@@ -6,8 +6,8 @@
 
 #include "attached/held.h"
 #include "attached/limits.h"
-#include "attached/scope.h"
 #include "formats/rows.h"
+#include "gmem_scope.h"
 
 static uint64_t times_of(const struct held *held)
 {

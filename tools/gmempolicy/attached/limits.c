@@ -8,9 +8,9 @@
 #include <string.h>
 
 #include "attached/limits.h"
-#include "attached/scope.h"
 #include "formats/rows.h"
 #include "gmem_clock.h"
+#include "gmem_scope.h"
 #include "objects/params.h"
 
 #define PAGES_PER_MIB	256.0

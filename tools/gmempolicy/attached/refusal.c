@@ -5,10 +5,10 @@
 #include <errno.h>
 
 #include "attached/refusal.h"
-#include "attached/scope.h"
 #include "gmem_common.h"
 #include "gmem_confined.h"
 #include "gmem_kernel.h"
+#include "gmem_scope.h"
 
 void refusal_explain(int err, const char *name, uint64_t vm)
 {

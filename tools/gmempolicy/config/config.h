@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "attached/scope.h"
+#include "gmem_scope.h"
 
 #define CONFIG_DIR	"/etc/gmem/policy.d"
 

@@ -16,11 +16,11 @@
 #include "attached/held.h"
 #include "attached/limits.h"
 #include "attached/running.h"
-#include "attached/scope.h"
 #include "formats/rows.h"
 #include "formats/table.h"
 #include "gmem_common.h"
 #include "gmem_kernel.h"
+#include "gmem_scope.h"
 #include "verbs/verbs.h"
 
 /* What is fitted when the output is no terminal. */

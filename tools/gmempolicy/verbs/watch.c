@@ -10,13 +10,14 @@
 #include <string.h>
 #include <time.h>
 
-#include "attached/scope.h"
 #include "formats/table.h"
 #include "gmem_clock.h"
 #include "gmem_common.h"
+#include "gmem_daemon.h"
 #include "gmem_denial.h"
 #include "gmem_kernel.h"
 #include "gmem_sample.h"
+#include "gmem_scope.h"
 #include "gmem_watch.h"
 #include "verbs/verbs.h"
 
@@ -220,8 +221,6 @@ static int stream(struct ring_buffer *ring)
 
 static int run_watch(int argc, char **argv)
 {
-	const struct sigaction action = { .sa_handler = on_signal };
-	struct sigaction old = {};
 	struct ring_buffer *ring = NULL;
 	struct watch_bpf *skel;
 	int err;
@@ -238,13 +237,7 @@ static int run_watch(int argc, char **argv)
 		if (!sampler)
 			return GMEM_EXIT_FAIL;
 	}
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
-	/* There is no file to open again.  nohup(1) is for staying. */
-	sigaction(SIGHUP, NULL, &old);
-	if (old.sa_handler != SIG_IGN)
-		sigaction(SIGHUP, &action, NULL);
-	signal(SIGPIPE, SIG_IGN);
+	gmem_on_end(on_signal);
 
 	skel = watch_bpf__open();
 	err = skel ? 0 : -errno;

@@ -242,11 +242,14 @@ static void write_series(struct exporter *e, const struct column *col,
 	if (!p)
 		return;
 	for (i = 0; i < nr; i++) {
+		value = column_counter(col, &e->frame.vms.vms[i]);
+		/* Not known: no series. */
+		if (value == GMEM_UNKNOWN && col->may_lack)
+			continue;
 		memcpy(p, name, NAME_ROOM);
 		p += len;
 		memcpy(p, e->labels[i].text, LABEL_ROOM);
 		p += e->labels[i].len;
-		value = column_counter(col, &e->frame.vms.vms[i]);
 		if (value) {
 			p = put_value(p, value * scale);
 		} else {

@@ -46,21 +46,35 @@ static uint64_t invalidations(const struct gmem_vm_sample *vm)
 
 	for (i = 0; i < GMEM_NR_INVALIDATES; i++)
 		sum += vm->invalidations[i];
+	/* Where that is not known there are none. */
+	if (vm->invalidations_migration != GMEM_UNKNOWN)
+		sum += vm->invalidations_migration;
 	return sum;
 }
 
 /* All reasons are known, or none is. */
-static uint64_t huge_fallbacks(const struct gmem_vm_sample *vm)
+static uint64_t sum_known(const __u64 *reasons, int nr)
 {
 	uint64_t sum = 0;
 	int i;
 
-	for (i = GMEM_HUGE_ALIGNMENT; i < GMEM_NR_HUGE_FALLBACKS; i++) {
-		if (vm->huge_fallbacks[i] == GMEM_UNKNOWN)
+	for (i = 0; i < nr; i++) {
+		if (reasons[i] == GMEM_UNKNOWN)
 			return GMEM_UNKNOWN;
-		sum += vm->huge_fallbacks[i];
+		sum += reasons[i];
 	}
 	return sum;
+}
+
+static uint64_t huge_fallbacks(const struct gmem_vm_sample *vm)
+{
+	return sum_known(vm->huge_fallbacks + GMEM_HUGE_ALIGNMENT,
+			 GMEM_NR_HUGE_FALLBACKS - GMEM_HUGE_ALIGNMENT);
+}
+
+static uint64_t moves_refused(const struct gmem_vm_sample *vm)
+{
+	return sum_known(vm->moves_refused, GMEM_NR_MOVE_REFUSALS);
 }
 
 static uint64_t denied(const struct gmem_vm_sample *vm)
@@ -459,6 +473,14 @@ const struct column columns[NR_COLUMNS] = {
 		.help = "invalidations by failed memory per second",
 		EVENTS("invalidations_memory_failure", "Invalidations by failed memory."),
 	},
+	[COLUMN_INVALIDATED_MIGRATION] = {
+		.key = "invalidations_migration", .title = "I-MIGR", .width = 6,
+		.kind = COLUMN_RATE, .may_lack = true,
+		AT(invalidations_migration),
+		.json = "invalidations_migration",
+		.help = "invalidations by moving memory per second",
+		EVENTS("invalidations_migration", "Invalidations by moving memory."),
+	},
 	[COLUMN_FAULTS_DENIED] = {
 		.key = "faults_denied", .title = "D-FLT", .width = 6,
 		.kind = COLUMN_RATE, AT(faults_denied),
@@ -602,6 +624,66 @@ const struct column columns[NR_COLUMNS] = {
 		.json = "huge_fallbacks_limit",
 		.help = "of SMALL, since the control group had no room for more",
 		EVENTS("huge_fallbacks_limit", "Pages that came one by one since a control group had no room for more."),
+	},
+	[COLUMN_MOVED] = {
+		.key = "moved", .title = "MOVE/S", .width = 6,
+		.kind = COLUMN_RATE, .may_lack = true, AT(moved_pages),
+		.json = "moved_pages",
+		.help = "pages that the host put in another place per second",
+		BYTES_MOVED("moved", "Memory of guest_memfds that the host put in another place."),
+	},
+	[COLUMN_MOVE_TIME] = {
+		.key = "move_time", .title = "M-TIME", .width = 7,
+		.kind = COLUMN_MEAN, .may_lack = true,
+		AT(move_ns), PER(moved_pages),
+		.json = "move_ns",
+		.help = "how long moving a page took, on the average",
+		COUNTER("move_seconds", "seconds", 1e-9, "Time that attempts to move memory took, those that failed included."),
+	},
+	[COLUMN_MOVES_REFUSED] = {
+		.key = "moves_refused", .title = "M-NO", .width = 6,
+		.kind = COLUMN_RATE, .may_lack = true, .counter = moves_refused,
+		.help = "attempts to move a page that failed per second",
+		EVENTS("moves_refused", "Attempts to move a page, or a huge folio, that failed."),
+	},
+	[COLUMN_MOVES_HELD] = {
+		.key = "moves_refused_held", .title = "M-HELD", .width = 6,
+		.kind = COLUMN_RATE, .may_lack = true,
+		AT(moves_refused[GMEM_MOVE_HELD]),
+		.json = "moves_refused_held",
+		.help = "of M-NO, since somebody had the page",
+		EVENTS("moves_refused_held", "Attempts that failed since somebody had the page."),
+	},
+	[COLUMN_MOVES_BUSY] = {
+		.key = "moves_refused_busy", .title = "M-BUSY", .width = 6,
+		.kind = COLUMN_RATE, .may_lack = true,
+		AT(moves_refused[GMEM_MOVE_BUSY]),
+		.json = "moves_refused_busy",
+		.help = "of M-NO, since a lock was taken; tried again by who moves",
+		EVENTS("moves_refused_busy", "Attempts that failed since a lock was taken, or who moves could not wait."),
+	},
+	[COLUMN_MOVES_CONSUMER] = {
+		.key = "moves_refused_consumer", .title = "M-CONS", .width = 6,
+		.kind = COLUMN_RATE, .may_lack = true,
+		AT(moves_refused[GMEM_MOVE_CONSUMER]),
+		.json = "moves_refused_consumer",
+		.help = "of M-NO, since a consumer of its memory refused",
+		EVENTS("moves_refused_consumer", "Attempts that a consumer of the guest_memfd's pages refused."),
+	},
+	[COLUMN_MOVES_BROKEN] = {
+		.key = "moves_refused_broken", .title = "M-BROK", .width = 6,
+		.kind = COLUMN_RATE, .may_lack = true,
+		AT(moves_refused[GMEM_MOVE_BROKEN]),
+		.json = "moves_refused_broken",
+		.help = "of M-NO, since the memory is broken",
+		EVENTS("moves_refused_broken", "Attempts that failed since the memory is broken."),
+	},
+	[COLUMN_UNMOVABLE] = {
+		.key = "unmovable", .title = "UNMOV", .width = 5,
+		.kind = COLUMN_PAGES, .may_lack = true, AT(unmovable_pages),
+		.json = "unmovable_pages",
+		.help = "populated memory that the host cannot move",
+		BYTES("unmovable", "Populated memory that the host cannot move."),
 	},
 	[COLUMN_NODES] = {
 		.key = "nodes", .title = "NODES", .width = 24,

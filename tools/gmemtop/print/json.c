@@ -42,6 +42,15 @@ static bool add_double(struct json_object *object, const char *key,
 	return add(object, key, number);
 }
 
+/* null: not known. */
+static bool add_rate(struct json_object *rates, const struct column *col,
+		     const struct row *row)
+{
+	if (!column_known(col, row->now))
+		return !json_object_object_add(rates, col->key, NULL);
+	return add_double(rates, col->key, column_value(col, row));
+}
+
 static bool add_rates(struct json_object *vm, const struct row *row)
 {
 	struct json_object *rates = json_object_new_object();
@@ -52,8 +61,7 @@ static bool add_rates(struct json_object *vm, const struct row *row)
 		return false;
 	for (c = 0; c < NR_COLUMNS; c++)
 		if (columns[c].kind == COLUMN_RATE &&
-		    !add_double(rates, columns[c].key,
-				column_value(&columns[c], row)))
+		    !add_rate(rates, &columns[c], row))
 			return false;
 	return true;
 }

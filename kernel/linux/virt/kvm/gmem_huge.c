@@ -488,7 +488,7 @@ struct folio *kvm_gmem_huge_grab_folio(struct inode *inode,
 	int reason, tries = 0;
 
 	for (;;) {
-		folio = filemap_lock_folio(inode->i_mapping, index);
+		folio = kvm_gmem_lock_folio(inode, index);
 		if (folio != ERR_PTR(-ENOENT)) {
 			if (!IS_ERR(folio))
 				folio = kvm_gmem_huge_fit_folio(h, slot, folio);

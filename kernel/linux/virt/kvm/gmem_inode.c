@@ -8,6 +8,7 @@
  * for instance, so that the file system must not go with the last of them.
  */
 #include <linux/dcache.h>
+#include <linux/delay.h>
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/module.h>
@@ -368,6 +369,46 @@ struct folio *kvm_gmem_inode_add_folio(struct inode *inode, pgoff_t index,
 	return folio;
 }
 
+/* How long to wait, in microseconds, for who has a page locked. */
+#define KVM_GMEM_LOCK_WAIT	10
+
+/**
+ * kvm_gmem_wait_unlocked - wait for who has a page locked, without a reference to it
+ *
+ * Whoever moves a page has it locked, and gives up if others have a reference.  For a
+ * page in use there is always one that waits: it must not be by a reference.
+ *
+ * Context: may sleep.
+ */
+void kvm_gmem_wait_unlocked(void)
+{
+	usleep_range(KVM_GMEM_LOCK_WAIT, 2 * KVM_GMEM_LOCK_WAIT);
+}
+
+/**
+ * kvm_gmem_lock_folio - find a page of a guest_memfd and lock it
+ * @inode: the guest_memfd
+ * @index: the page
+ *
+ * As filemap_lock_folio(), but waits as kvm_gmem_wait_unlocked() does.
+ *
+ * Context: may sleep.
+ * Return: the folio, locked and with a reference, or an ERR_PTR(), -ENOENT if it is
+ *	not there.
+ */
+struct folio *kvm_gmem_lock_folio(struct inode *inode, pgoff_t index)
+{
+	struct folio *folio;
+
+	for (;;) {
+		folio = __filemap_get_folio(inode->i_mapping, index,
+					    FGP_LOCK | FGP_NOWAIT, 0);
+		if (likely(folio != ERR_PTR(-EAGAIN)))
+			return folio;
+		kvm_gmem_wait_unlocked();
+	}
+}
+
 /**
  * kvm_gmem_inode_grab_folio - find or allocate a page of a guest_memfd
  * @inode: the guest_memfd
@@ -386,7 +427,7 @@ kvm_gmem_inode_grab_folio(struct inode *inode, pgoff_t index, u64 *allocated)
 	struct folio *folio;
 
 	for (;;) {
-		folio = filemap_lock_folio(inode->i_mapping, index);
+		folio = kvm_gmem_lock_folio(inode, index);
 		if (folio != ERR_PTR(-ENOENT))
 			return folio;
 

@@ -37,7 +37,11 @@ static struct folio *kvm_gmem_grab_shared(struct inode *inode, pgoff_t index,
 			return folio;
 
 		/* Not under the lock, which who has broken memory takes in turn. */
-		folio_lock(folio);
+		if (!folio_trylock(folio)) {
+			folio_put(folio);
+			kvm_gmem_wait_unlocked();
+			continue;
+		}
 		/* Shared memory has small folios. */
 		if (folio->mapping == mapping && !folio_test_large(folio))
 			return folio;

@@ -177,10 +177,12 @@ __bpf_kfunc int bpf_kvm_gmem_moves(struct kvm *kvm, struct kvm_gmem_moves *moves
 				   u32 moves__sz)
 {
 	const struct kvm_gmem_counters *counters = &kvm->gmem.counters;
+	const atomic64_t *invalidations = counters->invalidations;
 	struct kvm_gmem_moves whole = {
 		.moved_pages = atomic64_read(&counters->moved_pages),
 		.move_ns = atomic64_read(&counters->move_ns),
-		.invalidations = atomic64_read(&counters->invalidations[KVM_GMEM_INVALIDATE_MIGRATION]),
+		.invalidations =
+			atomic64_read(&invalidations[KVM_GMEM_INVALIDATE_MIGRATION]),
 		.unmovable_pages = kvm_gmem_count_unmovable(kvm),
 	};
 	u32 size = min_t(u32, moves__sz, sizeof(whole));

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Which VMs a policy is for.  KVM knows two answers, one VM or all; the others
- * are lists of VMs, made when they are asked for.
+ * Which VMs are meant.  KVM knows two answers, one VM or all; the others are lists
+ * of VMs, made when they are asked for.
  */
-#ifndef GMEMPOLICY_SCOPE_H
-#define GMEMPOLICY_SCOPE_H
+#ifndef GMEM_SCOPE_H
+#define GMEM_SCOPE_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -105,14 +105,14 @@ void vms_free(struct vms *vms);
 const struct vm *vms_find(const struct vms *vms, uint64_t id);
 
 /**
- * scope_has() - is a policy of this scope for this VM?
+ * scope_has() - is this VM meant?
  * @scope: any but SCOPE_NONE
  * @vm: the VM
  */
 bool scope_has(const struct scope *scope, const struct vm *vm);
 
 /**
- * scope_is_undecided() - can't it be said whether a policy is for a VM?
+ * scope_is_undecided() - can't it be said whether a VM is meant?
  * @scope: any but SCOPE_NONE
  * @vm: the VM
  *
@@ -122,7 +122,7 @@ bool scope_has(const struct scope *scope, const struct vm *vm);
 bool scope_is_undecided(const struct scope *scope, const struct vm *vm);
 
 /**
- * scope_check() - can it be said of all VMs whether a policy is for them?
+ * scope_check() - can it be said of all VMs whether they are meant?
  * @scope: any but SCOPE_NONE
  * @vms: those there are
  *
@@ -151,4 +151,4 @@ int scope_resolve(const struct scope *scope, const struct vms *vms,
  */
 int scope_no_vm(uint64_t id);
 
-#endif /* GMEMPOLICY_SCOPE_H */
+#endif /* GMEM_SCOPE_H */

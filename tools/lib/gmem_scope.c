@@ -14,8 +14,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "attached/scope.h"
 #include "gmem_cgroup.h"
+#include "gmem_scope.h"
 
 /* ---------------------------------------------------------------- VMs */
 
@@ -232,7 +232,7 @@ static int several(const struct scope *scope, const uint64_t *ids, size_t nr)
 	for (i = 0; i < nr && len < sizeof(list); i++)
 		len += snprintf(list + len, sizeof(list) - len, " %" PRIu64,
 				ids[i]);
-	gmem_err("process %" PRIu64 " has %zu VMs; choose one with --vm:%s",
+	gmem_err("process %" PRIu64 " has %zu VMs; choose one by its id:%s",
 		 scope->number, nr, list);
 	return -ENOTUNIQ;
 }
