@@ -327,10 +327,10 @@ static void compaction(struct __test_metadata *_metadata, uint64_t flags, bool w
 	printf("# of %lu huge pages that are free, %lu are to be had\n",
 	       (uint64_t)(pages / PER_HUGE), got);
 	if (works) {
-		EXPECT_LE(pages / PER_HUGE / 8, got);
+		EXPECT_LE(pages / PER_HUGE / 4, got);
 		EXPECT_LE(pages / 4, moves_of(g.vm_id).moved_pages);
 	} else {
-		EXPECT_GT(pages / PER_HUGE / 8, got);
+		EXPECT_GT(pages / PER_HUGE / 4, got);
 		EXPECT_EQ(0, moves_of(g.vm_id).moved_pages);
 		EXPECT_EQ(0, moves_of(g.vm_id).invalidations);
 		EXPECT_EQ(pages, moves_of(g.vm_id).unmovable_pages);

@@ -153,25 +153,12 @@ static pid_t start_host(void)
 
 /* The guest and its VMM */
 
-/* What no memslot has is zero. */
 static void *runner(void *arg)
 {
-	struct kvm_run *run = guest.vcpu->run;
-	int r;
+	long r = (long)guest_thread(&guest);
 
-	for (;;) {
-		r = __vcpu_run(guest.vcpu);
-		if (r) {
-			MUST(errno == EFAULT || errno == EINTR || errno == EAGAIN,
-			     "KVM_RUN: %s", strerror(errno));
-		} else if (run->exit_reason == KVM_EXIT_MMIO) {
-			memset(run->mmio.data, 0, sizeof(run->mmio.data));
-		} else {
-			MUST(run->exit_reason == KVM_EXIT_IO, "exit %u",
-			     run->exit_reason);
-			return NULL;
-		}
-	}
+	MUST(!r, "KVM_RUN: %s, exit %u", strerror(r), guest.vcpu->run->exit_reason);
+	return NULL;
 }
 
 /* Pages from @first on, in pieces of all sizes. */
@@ -226,10 +213,16 @@ static void *puncher(void *arg)
 	return NULL;
 }
 
+/*
+ * The last quarter, which the guest does not touch: Linux 6.12 takes what a guest of
+ * this type has touched without a memslot for shared until the end.
+ */
 static void bind_b(bool there)
 {
+	uint64_t first = guest.pages * 3 / 4;
+
 	if (there != bound_b)
-		MUST(!set_slot(&guest, SLOT_B, guest.pages / 2, guest.pages / 2, there),
+		MUST(!set_slot(&guest, SLOT_B, first, guest.pages - first, there),
 		     "memslot: %s", strerror(errno));
 	bound_b = there;
 }
@@ -322,8 +315,9 @@ static void one_vm(enum kind kind, unsigned int ms, bool dies)
 
 	guest_begin(&guest, kind, kind == IN_HUGE_FOLIOS ? MAX_PAGES : MAX_PAGES / 4, 0);
 	MUST(!set_slot(&guest, MOVE_SLOT, 0, guest.pages, false) &&
-	     !set_slot(&guest, MOVE_SLOT, 0, guest.pages / 2, true), "memslot");
+	     !set_slot(&guest, MOVE_SLOT, 0, guest.pages * 3 / 4, true), "memslot");
 	bind_b(true);
+	tell_guest(&guest, &work.pages, guest.pages * 3 / 4);
 	tell_guest(&guest, &work.strict, guest.pages / 4);
 	memset(private, kind != SHARED, guest.pages);
 	MUST(!allocate(&guest, 0, guest.pages), "allocate");
