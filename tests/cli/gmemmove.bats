@@ -257,16 +257,19 @@ VM $(id_of steady) steady: 16.0M moved to node $node" ] || { echo "$output"; ret
 
 @test "progress is on a terminal only" {
 	start_monitor shown
-	tell vm
+	tell vm default
 	tell_node 0
-	tell slot 0 $G 64 anon
-	tell allocate 0 0 16384
+	tell slot 0 $G 8 mapped
+	tell touch 0 0 1024
+	# What is tried again takes more than a second.
+	tell hold 0 0 10
 	tmux -L "$session" -f /dev/null new-session -d -x 80 -y 24 \
 		"sleep 1; '$gmemmove' --to 1 shown; echo \"status \$?\"; sleep 1000" 3>&-
-	wait_screen '^VM [0-9]+ shown: [0-9]+%, [0-9.]+[KM] moved$'
-	wait_screen '^VM [0-9]+ shown: 64.0M moved to node 1$'
-	wait_screen '^status 0'
+	wait_screen '^VM [0-9]+ shown: 100%, 3\.96M moved$'
+	wait_screen '^VM [0-9]+ shown: 3\.96M moved to node 1, 40K not: 40K held$'
+	wait_screen '^status 1'
 	run ! screen_has '%'
+	tell release
 	run --separate-stderr "$gmemmove" --to 0 shown --quiet
 	[ "$status" -eq 0 ]
 	[ -z "$output$stderr" ]
