@@ -230,43 +230,50 @@ VM $(id_of steady) steady: 16.0M moved to node $node" ] || { echo "$output"; ret
 
 @test "Ctrl-C ends it after what is under way, and it says how far it came" {
 	start_monitor long
-	tell vm
+	tell vm default
 	tell_node 0
-	tell slot 0 $G 64 anon
-	tell allocate 0 0 16384
+	tell slot 0 $G 8 mapped
+	tell touch 0 0 1024
+	# What is tried again takes more than a second.
+	tell hold 0 0 10
 	# Of the same process, and name.
 	tell vm
 	trace_moves
 	"$gmemmove" --to 1 long >out 2>err 3>&- &
 	mover=$!
-	wait_for 120 moves_came_to 0
+	wait_for 120 moves_came_to -11
 	kill -INT "$mover"
 	# bash starts it with SIGINT ignored, which it does not leave at that.
 	status=0
 	wait "$mover" || status=$?
 	[ "$status" -eq 1 ]
-	grep -qE '^VM [0-9]+ long: [0-9.]+[KM] moved to node 1.*; stopped before the rest was tried$' out
+	grep -qE '^VM [0-9]+ long: [0-9.]+M moved to node 1, .* held; stopped before the rest was tried$' out
 	[ "$(wc -l <out)" -eq 1 ]
-	[ "$(cat err)" = "gmemmove: stopped before 1 other VMs; run it again for those" ]
-	nodes_match long '^0:'
+	[ "$(head -n 1 err)" = "gmemmove: stopped before 1 other VMs; run it again for those" ]
+	grep -q '^gmemmove: .* held: .*try again' err
+	[ "$(wc -l <err)" -eq 2 ]
 	# It goes on where it was.
+	tell release
 	run "$gmemmove" --to 1 long
 	[ "$status" -eq 0 ]
-	nodes_match long '^1:64\.0M( -)?$'
+	nodes_match long '^1:4\.00M( -)?$'
 }
 
 @test "progress is on a terminal only" {
 	start_monitor shown
-	tell vm
+	tell vm default
 	tell_node 0
-	tell slot 0 $G 64 anon
-	tell allocate 0 0 16384
+	tell slot 0 $G 8 mapped
+	tell touch 0 0 1024
+	# What is tried again takes more than a second.
+	tell hold 0 0 10
 	tmux -L "$session" -f /dev/null new-session -d -x 80 -y 24 \
 		"sleep 1; '$gmemmove' --to 1 shown; echo \"status \$?\"; sleep 1000" 3>&-
-	wait_screen '^VM [0-9]+ shown: [0-9]+%, [0-9.]+[KM] moved$'
-	wait_screen '^VM [0-9]+ shown: 64.0M moved to node 1$'
-	wait_screen '^status 0'
+	wait_screen '^VM [0-9]+ shown: 99%, 3\.96M moved$'
+	wait_screen '^VM [0-9]+ shown: 3\.96M moved to node 1, 40K not: 40K held$'
+	wait_screen '^status 1'
 	run ! screen_has '%'
+	tell release
 	run --separate-stderr "$gmemmove" --to 0 shown --quiet
 	[ "$status" -eq 0 ]
 	[ -z "$output$stderr" ]

@@ -153,10 +153,11 @@ my %commands = (
 		open(my $map, '<', '/proc/self/pagemap') or die "pagemap: $!\n";
 		seek($map, ($slots[$slot]{at} / PAGE + $page) * 8, 0);
 		read($map, my $entries, $nr * 8) == $nr * 8 or die "pagemap: $!\n";
-		for (unpack('Q*', $entries)) {
+		for (map { $_ & ((1 << 55) - 1) } unpack('Q*', $entries)) {
+			$_ or die "not touched\n";
 			open(my $to, '>', '/sys/kernel/debug/hwpoison/corrupt-pfn') or die "$!\n";
 			# A page that the guest_memfd keeps is broken all the same.
-			syswrite($to, sprintf("%#x", $_ & ((1 << 55) - 1))) or $!{EBUSY} or die "$!\n";
+			syswrite($to, sprintf("%#x", $_)) or $!{EBUSY} or die "$!\n";
 		}
 	},
 	frames => sub { attributes($_[0], hex($_[1]) * PAGE, $_[2], PRIVATE); },
