@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "gmem_common.h"
@@ -20,52 +19,6 @@
 #define LINK_TRACING	2
 
 #define MAX_MAPS	32
-#define MAX_LSMS	64
-
-/* ------------------------------------------------------------- active LSMs */
-
-/* From Linux 6.8 on; headers of before have neither. */
-#ifndef SYS_lsm_list_modules
-#define SYS_lsm_list_modules	461
-#endif
-#define LSM_ID_BPF	109
-
-/* What lsm= calls those that are there and have an id; capability is always there. */
-static const char *const lsm_names[] = {
-	[101 - 100] = "selinux",   [102 - 100] = "smack",
-	[103 - 100] = "tomoyo",	   [104 - 100] = "apparmor",
-	[105 - 100] = "yama",	   [106 - 100] = "loadpin",
-	[107 - 100] = "safesetid", [108 - 100] = "lockdown",
-	[110 - 100] = "landlock",  [113 - 100] = "ipe",
-};
-
-int gmem_lsm_check(void)
-{
-	uint64_t ids[MAX_LSMS], at;
-	uint32_t size = sizeof(ids);
-	char others[256] = "";
-	size_t len = 0;
-	long i, nr;
-
-	nr = syscall(SYS_lsm_list_modules, ids, &size, 0);
-	if (nr < 0) {
-		gmem_err("cannot tell whether bpf is among the kernel's LSMs, which policies need here: %s; use a kernel from 6.8 on, or gmem-dkms",
-			 strerror(errno));
-		return -1;
-	}
-	for (i = 0; i < nr; i++) {
-		if (ids[i] == LSM_ID_BPF)
-			return 0;
-		at = ids[i] - 100;
-		if (at < ARRAY_LEN(lsm_names) && lsm_names[at] &&
-		    len < sizeof(others))
-			len += snprintf(others + len, sizeof(others) - len,
-					"%s,", lsm_names[at]);
-	}
-	gmem_err("bpf is not among the active LSMs, so the kernel would not ask the policy; boot with lsm=%sbpf",
-		 others);
-	return -1;
-}
 
 /* -------------------------------------------------------------- one policy */
 

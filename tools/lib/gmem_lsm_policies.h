@@ -13,13 +13,6 @@
 #include "gmem_samples.h"
 
 /**
- * gmem_lsm_check() - will the kernel ask programs of BPF's LSM?
- *
- * Return: 0, or -1 after one line of error with the boot parameter that makes it.
- */
-int gmem_lsm_check(void);
-
-/**
  * struct gmem_lsm_link - a policy of BPF's LSM, by its link
  * @link_id: id of the link
  * @prog_id: id of the program that decides

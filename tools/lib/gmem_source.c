@@ -11,11 +11,10 @@
 #include <unistd.h>
 
 #include "gmem_common.h"
+#include "gmem_bpf_lsm.h"
 #include "gmem_source.h"
 
 #define BTF_DIR		"/sys/kernel/btf"
-/* Without securityfs it is not there, which says nothing. */
-#define LSM_LIST	"/sys/kernel/security/lsm"
 
 /* Of KVM's interface, which the headers of a distribution may not know yet. */
 #define KVM_HAS_EXTENSION	0xae03
@@ -96,22 +95,6 @@ static void ask_kvm(void)
 		add_lack("no memory is private, as KVM has no type of VM for it here");
 }
 
-static void ask_lsm(void)
-{
-	FILE *f = fopen(LSM_LIST, "re");
-	char list[256], *word, *rest = list;
-
-	if (!f)
-		return;
-	if (!fgets(list, sizeof(list), f))
-		*list = '\0';
-	fclose(f);
-	while ((word = strsep(&rest, ",\n")))
-		if (!strcmp(word, "bpf"))
-			return;
-	add_lack("no policy can be attached, as bpf is not among the LSMs");
-}
-
 static const struct gmem_source *look(void)
 {
 	struct btf *vmlinux;
@@ -150,7 +133,8 @@ static const struct gmem_source *look(void)
 		return NULL;
 	}
 	ask_kvm();
-	ask_lsm();
+	if (gmem_lsm_is_missing())
+		add_lack("no policy can be attached, as bpf is not among the LSMs");
 	return &stock;
 }
 

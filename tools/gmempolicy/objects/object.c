@@ -15,6 +15,7 @@
 
 #include "gmem_common.h"
 #include "gmem_kernel.h"
+#include "gmem_bpf_lsm.h"
 #include "gmem_lsm_policies.h"
 #include "gmem_params.h"
 #include "gmem_source.h"
