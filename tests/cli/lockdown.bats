@@ -81,7 +81,7 @@ screen_has()
 
 @test "gmemtop: every page of a VM, and the policies" {
 	gmempolicy attach ratelimit --all --set rate=5
-	tmux -L "$session" -f /dev/null new-session -d -x 100 -y 30 "$TOP/build/gmemtop" 3>&-
+	tmux -L "$session" -f /dev/null new-session -d -x 100 -y 40 "$TOP/build/gmemtop" 3>&-
 	wait_for 30 screen_has calm
 	tmux -L "$session" send-keys P
 	wait_for 30 screen_has 'ratelimit.*enforce'
