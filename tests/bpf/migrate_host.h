@@ -89,26 +89,70 @@ static inline void start_and_find(struct guest *g, uint64_t *pfns)
 	     "not all frames are traced");
 }
 
-/* Moves all pages to a node; the block that the first one is in, and how many are. */
+/* Has the kernel memory there from before there was a kernel?  Such a block stays. */
+static inline bool block_is_reserved(uint64_t block)
+{
+	const uint64_t reserved = 1ULL << 32; /* KPF_RESERVED */
+	const size_t pages = pages_per_block();
+	uint64_t flags[512];
+	bool found = false;
+	size_t page, i;
+	int fd;
+
+	fd = open("/proc/kpageflags", O_RDONLY | O_CLOEXEC);
+	MUST(fd >= 0, "cannot read /proc/kpageflags");
+	for (page = 0; page < pages && !found; page += ARRAY_SIZE(flags)) {
+		MUST(pread(fd, flags, sizeof(flags),
+			   (block * pages + page) * sizeof(*flags)) == sizeof(flags),
+		     "cannot read /proc/kpageflags");
+		for (i = 0; i < ARRAY_SIZE(flags); i++)
+			found |= flags[i] & reserved;
+	}
+	close(fd);
+	return found;
+}
+
+/* Takes half a block's memory of a node, until the process ends. */
+static inline void take_half_a_block(uint32_t node)
+{
+	const size_t size = pages_per_block() / 2 * PAGE_SIZE;
+	const unsigned long mask = 1UL << node;
+	char *mem;
+
+	mem = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	MUST(mem != MAP_FAILED, "map memory");
+	MUST(!syscall(__NR_mbind, mem, size, MPOL_BIND, &mask, 64, 0), "mbind: %s",
+	     strerror(errno));
+	memset(mem, 1, size);
+}
+
+/* Moves all pages to a node; which block that can be taken away has how many. */
 static inline uint64_t move_to_block(struct guest *g, uint32_t node, uint64_t *inside)
 {
 	static struct traced_move moves[4096];
 	uint64_t block = 0;
 	size_t nr, i;
+	int tries;
 
-	move_all(g, !node);
-	moves_trace();
-	move_all(g, node);
-	nr = moves_read(moves, ARRAY_SIZE(moves));
-	MUST(nr, "no move is traced");
 	*inside = 0;
-	for (i = 0; i < nr; i++) {
-		if (moves[i].result)
-			continue;
-		if (!*inside)
-			block = moves[i].to_pfn / pages_per_block();
-		if (moves[i].to_pfn / pages_per_block() == block)
-			*inside += moves[i].pages;
+	for (tries = 0; tries < 8 && !*inside; tries++) {
+		if (tries)
+			take_half_a_block(node);
+		move_all(g, !node);
+		moves_trace();
+		move_all(g, node);
+		nr = moves_read(moves, ARRAY_SIZE(moves));
+		MUST(nr, "no move is traced");
+		for (i = 0; i < nr; i++) {
+			uint64_t at = moves[i].to_pfn / pages_per_block();
+
+			if (moves[i].result)
+				continue;
+			if (!*inside && !block_is_reserved(at))
+				block = at;
+			if (block && at == block)
+				*inside += moves[i].pages;
+		}
 	}
 	return block;
 }

@@ -208,6 +208,7 @@ static long in_huge_pages(const char *mem)
 static uint64_t take_huge_pages(char **mem, uint64_t max)
 {
 	const unsigned long mask = 1 << 1;
+	int tries = 0;
 	uint64_t nr;
 
 	*mem = mmap(NULL, (max + 1) * HUGE, PROT_READ | PROT_WRITE,
@@ -217,11 +218,15 @@ static uint64_t take_huge_pages(char **mem, uint64_t max)
 	MUST(!syscall(__NR_mbind, *mem, max * HUGE, MPOL_BIND, &mask, 64, 0), "mbind: %s",
 	     strerror(errno));
 	MUST(!madvise(*mem, max * HUGE, MADV_HUGEPAGE), "huge pages: %s", strerror(errno));
-	for (nr = 0; nr < max; nr++) {
-		if (!in_huge_pages(*mem + nr * HUGE)) {
-			madvise(*mem + nr * HUGE, HUGE, MADV_DONTNEED);
-			break;
+	/* What lies in a CPU's own lists comes back within a second or two. */
+	for (nr = 0; nr < max && tries < 4;) {
+		if (in_huge_pages(*mem + nr * HUGE)) {
+			nr++;
+			continue;
 		}
+		madvise(*mem + nr * HUGE, HUGE, MADV_DONTNEED);
+		tries++;
+		usleep(700000);
 	}
 	return nr;
 }
