@@ -15,6 +15,7 @@
 #include "gmem_stock.h"
 
 #define KVM_SET_MEMORY_ATTRIBUTES	0x4020aed2U
+#define KVM_SET_MEMORY_ATTRIBUTES2	0xc080aed2U
 #define ATTRIBUTE_PRIVATE		(1UL << 3)
 #define PUNCH_HOLE			0x02
 /* Of enum vm_fault_reason: OOM, SIGBUS, HWPOISON, HWPOISON_LARGE, SIGSEGV. */
@@ -201,6 +202,40 @@ int BPF_PROG(on_ioctl, struct file *file, unsigned int ioctl, unsigned long arg,
 		COUNT(gmem_stock_kvm(file, GMEM_STOCK_VM), conversions_noop, 1);
 	if (now)
 		now->changed = false;
+	return 0;
+}
+
+/* What a security module refuses does not come to KVM. */
+static __always_inline void count_denied(const struct file *file, unsigned int cmd)
+{
+	int kind = gmem_stock_kind(file);
+
+	if (kind == (cmd == KVM_SET_MEMORY_ATTRIBUTES ? GMEM_STOCK_VM :
+							GMEM_STOCK_MEMFD))
+		COUNT(gmem_stock_kvm(file, kind), conversions_denied, 1);
+}
+
+static __always_inline bool converts(unsigned int cmd)
+{
+	return cmd == KVM_SET_MEMORY_ATTRIBUTES ||
+	       cmd == KVM_SET_MEMORY_ATTRIBUTES2;
+}
+
+SEC("fexit/security_file_ioctl")
+int BPF_PROG(on_asked, struct file *file, unsigned int cmd, unsigned long arg,
+	     int result)
+{
+	if (result && converts(cmd))
+		count_denied(file, cmd);
+	return 0;
+}
+
+SEC("fexit/security_file_ioctl_compat")
+int BPF_PROG(on_asked_compat, struct file *file, unsigned int cmd,
+	     unsigned long arg, int result)
+{
+	if (result && converts(cmd))
+		count_denied(file, cmd);
 	return 0;
 }
 

@@ -174,6 +174,7 @@ struct gmem_stock_counts {
 	__u64 host_faults;
 	__u64 conversions;
 	__u64 conversions_noop;
+	__u64 conversions_denied;
 	__u64 pages_to_private;
 	__u64 pages_to_shared;
 	__u64 invalidations[GMEM_NR_INVALIDATES];

@@ -57,7 +57,7 @@ last_of()
 	[ -z "$stderr" ]
 	[[ ${lines[0]} =~ ^gmemtop\ [0-9:]{8}\ stock:\ no\ private,.*gmem-dkms\ adds\ them$ ]]
 	[[ ${lines[1]} == "3 VMs, - private, "*" populated ("*"), - stale" ]]
-	[[ ${lines[2]} == *" faults/s, "*" conv/s, - denied/s, - ms/s delayed, "* ]]
+	[[ ${lines[2]} == *" faults/s, "*" conv/s, "*" denied/s, - ms/s delayed, "* ]]
 	[ "$(awk 'length > 79' <<<"$output")" = "" ]
 	run "$gmemtop" --version
 	[[ ${lines[1]} == "source: stock: "* ]]
@@ -195,7 +195,7 @@ last_of()
 	"$gmemtop" --json --once >frame.json
 	pid=$(pid_of idle)
 	[ "$(of_pid "$pid" '[.private_pages, .stale_pages, .ranges, .delayed_ns,
-		.conversions_denied, .closed_pages, .attribute_bytes] | all(. == null)')" = true ]
+		.faults_denied, .closed_pages, .attribute_bytes] | all(. == null)')" = true ]
 	# In one frame nothing was counted.
 	[ "$(of_pid "$pid" '[.conversions, .faults_vcpu, .rates.conversions] | all(. == null)')" = true ]
 	[ "$(jq .orphaned_pages frame.json)" = null ]
@@ -295,6 +295,24 @@ last_of()
 	fresh_frames
 	[ "$(last_of "$pid" '[.populated_pages, .faults_fallocate, .invalidations_punch_hole, .size_pages] | @csv')" = \
 		1024,1280,1,1280 ]
+}
+
+@test "what a policy denies is counted, and what another VM does is not" {
+	local pin abuser
+
+	abuser=$(pid_of abuser)
+	watch_frames
+	"$build/gmempolicy" attach deny --pid "$abuser"
+	pin=$("$build/gmempolicy" list --json | jq -r '.attached[0].pin')
+	wait_for 60 eval '[ "$(last_of "$abuser" .conversions_denied)" -gt 20 ]'
+	kill -STOP "$abuser"
+	fresh_frames
+	[ "$(last_of "$abuser" .conversions_denied)" -eq \
+		"$("$build/gmempolicy" list --json | jq '.attached[0].denied')" ]
+	[ "$(last_of "$(pid_of steady)" .conversions_denied)" -eq 0 ]
+	[ "$(last_of "$(pid_of steady)" .rates.denied)" = 0 ]
+	kill -CONT "$abuser"
+	"$build/gmempolicy" detach "$pin"
 }
 
 @test "nothing is attached but while somebody looks at rates" {
