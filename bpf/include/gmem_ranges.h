@@ -109,7 +109,8 @@ static __always_inline bool gmem_ranges_set(struct gmem_ranges *r, u64 start,
 	if (come > c.drop) {
 		for (k = 0; k < GMEM_RANGES_MAX; k++) {
 			i = nr - k;
-			if (i <= c.first || i > nr)
+			/* Between the two: one branch, not two. */
+			if (i - c.first - 1 >= nr - c.first)
 				break;
 			from = (i - 1) & GMEM_RANGES_MAX;
 			to = (i + 1) & GMEM_RANGES_MAX;

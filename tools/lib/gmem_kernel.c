@@ -184,6 +184,8 @@ const char *gmem_huge_off(char mode[GMEM_HUGE_MODE_LEN])
 	FILE *f = fopen(HUGE_MODE, "re");
 
 	*mode = '\0';
+	if (!f && errno == ENOENT && gmem_source_is_stock())
+		return "this kernel's KVM is without gmem";
 	if (!f && errno == ENOENT)
 		return access(THP_DIR, F_OK) && errno == ENOENT ?
 		       "the kernel has no CONFIG_TRANSPARENT_HUGEPAGE" :
