@@ -137,10 +137,9 @@ struct kvm___attributes {
 } __attribute__((preserve_access_index));
 
 /* Has it any private memory?  The kernel has an entry for each such frame. */
-static __always_inline bool gmem_lsm_has_private(const struct kvm *kvm)
+static __always_inline bool gmem_lsm_has_private(u64 kvm)
 {
-	const struct kvm___attributes *vm =
-		(const void *)gmem_lsm_request(kvm)->kvm;
+	const struct kvm___attributes *vm = (const void *)kvm;
 
 	return bpf_core_field_exists(vm->mem_attr_array) &&
 	       BPF_CORE_READ(vm, mem_attr_array.xa_head);
@@ -149,7 +148,8 @@ static __always_inline bool gmem_lsm_has_private(const struct kvm *kvm)
 /* Since when is it under the policy?  One that ran before was so from the start. */
 static __always_inline u64 gmem_vm_since(const struct kvm *kvm, u64 now)
 {
-	return gmem_lsm_has_private(kvm) ? lsm_settings.since_ns : now;
+	return gmem_lsm_has_private((u64)gmem_lsm_request(kvm)->kvm) ?
+	       lsm_settings.since_ns : now;
 }
 
 /* For policies that bound what is shared, and say so before they include anything. */
@@ -172,36 +172,39 @@ struct kvm___slots {
 	struct kvm_memslots___stock *memslots[1];
 } __attribute__((preserve_access_index));
 
-/* 1 << 7 buckets of id_hash, and as many memslots as are looked at. */
+/* 1 << 7 buckets of id_hash, and as many memslots of each as are looked at. */
 #define GMEM_LSM_BUCKETS	128
-#define GMEM_LSM_STEPS		(GMEM_LSM_BUCKETS + 512)
+#define GMEM_LSM_SLOTS		16
 /* KVM_MEM_GUEST_MEMFD */
 #define GMEM_LSM_HAS_MEMFD	(1U << 2)
 
-/* Pages of a VM that a guest_memfd is behind, by its memslots. */
-static __noinline u64 gmem_lsm_size(u64 vm)
+/*
+ * Pages of a VM that a guest_memfd is behind, by its memslots.  Neither this nor the
+ * next ones are static: so each is verified once, and not for each way to it.
+ */
+__noinline u64 gmem_lsm_size(u64 vm)
 {
 	const struct kvm___slots *kvm = (const void *)vm;
 	const struct kvm_memslots___stock *slots = BPF_CORE_READ(kvm, memslots[0]);
 	const struct kvm_memory_slot___stock *slot = NULL;
-	u64 heads, back, node = 0, bucket = 0, pages = 0;
-	int i;
+	u64 heads, back, node, pages = 0;
+	int bucket, i;
 
 	heads = (u64)slots + bpf_core_field_offset(slots->id_hash);
 	back = bpf_core_field_offset(slot->id_node) +
 	       (BPF_CORE_READ(slots, node_idx) & 1) * sizeof(struct hlist_node);
-	bpf_for(i, 0, GMEM_LSM_STEPS) {
-		if (!node) {
-			if (bucket == GMEM_LSM_BUCKETS)
+	bpf_for(bucket, 0, GMEM_LSM_BUCKETS) {
+		node = 0;
+		bpf_probe_read_kernel(&node, sizeof(node),
+				      (void *)(heads + 8 * bucket));
+		bpf_for(i, 0, GMEM_LSM_SLOTS) {
+			if (!node)
 				break;
-			bpf_probe_read_kernel(&node, sizeof(node),
-					      (void *)(heads + 8 * bucket++));
-			continue;
+			slot = (const void *)(node - back);
+			if (BPF_CORE_READ(slot, flags) & GMEM_LSM_HAS_MEMFD)
+				pages += BPF_CORE_READ(slot, npages);
+			bpf_probe_read_kernel(&node, sizeof(node), (void *)node);
 		}
-		slot = (const void *)(node - back);
-		if (BPF_CORE_READ(slot, flags) & GMEM_LSM_HAS_MEMFD)
-			pages += BPF_CORE_READ(slot, npages);
-		bpf_probe_read_kernel(&node, sizeof(node), (void *)node);
 	}
 	return pages;
 }
@@ -225,22 +228,21 @@ struct {
 static const struct gmem_lsm_frames gmem_lsm_no_frames;
 
 /* A VM that has private memory by then has nothing else, as VMMs make it first. */
-static __always_inline struct gmem_lsm_frames *
-gmem_lsm_frames_of(const struct gmem_lsm_request *request)
+static __always_inline struct gmem_lsm_frames *gmem_lsm_frames_of(u64 id, u64 vm)
 {
 	struct gmem_lsm_frames *frames;
 	u64 size;
 
-	frames = bpf_map_lookup_elem(&lsm_frames, &request->id);
+	frames = bpf_map_lookup_elem(&lsm_frames, &id);
 	if (frames)
 		return frames;
-	if (bpf_map_update_elem(&lsm_frames, &request->id, &gmem_lsm_no_frames,
+	if (bpf_map_update_elem(&lsm_frames, &id, &gmem_lsm_no_frames,
 				BPF_NOEXIST))
-		return bpf_map_lookup_elem(&lsm_frames, &request->id);
-	frames = bpf_map_lookup_elem(&lsm_frames, &request->id);
-	if (!frames || !gmem_lsm_has_private((const void *)request))
+		return bpf_map_lookup_elem(&lsm_frames, &id);
+	frames = bpf_map_lookup_elem(&lsm_frames, &id);
+	if (!frames || !gmem_lsm_has_private(vm))
 		return frames;
-	size = gmem_lsm_size((u64)request->kvm);
+	size = gmem_lsm_size(vm);
 	bpf_spin_lock(&frames->lock);
 	frames->ranges.outside = 1;
 	frames->to_private += size;
@@ -249,23 +251,46 @@ gmem_lsm_frames_of(const struct gmem_lsm_request *request)
 }
 
 /* Frames that a conversion would change; very many if it could not be kept count of. */
+__noinline u64 gmem_lsm_look(u64 id, u64 vm, u64 start, u64 end, u64 attr)
+{
+	struct gmem_lsm_frames *frames = gmem_lsm_frames_of(id, vm);
+	struct gmem_ranges_change change;
+	u64 changes;
+
+	if (!frames)
+		return end - start;
+	bpf_spin_lock(&frames->lock);
+	changes = gmem_ranges_count(&frames->ranges, start, end, attr ^ 1);
+	change = gmem_ranges_look(&frames->ranges, start, end, attr);
+	bpf_spin_unlock(&frames->lock);
+	return change.nr > GMEM_RANGES_MAX ? GMEM_RANGES_TOP : changes;
+}
+
+/* Changes them, and returns how many. */
+__noinline u64 gmem_lsm_set(u64 id, u64 vm, u64 start, u64 end, u64 attr)
+{
+	struct gmem_lsm_frames *frames = gmem_lsm_frames_of(id, vm);
+	u64 changes;
+
+	if (!frames)
+		return end - start;
+	bpf_spin_lock(&frames->lock);
+	changes = gmem_ranges_count(&frames->ranges, start, end, attr ^ 1);
+	changes *= gmem_ranges_set(&frames->ranges, start, end, attr);
+	frames->to_private += changes & -attr;
+	frames->to_shared += changes & (attr - 1);
+	bpf_spin_unlock(&frames->lock);
+	return changes;
+}
+
 static __always_inline u64
 bpf_kvm_gmem_convert_changes(struct kvm *kvm,
 			     const struct gmem_lsm_convert *convert)
 {
-	struct gmem_lsm_frames *frames = gmem_lsm_frames_of(gmem_lsm_request(kvm));
-	u64 attr = !!convert->attributes, changes;
-	struct gmem_ranges_change change;
+	const struct gmem_lsm_request *request = gmem_lsm_request(kvm);
 
-	if (!frames)
-		return convert->nr_pages;
-	bpf_spin_lock(&frames->lock);
-	changes = gmem_ranges_count(&frames->ranges, convert->start,
-				    convert->end, attr ^ 1);
-	change = gmem_ranges_look(&frames->ranges, convert->start, convert->end,
-				  attr);
-	bpf_spin_unlock(&frames->lock);
-	return change.nr > GMEM_RANGES_MAX ? GMEM_RANGES_TOP : changes;
+	return gmem_lsm_look(request->id, (u64)request->kvm, convert->start,
+			     convert->end, !!convert->attributes);
 }
 
 /* Returns how many frames it changes. */
@@ -273,27 +298,16 @@ static __always_inline u64
 gmem_lsm_note(struct gmem_lsm_request *request,
 	      const struct gmem_lsm_convert *convert)
 {
-	struct gmem_lsm_frames *frames = gmem_lsm_frames_of(request);
-	u64 attr = !!convert->attributes, changes;
-
-	if (!frames)
-		return convert->nr_pages;
-	bpf_spin_lock(&frames->lock);
-	changes = gmem_ranges_count(&frames->ranges, convert->start,
-				    convert->end, attr ^ 1);
-	changes *= gmem_ranges_set(&frames->ranges, convert->start,
-				   convert->end, attr);
-	frames->to_private += changes & -attr;
-	frames->to_shared += changes & (attr - 1);
-	bpf_spin_unlock(&frames->lock);
-	return changes;
+	return gmem_lsm_set(request->id, (u64)request->kvm, convert->start,
+			    convert->end, !!convert->attributes);
 }
 
 static __always_inline void
 gmem_lsm_fill(struct gmem_lsm_usage *usage,
 	      const struct gmem_lsm_request *request)
 {
-	struct gmem_lsm_frames *frames = gmem_lsm_frames_of(request);
+	struct gmem_lsm_frames *frames =
+		gmem_lsm_frames_of(request->id, (u64)request->kvm);
 
 	if (!frames)
 		return;
@@ -323,7 +337,7 @@ static __always_inline void
 gmem_lsm_fill(struct gmem_lsm_usage *usage,
 	      const struct gmem_lsm_request *request)
 {
-	usage->private_pages = gmem_lsm_has_private((const void *)request);
+	usage->private_pages = gmem_lsm_has_private((u64)request->kvm);
 	usage->pages_to_private = request->vm->to_private;
 	usage->pages_to_shared = request->vm->to_shared;
 }

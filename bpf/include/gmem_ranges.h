@@ -124,7 +124,8 @@ static __always_inline bool gmem_ranges_set(struct gmem_ranges *r, u64 start,
 				break;
 			to = i & GMEM_RANGES_MAX;
 			from = (i + by) & GMEM_RANGES_MAX;
-			r->keys[to] = i + by < nr ? r->keys[from] : 0;
+			r->keys[to] = gmem_choose(gmem_before(i + by, nr),
+						  r->keys[from], 0);
 		}
 	}
 
