@@ -137,6 +137,35 @@ TEST_F(held, a_reference_is_in_the_way)
 	EXPECT_EQ(1, told(self->device, "ended_migration"));
 }
 
+/* And needs no reference, or the page could not be moved. */
+TEST_F(held, who_waits_for_a_locked_page_can_be_killed)
+{
+	struct guest *g = &self->guest;
+	int status = 0, tries, r = 0;
+	pid_t pid;
+
+	ASSERT_EQ(0, command(self->device, "hold %d", 5));
+	ASSERT_EQ(0, command(self->device, "lock", 0));
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		allocate(g, 5, 1);
+		_exit(0);
+	}
+	usleep(300000);
+	EXPECT_EQ(0, waitpid(pid, &status, WNOHANG));
+	kill(pid, SIGKILL);
+	for (tries = 0; tries < 200 && !r; tries++) {
+		r = waitpid(pid, &status, WNOHANG);
+		usleep(50000);
+	}
+	EXPECT_EQ(pid, r) TH_LOG("it waits for the lock");
+	EXPECT_TRUE(WIFSIGNALED(status));
+	ASSERT_EQ(0, command(self->device, "drop", 0));
+	EXPECT_EQ(0, allocate(g, 5, 1));
+	waitpid(pid, &status, 0);
+}
+
 /* Only what is shared can a consumer have. */
 #define HAS_PAGE_5(self, variant) do {					\
 	if ((variant)->kind != SHARED)					\

@@ -17,6 +17,7 @@
  *	forget		let the file go, and be told of its release
  *	hold INDEX	have a reference to the folio of any page, as who looks at
  *			the kernel's memory may, and tell nobody
+ *	lock		have its lock, too, as who moves it
  *	drop		let that go
  *
  * A read gives what it was told of, and how it is, as one line of NAME=NUMBER.
@@ -40,6 +41,7 @@
  * @file: the guest_memfd, as long as it is attached
  * @lock: of commands
  * @held: a folio that it only holds
+ * @locked: and has locked
  * @pages: what it has, by page index; under the guest_memfd's invalidate lock, and
  *	its own
  * @revoke: lets pages go
@@ -55,6 +57,7 @@ struct consumer {
 	struct mutex lock;	/* of commands */
 	struct folio *held;
 	struct xarray pages;
+	bool locked;
 	bool revoke;
 	bool refuse;
 	atomic_t started[KVM_GMEM_EVENT_MIGRATION + 1];
@@ -174,8 +177,21 @@ static int consumer_hold(struct consumer *c, u64 index)
 	return 0;
 }
 
+static int consumer_lock(struct consumer *c)
+{
+	if (!c->held || c->locked)
+		return -EINVAL;
+	folio_lock(c->held);
+	c->locked = true;
+
+	return 0;
+}
+
 static void consumer_drop(struct consumer *c)
 {
+	if (c->locked)
+		folio_unlock(c->held);
+	c->locked = false;
 	if (c->held)
 		folio_put(c->held);
 	c->held = NULL;
@@ -233,6 +249,8 @@ static int consumer_command(struct consumer *c, char *line)
 		return consumer_attach(c, value);
 	if (sysfs_streq(line, "detach"))
 		return consumer_detach(c);
+	if (sysfs_streq(line, "lock"))
+		return consumer_lock(c);
 	if (sysfs_streq(line, "drop")) {
 		consumer_drop(c);
 		return 0;

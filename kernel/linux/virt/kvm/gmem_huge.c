@@ -495,7 +495,7 @@ struct folio *kvm_gmem_huge_grab_folio(struct inode *inode,
 			if (folio != ERR_PTR(-EAGAIN) ||
 			    tries++ == KVM_GMEM_SPLIT_TRIES)
 				return folio;
-			/* Another vCPU that waits for it holds it, too. */
+			/* Who looks at it has a reference for a moment. */
 			usleep_range(wait, 2 * wait);
 			wait *= 2;
 			continue;

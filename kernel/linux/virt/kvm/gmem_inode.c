@@ -369,20 +369,50 @@ struct folio *kvm_gmem_inode_add_folio(struct inode *inode, pgoff_t index,
 	return folio;
 }
 
-/* How long to wait, in microseconds, for who has a page locked. */
+/* How long to wait, in microseconds, for who has a page locked: at first, at most. */
 #define KVM_GMEM_LOCK_WAIT	10
+#define KVM_GMEM_LOCK_WAIT_MAX	1000
+
+/* As for a lookup of the page cache, under RCU there is a page, whoever has it now. */
+static bool kvm_gmem_is_locked(struct inode *inode, pgoff_t index)
+{
+	struct folio *folio;
+	bool locked;
+
+	rcu_read_lock();
+	folio = xa_load(&inode->i_mapping->i_pages, index);
+	locked = folio && !xa_is_value(folio) &&
+		 test_bit(PG_locked, &folio->flags);
+	rcu_read_unlock();
+
+	return locked;
+}
 
 /**
  * kvm_gmem_wait_unlocked - wait for who has a page locked, without a reference to it
+ * @inode: the guest_memfd
+ * @index: the page
  *
  * Whoever moves a page has it locked, and gives up if others have a reference.  For a
- * page in use there is always one that waits: it must not be by a reference.
+ * page in use there is always one that waits: it must not be by a reference, nor by
+ * getting one again and again.
  *
  * Context: may sleep.
+ * Return: 0, and then it may be another page, or locked again; -EINTR if a signal
+ *	kills the caller.
  */
-void kvm_gmem_wait_unlocked(void)
+int kvm_gmem_wait_unlocked(struct inode *inode, pgoff_t index)
 {
-	usleep_range(KVM_GMEM_LOCK_WAIT, 2 * KVM_GMEM_LOCK_WAIT);
+	unsigned int wait = KVM_GMEM_LOCK_WAIT;
+
+	do {
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		usleep_range(wait, 2 * wait);
+		wait = min(2 * wait, KVM_GMEM_LOCK_WAIT_MAX);
+	} while (kvm_gmem_is_locked(inode, index));
+
+	return 0;
 }
 
 /**
@@ -394,18 +424,22 @@ void kvm_gmem_wait_unlocked(void)
  *
  * Context: may sleep.
  * Return: the folio, locked and with a reference, or an ERR_PTR(), -ENOENT if it is
- *	not there.
+ *	not there, -EINTR if a signal kills the caller that waits for it.
  */
 struct folio *kvm_gmem_lock_folio(struct inode *inode, pgoff_t index)
 {
 	struct folio *folio;
+	int r;
 
+	might_sleep();
 	for (;;) {
 		folio = __filemap_get_folio(inode->i_mapping, index,
 					    FGP_LOCK | FGP_NOWAIT, 0);
 		if (likely(folio != ERR_PTR(-EAGAIN)))
 			return folio;
-		kvm_gmem_wait_unlocked();
+		r = kvm_gmem_wait_unlocked(inode, index);
+		if (r)
+			return ERR_PTR(r);
 	}
 }
 

@@ -112,7 +112,7 @@ struct folio *kvm_gmem_inode_alloc_folio(struct inode *inode, pgoff_t index,
 					 unsigned int order, gfp_t gfp, int nid);
 struct folio *kvm_gmem_inode_add_folio(struct inode *inode, pgoff_t index,
 				       u64 *allocated);
-void kvm_gmem_wait_unlocked(void);
+int kvm_gmem_wait_unlocked(struct inode *inode, pgoff_t index);
 struct folio *kvm_gmem_lock_folio(struct inode *inode, pgoff_t index);
 struct folio *kvm_gmem_inode_grab_folio(struct inode *inode, pgoff_t index,
 					u64 *allocated);

@@ -21,6 +21,7 @@ static struct folio *kvm_gmem_grab_shared(struct inode *inode, pgoff_t index,
 	struct address_space *mapping = inode->i_mapping;
 	struct folio *folio;
 	bool found;
+	int r;
 
 	for (;;) {
 		folio = ERR_PTR(-EACCES);
@@ -39,7 +40,9 @@ static struct folio *kvm_gmem_grab_shared(struct inode *inode, pgoff_t index,
 		/* Not under the lock, which who has broken memory takes in turn. */
 		if (!folio_trylock(folio)) {
 			folio_put(folio);
-			kvm_gmem_wait_unlocked();
+			r = kvm_gmem_wait_unlocked(inode, index);
+			if (r)
+				return ERR_PTR(r);
 			continue;
 		}
 		/* Shared memory has small folios. */
