@@ -51,7 +51,7 @@ static bool has_hooks(const struct btf *btf)
 	return btf__find_by_name_kind(btf, "kvm_gmem_ops", BTF_KIND_STRUCT) > 0;
 }
 
-/* 1: in the module's BTF, 0: it has none, -ENOENT: no such module. */
+/* 1: in the BTF of the module, 0: not there, or a negative errno: there is none. */
 static int module_has_hooks(struct btf *vmlinux)
 {
 	struct btf *kvm;
@@ -61,7 +61,7 @@ static int module_has_hooks(struct btf *vmlinux)
 		return -ENOENT;
 	kvm = btf__load_module_btf("kvm", vmlinux);
 	if (!kvm)
-		return 0;
+		return -EINVAL;
 	found = has_hooks(kvm);
 	btf__free(kvm);
 	return found;
