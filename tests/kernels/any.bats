@@ -276,7 +276,7 @@ more_programs()
 @test "ratelimit lets through its rate, and what it refuses is counted exactly" {
 	start_vm one limited -1
 	look
-	gmempolicy attach ratelimit --vm "$(of limited id)" --set rate=50 --set burst=1
+	gmempolicy attach ratelimit --vm "$(of limited id)" --set rate=50 --set burst=5
 	sleep 2
 	for i in 1 2; do
 		attached >"counts.$i"
@@ -300,7 +300,7 @@ more_programs()
 	[ "$KIND" = private ] || skip "no guest converts on this kernel"
 	start_guests load pingpong --name limited --mem 4M --rate max --interval 0.5
 	look
-	gmempolicy attach ratelimit --vm "$(of limited id)" --set rate=40 --set burst=1
+	gmempolicy attach ratelimit --vm "$(of limited id)" --set rate=40 --set burst=4
 	sleep 24
 	stop_guests load
 	attached >end
