@@ -44,7 +44,7 @@ static void new_vm(uint64_t size)
 	};
 	char *mem;
 
-	vm = vm_create_shape_with_one_vcpu(shape, &vcpu, guest_code);
+	vm = __vm_create_shape_with_one_vcpu(shape, &vcpu, VM_EXTRA_PAGES, guest_code);
 	memfd = vm_create_guest_memfd(vm, size,
 				      huge ? GUEST_MEMFD_FLAG_HUGE_PAGES : 0);
 	/* KVM wants frames and addresses that are aligned alike. */

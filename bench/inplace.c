@@ -47,7 +47,7 @@ static void new_vm(unsigned long type, uint64_t size)
 	};
 	bool has_file = in_place || type == KVM_X86_SW_PROTECTED_VM;
 
-	vm = vm_create_shape_with_one_vcpu(shape, &vcpu, guest_code);
+	vm = __vm_create_shape_with_one_vcpu(shape, &vcpu, VM_EXTRA_PAGES, guest_code);
 	memfd = has_file ? ioctl(vm->fd, KVM_CREATE_GUEST_MEMFD, &create) : -1;
 	BENCH_MUST(!has_file || memfd >= 0, "create a guest_memfd");
 	shared = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED |

@@ -8,6 +8,7 @@
  * likewise; "private" and "huge" are private memory, which gmemmove's program moves.
  * A guest has all of it mapped, but for the memfd's.
  */
+#include <bpf/bpf.h>
 #include <linux/mempolicy.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -149,7 +150,8 @@ static uint64_t shared(void)
 	char *mem;
 	int fd;
 
-	vm = vm_create_shape_with_one_vcpu(shape, &vcpu, guest_code);
+	vm = __vm_create_shape_with_one_vcpu(shape, &vcpu, VM_EXTRA_PAGES,
+					      guest_code);
 	fd = vm_create_guest_memfd(vm, DATA_SIZE, GUEST_MEMFD_FLAG_MMAP |
 				   GUEST_MEMFD_FLAG_INIT_SHARED);
 	mem = mmap(NULL, DATA_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -200,7 +202,8 @@ static uint64_t move_private(bool huge)
 	char *mem;
 	int fd;
 
-	vm = vm_create_shape_with_one_vcpu(shape, &vcpu, guest_code);
+	vm = __vm_create_shape_with_one_vcpu(shape, &vcpu, VM_EXTRA_PAGES,
+					      guest_code);
 	fd = vm_create_guest_memfd(vm, DATA_SIZE,
 				   huge ? GUEST_MEMFD_FLAG_HUGE_PAGES : 0);
 	mem = mmap(NULL, DATA_SIZE + BLOCK_SIZE, PROT_READ | PROT_WRITE,

@@ -16,6 +16,9 @@
 #define DATA_SIZE	(1ULL << 30)
 #define BLOCK_SIZE	(2ULL << 20)
 
+/* A guest has this whole program loaded. */
+#define VM_EXTRA_PAGES	4096
+
 /* @size bytes of private memory at DATA_GPA, still shared. */
 static inline struct kvm_vm *bench_vm(uint64_t size, void *guest_code,
 				      struct kvm_vcpu **vcpu)
@@ -26,7 +29,7 @@ static inline struct kvm_vm *bench_vm(uint64_t size, void *guest_code,
 	};
 	struct kvm_vm *vm;
 
-	vm = vm_create_shape_with_one_vcpu(shape, vcpu, guest_code);
+	vm = __vm_create_shape_with_one_vcpu(shape, vcpu, VM_EXTRA_PAGES, guest_code);
 	/* Shared memory is not reserved, so a VM may have more than there is. */
 	vm_userspace_mem_region_add(vm, VM_MEM_SRC_SHMEM, DATA_GPA, DATA_SLOT,
 				    size / PAGE_SIZE, KVM_MEM_GUEST_MEMFD);
