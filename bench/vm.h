@@ -16,8 +16,11 @@
 #define DATA_SIZE	(1ULL << 30)
 #define BLOCK_SIZE	(2ULL << 20)
 
-/* A guest has this whole program loaded. */
-#define VM_EXTRA_PAGES	4096
+/*
+ * A guest has this whole program loaded.  The library takes the number for pages that
+ * only want page tables, and makes the guest larger by one for each 256.
+ */
+#define VM_EXTRA_PAGES	(256 * 512)
 
 /* @size bytes of private memory at DATA_GPA, still shared. */
 static inline struct kvm_vm *bench_vm(uint64_t size, void *guest_code,
