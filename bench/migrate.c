@@ -4,9 +4,9 @@
  * node, a page at a time and in pieces of 2 MiB.
  *
  * "none" is the same amount of ordinary shared memory, a memfd that a process has
- * mapped, which mbind() moves.  "shared" is a guest_memfd that is mapped, and moved
- * likewise; "private" and "huge" are private memory, which gmemmove's program moves.
- * A guest has all of it mapped, but for the memfd's.
+ * mapped, which mbind() moves; "guest" is one that a guest has mapped, too.  "shared" is
+ * a guest_memfd that is mapped by both, and moved likewise; "private" and "huge" are
+ * private memory, which gmemmove's program moves and a guest has mapped.
  */
 #include <bpf/bpf.h>
 #include <linux/mempolicy.h>
@@ -96,9 +96,27 @@ static uint64_t shmem_huge(void)
 	return (uint64_t)kib << 10;
 }
 
-static uint64_t memfd(bool huge)
+/* A guest that has memory of a process, all of it mapped. */
+static struct kvm_vm *guest_with(void *mem)
+{
+	const struct vm_shape shape = {
+		.mode = VM_MODE_DEFAULT,
+		.type = KVM_X86_DEFAULT_VM,
+	};
+	struct kvm_vcpu *vcpu;
+	struct kvm_vm *vm;
+
+	vm = __vm_create_shape_with_one_vcpu(shape, &vcpu, VM_EXTRA_PAGES, guest_code);
+	vm_set_user_memory_region(vm, DATA_SLOT, 0, DATA_GPA, DATA_SIZE, mem);
+	bench_prefault(vcpu, 0, DATA_SIZE);
+
+	return vm;
+}
+
+static uint64_t memfd(bool huge, bool guest)
 {
 	int fd = memfd_create("bench", 0);
+	struct kvm_vm *vm = NULL;
 	uint64_t cost;
 	char *mem, *at;
 
@@ -118,9 +136,13 @@ static uint64_t memfd(bool huge)
 		BENCH_MUST(shmem_huge() >= DATA_SIZE, "get a memfd in pieces of 2 MiB");
 		set_shmem_huge("never");
 	}
+	if (guest)
+		vm = guest_with(at);
 	bench_settle();
 
 	cost = move_mapped(at);
+	if (vm)
+		kvm_vm_free(vm);
 	munmap(mem, DATA_SIZE + BLOCK_SIZE);
 	close(fd);
 	bench_settle();
@@ -130,12 +152,17 @@ static uint64_t memfd(bool huge)
 
 static uint64_t memfd_pages(void)
 {
-	return memfd(false);
+	return memfd(false, false);
+}
+
+static uint64_t memfd_of_guest(void)
+{
+	return memfd(false, true);
 }
 
 static uint64_t memfd_blocks(void)
 {
-	return memfd(true);
+	return memfd(true, false);
 }
 
 static uint64_t shared(void)
@@ -262,6 +289,7 @@ static const struct operation {
 } operations[] = {
 	{ "none", "move 4 KiB", "instructions/page", memfd_pages, PAGES },
 	{ "none", "move 2 MiB", "instructions/piece", memfd_blocks, BLOCKS },
+	{ "guest", "move 4 KiB", "instructions/page", memfd_of_guest, PAGES },
 	{ "shared", "move 4 KiB", "instructions/page", shared, PAGES },
 	{ "private", "move 4 KiB", "instructions/page", private_pages, PAGES },
 	{ "huge", "move 2 MiB", "instructions/piece", private_blocks, BLOCKS },
