@@ -96,6 +96,8 @@ TEST(merged_files_tell_what_any_of_them_did)
 		memfd(1, 30, 8, 5), vm_file(1, 30),
 	};
 
+	files[0].owner_start_ns = 0;
+	files[5].owner_start_ns = 0;
 	files[2].owner_start_ns = 77;
 	files[2].owner_pid = 7;
 	files[2].pid = 9;
