@@ -28,7 +28,7 @@ with_vm()
 {
 	run perl -e '
 		use constant { PLACE => 0x100000, PAGES => 1024, PRIVATE => 8 };
-		use constant { EPERM => 1, EIO => 5, EBUSY => 16, EINVAL => 22, ENOSPC => 28, EDQUOT => 122 };
+		use constant { EBUSY => 16, EINVAL => 22, ENOSPC => 28, EDQUOT => 122 };
 		sub convert { my ($page, $pages, $to) = @_;
 			return ioctl($vm, 0x4020aed2, pack("QQQQ", PLACE + $page * 4096,
 				$pages * 4096, $to, 0)) ? 0 : $! + 0; }
@@ -382,7 +382,7 @@ no_elements()
 
 @test "frames that no memory is behind lift no cap of sharedcap" {
 	attach sharedcap --all --set grace=0 --set percent=25
-	[ "$(ls $PINS)" = $'sharedcap-all\nsharedcap-all+changed\nsharedcap-all+compat\nsharedcap-all+done\nsharedcap-all+release' ]
+	[ "$(ls $PINS | sed 's/^sharedcap-all//' | xargs)" = "+changed +compat +done +release" ]
 	with_vm 1 <<-'END'
 	want("all", convert(0, PAGES, PRIVATE), 0);
 	want("nothing", convert(65536, 65536, PRIVATE), 0);
@@ -482,7 +482,8 @@ no_elements()
 	wait_for 30 eval '[ "$(policy deny-all denied)" -gt 5 ]'
 	# As one leaves it that is killed at the last moment.
 	map=$("$TOP/build/bpftool" map show -j | jq '.[] | select(.name == ".data.lsm").id')
-	value=$("$TOP/build/bpftool" map lookup id "$map" key 0 0 0 0 -j | jq -r '.value | join(" ")')
+	value=$("$TOP/build/bpftool" map lookup id "$map" key 0 0 0 0 -j |
+		jq -r '.value | join(" ")')
 	# shellcheck disable=SC2086 # its bytes
 	set -- $value
 	[ "${33}" = 0x01 ]
