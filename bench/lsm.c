@@ -94,6 +94,8 @@ static void under(const char *policy, const char *variant,
 		BENCH_MUST(!object_set(object, "rate=" RATE_UNREACHED) &&
 			   !object_set(object, "burst=" RATE_UNREACHED),
 			   "set the policy ratelimit");
+	/* Whoever pins a policy does that last. */
+	BENCH_MUST(!object_set_member(object, "in_force", 1), "let a policy decide");
 	BENCH_MUST(!object_load(object), "load a policy");
 	BENCH_MUST(!object_attach(object, &links), "attach a policy");
 	measure(variant);

@@ -23,6 +23,31 @@ struct look {
 	__u64 mapped;
 };
 
+/**
+ * struct teller - of files that all tell the same, what they have in common
+ * @vm: the VM
+ * @inode: of a guest_memfd, else 0
+ * @kind: enum gmem_stock_kind
+ * @is_owners: the process is the one whose memory the VM's is
+ */
+struct teller {
+	__u64 vm;
+	__u64 inode;
+	__u32 kind;
+	__u32 is_owners;
+};
+
+/*
+ * In which walk that was told last.  Whoever has a VM may have very many descriptors of
+ * it.  What was forgotten for want of room is told again.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, GMEM_VMS_MAX);
+	__type(key, struct teller);
+	__type(value, __u64);
+} told SEC(".maps");
+
 /* By where its inode is. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -223,12 +248,28 @@ static __always_inline bool is_wanted(const struct file *file, int kind)
 	       (kind != GMEM_STOCK_VCPU || !BPF_CORE_READ(vcpu, vcpu_idx));
 }
 
+static __always_inline struct teller teller_of(const struct kvm *kvm,
+					       const struct task_struct *task,
+					       const struct file *file, int kind)
+{
+	struct teller teller = {
+		.vm = (__u64)kvm,
+		.inode = kind == GMEM_STOCK_MEMFD ? (__u64)file->f_inode : 0,
+		.kind = kind,
+		.is_owners = task->mm == BPF_CORE_READ(gmem_stock_vm(kvm), mm),
+	};
+
+	return teller;
+}
+
 SEC("iter/task_file")
 int walk_files(struct bpf_iter__task_file *ctx)
 {
 	struct gmem_stock_file found = {};
 	struct task_struct *task = ctx->task;
 	struct file *file = ctx->file;
+	struct teller teller;
+	__u64 walk, *last;
 	struct kvm *kvm;
 	int kind;
 
@@ -242,11 +283,18 @@ int walk_files(struct bpf_iter__task_file *ctx)
 	kvm = gmem_stock_kvm(file, kind);
 	if (!kvm)
 		return 0;
+	walk = ctx->meta->session_id;
+	teller = teller_of(kvm, task, file, kind);
+	last = bpf_map_lookup_elem(&told, &teller);
+	if (last && *last == walk)
+		return 0;
 	describe_vm(&found, kvm);
 	describe_process(&found, kvm, task, kind);
 	if (kind == GMEM_STOCK_MEMFD)
 		describe_memfd(&found, file->f_inode);
-	bpf_seq_write(ctx->meta->seq, &found, sizeof(found));
+	/* What does not fit comes again. */
+	if (!bpf_seq_write(ctx->meta->seq, &found, sizeof(found)))
+		bpf_map_update_elem(&told, &teller, &walk, BPF_ANY);
 	return 0;
 }
 

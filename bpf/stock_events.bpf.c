@@ -3,7 +3,12 @@
  * Counts what VMs do, on a kernel that does not: requests for pages of guest_memfds,
  * conversions, and ranges of guest mappings that are taken away.  Attached to what
  * KVM's files offer to others only while somebody looks, since it runs at each of
- * them.  What it counts begins at 0 when it is attached.
+ * them, and, for what is refused, at each ioctl of the host.  What it counts begins at 0
+ * when it is attached.
+ *
+ * Programs are attached in the order in which they are here.  Of two that note and take
+ * back what a task is about, the one that takes it back comes first: a call that is under
+ * way when they come is not noted, rather than for ever.
  */
 #include "vmlinux.h"
 #include <bpf/bpf_core_read.h>
@@ -18,6 +23,7 @@
 #define KVM_SET_MEMORY_ATTRIBUTES2	0xc080aed2U
 #define ATTRIBUTE_PRIVATE		(1UL << 3)
 #define PUNCH_HOLE			0x02
+#define EFAULT				14
 /* Of enum vm_fault_reason: OOM, SIGBUS, HWPOISON, HWPOISON_LARGE, SIGSEGV. */
 #define FAULT_ERROR			(0x01 | 0x02 | 0x10 | 0x20 | 0x40)
 
@@ -93,16 +99,6 @@ int BPF_PROG(on_get_pfn, struct kvm *kvm)
 	return 0;
 }
 
-SEC("fentry/kvm_arch_vcpu_pre_fault_memory")
-int BPF_PROG(on_prefault)
-{
-	struct doing *now = doing(BPF_LOCAL_STORAGE_GET_F_CREATE);
-
-	if (now)
-		now->prefault = true;
-	return 0;
-}
-
 SEC("fexit/kvm_arch_vcpu_pre_fault_memory")
 int BPF_PROG(on_prefaulted)
 {
@@ -110,6 +106,16 @@ int BPF_PROG(on_prefaulted)
 
 	if (now)
 		now->prefault = false;
+	return 0;
+}
+
+SEC("fentry/kvm_arch_vcpu_pre_fault_memory")
+int BPF_PROG(on_prefault)
+{
+	struct doing *now = doing(BPF_LOCAL_STORAGE_GET_F_CREATE);
+
+	if (now)
+		now->prefault = true;
 	return 0;
 }
 
@@ -170,23 +176,6 @@ int BPF_PROG(on_unbind, struct kvm_memory_slot *slot)
 	return 0;
 }
 
-/* Called for each memslot of a range that changes, and not if nothing does. */
-SEC("fentry/kvm_arch_post_set_memory_attributes")
-int BPF_PROG(on_changed, struct kvm *kvm, struct kvm_gfn_range *range)
-{
-	struct doing *now = doing(BPF_LOCAL_STORAGE_GET_F_CREATE);
-	__u64 pages = range->end - range->start;
-
-	if (now)
-		now->changed = true;
-	COUNT(kvm, invalidations[GMEM_INVALIDATE_CONVERSION], 1);
-	if (range->arg.attributes & ATTRIBUTE_PRIVATE)
-		COUNT(kvm, pages_to_private, pages);
-	else
-		COUNT(kvm, pages_to_shared, pages);
-	return 0;
-}
-
 SEC("fexit/kvm_vm_ioctl")
 int BPF_PROG(on_ioctl, struct file *file, unsigned int ioctl, unsigned long arg,
 	     long result)
@@ -205,12 +194,33 @@ int BPF_PROG(on_ioctl, struct file *file, unsigned int ioctl, unsigned long arg,
 	return 0;
 }
 
-/* What a security module refuses does not come to KVM. */
-static __always_inline void count_denied(const struct file *file, unsigned int cmd)
+/* Called for each memslot of a range that changes, and not if nothing does. */
+SEC("fentry/kvm_arch_post_set_memory_attributes")
+int BPF_PROG(on_changed, struct kvm *kvm, struct kvm_gfn_range *range)
+{
+	struct doing *now = doing(BPF_LOCAL_STORAGE_GET_F_CREATE);
+	__u64 pages = range->end - range->start;
+
+	if (now)
+		now->changed = true;
+	COUNT(kvm, invalidations[GMEM_INVALIDATE_CONVERSION], 1);
+	if (range->arg.attributes & ATTRIBUTE_PRIVATE)
+		COUNT(kvm, pages_to_private, pages);
+	else
+		COUNT(kvm, pages_to_shared, pages);
+	return 0;
+}
+
+/*
+ * What a security module refuses does not come to KVM.  An argument that cannot be read
+ * is no denial: KVM would say the same of it.
+ */
+static __always_inline void count_denied(const struct file *file, unsigned int cmd,
+					 int result)
 {
 	int kind = gmem_stock_kind(file);
 
-	if (kind == (cmd == KVM_SET_MEMORY_ATTRIBUTES ? GMEM_STOCK_VM :
+	if (result != -EFAULT && kind == (cmd == KVM_SET_MEMORY_ATTRIBUTES ? GMEM_STOCK_VM :
 							GMEM_STOCK_MEMFD))
 		COUNT(gmem_stock_kvm(file, kind), conversions_denied, 1);
 }
@@ -226,7 +236,7 @@ int BPF_PROG(on_asked, struct file *file, unsigned int cmd, unsigned long arg,
 	     int result)
 {
 	if (result && converts(cmd))
-		count_denied(file, cmd);
+		count_denied(file, cmd, result);
 	return 0;
 }
 
@@ -235,7 +245,7 @@ int BPF_PROG(on_asked_compat, struct file *file, unsigned int cmd,
 	     unsigned long arg, int result)
 {
 	if (result && converts(cmd))
-		count_denied(file, cmd);
+		count_denied(file, cmd, result);
 	return 0;
 }
 

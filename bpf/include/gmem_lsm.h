@@ -7,9 +7,10 @@
  * The policy is compiled as it is.  Its programs become functions of those at the
  * end of this file, and its struct kvm pointer is a struct gmem_lsm_request.
  *
- * The ioctl's argument is read once; what was read is what is decided on and what
- * is counted.  A request that was let pass counts as done.  A VMM that changes the
- * argument before KVM reads it, too, converts something else.
+ * The ioctl's argument is read once, and what was read is what is decided on.  A VMM
+ * that changes it before KVM reads it, too, converts something else.  What KVM did is
+ * noted where KVM does it, under its slots_lock: lsm_changed().  How a request ended
+ * that was let pass is told when KVM has answered it: lsm_done().
  */
 #ifndef __GMEM_LSM_H
 #define __GMEM_LSM_H
@@ -23,6 +24,8 @@
 #define GMEM_LSM_SET2		0xc080aed2U
 
 #define GMEM_LSM_PAGE_SHIFT	12
+/* KVM_MEM_GUEST_MEMFD */
+#define GMEM_LSM_HAS_MEMFD	(1U << 2)
 #define GMEM_LSM_EFAULT		14
 #define GMEM_LSM_MAX_ERRNO	4095
 
@@ -54,7 +57,10 @@ struct gmem_lsm_invalidate {
 	u32 reason;
 };
 
-/* Of the kernel's usage, what is known of a VM here. */
+/*
+ * Of the kernel's usage, what is known of a VM here.  Conversions and their pages are
+ * counted for policies that have invalidate or convert_end.
+ */
 struct gmem_lsm_usage {
 	u64 size_pages;
 	u64 private_pages;
@@ -175,8 +181,6 @@ struct kvm___slots {
 /* 1 << 7 buckets of id_hash, and as many memslots of each as are looked at. */
 #define GMEM_LSM_BUCKETS	128
 #define GMEM_LSM_SLOTS		16
-/* KVM_MEM_GUEST_MEMFD */
-#define GMEM_LSM_HAS_MEMFD	(1U << 2)
 
 /*
  * Pages of a VM that a guest_memfd is behind, by its memslots.  Neither this nor the
@@ -209,7 +213,7 @@ __noinline u64 gmem_lsm_size(u64 vm)
 	return pages;
 }
 
-/* Which frames of a VM are private, as far as conversions that passed showed it. */
+/* Which frames of a VM are private, of those that a guest_memfd is behind. */
 struct gmem_lsm_frames {
 	struct bpf_spin_lock lock;
 	u64 to_private;
@@ -266,17 +270,20 @@ __noinline u64 gmem_lsm_look(u64 id, u64 vm, u64 start, u64 end, u64 attr)
 	return change.nr > GMEM_RANGES_MAX ? GMEM_RANGES_TOP : changes;
 }
 
-/* Changes them, and returns how many. */
-__noinline u64 gmem_lsm_set(u64 id, u64 vm, u64 start, u64 end, u64 attr)
+/*
+ * Changes them, and returns how many.  If there is no room to tell them from others
+ * they count if they became shared, so that no cap is lifted by it.
+ */
+__noinline u64 gmem_lsm_set(u64 id, u64 start, u64 end, u64 attr)
 {
-	struct gmem_lsm_frames *frames = gmem_lsm_frames_of(id, vm);
+	struct gmem_lsm_frames *frames = bpf_map_lookup_elem(&lsm_frames, &id);
 	u64 changes;
 
 	if (!frames)
 		return end - start;
 	bpf_spin_lock(&frames->lock);
 	changes = gmem_ranges_count(&frames->ranges, start, end, attr ^ 1);
-	changes *= gmem_ranges_set(&frames->ranges, start, end, attr);
+	changes *= gmem_ranges_set(&frames->ranges, start, end, attr) | (attr ^ 1);
 	frames->to_private += changes & -attr;
 	frames->to_shared += changes & (attr - 1);
 	bpf_spin_unlock(&frames->lock);
@@ -296,10 +303,10 @@ bpf_kvm_gmem_convert_changes(struct kvm *kvm,
 /* Returns how many frames it changes. */
 static __always_inline u64
 gmem_lsm_note(struct gmem_lsm_request *request,
-	      const struct gmem_lsm_convert *convert)
+	      const struct gmem_lsm_convert *convert, bool has_memfd)
 {
-	return gmem_lsm_set(request->id, (u64)request->kvm, convert->start,
-			    convert->end, !!convert->attributes);
+	return has_memfd ? gmem_lsm_set(request->id, convert->start, convert->end,
+					!!convert->attributes) : 0;
 }
 
 static __always_inline void
@@ -328,7 +335,7 @@ static __always_inline void gmem_lsm_forget(u64 id)
 
 static __always_inline u64
 gmem_lsm_note(struct gmem_lsm_request *request,
-	      const struct gmem_lsm_convert *convert)
+	      const struct gmem_lsm_convert *convert, bool has_memfd)
 {
 	return convert->nr_pages;
 }
@@ -384,6 +391,38 @@ struct {
 	__uint(max_entries, 1 << 16);
 } lsm_events SEC(".maps");
 
+/**
+ * struct gmem_lsm_under_way - a task's request that was let pass
+ * @id: id of its VM
+ * @kvm: the VM, as the kernel has it
+ * @changed: frames that KVM has changed so far
+ * @open: the policy was not told yet how it ended
+ * @convert: what was asked for
+ */
+struct gmem_lsm_under_way {
+	u64 id;
+	u64 kvm;
+	u64 changed;
+	u64 open;
+	struct gmem_lsm_convert convert;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct gmem_lsm_under_way);
+} lsm_under_way SEC(".maps");
+
+static __always_inline void gmem_lsm_of(struct gmem_lsm_request *request,
+					struct kvm *kvm)
+{
+	request->kvm = kvm;
+	request->id = gmem_stock_id(kvm);
+	request->vm = NULL;
+	request->fresh = false;
+}
+
 static __always_inline bool gmem_lsm_begin(struct gmem_lsm_request *request,
 					   const struct file *file, int kind)
 {
@@ -391,10 +430,7 @@ static __always_inline bool gmem_lsm_begin(struct gmem_lsm_request *request,
 
 	if (!kvm)
 		return false;
-	request->kvm = kvm;
-	request->id = gmem_stock_id(kvm);
-	request->vm = NULL;
-	request->fresh = false;
+	gmem_lsm_of(request, kvm);
 	return true;
 }
 
@@ -465,64 +501,133 @@ static __always_inline void gmem_lsm_tell(const struct gmem_lsm_request *request
 	bpf_ringbuf_submit(event, 0);
 }
 
-/* KVM is about to do it. */
-static __always_inline void
-gmem_lsm_passes(struct gmem_lsm_request *request, struct kvm *kvm,
-		const struct gmem_lsm_convert *convert, bool allowed)
+/* ------------------------------------------------------ what came of a request */
+
+/* The task's, if the policy is to hear of its end. */
+static __always_inline struct gmem_lsm_under_way *gmem_lsm_under_way(u64 flags)
+{
+	return bpf_task_storage_get(&lsm_under_way, bpf_get_current_task_btf(), NULL,
+				    flags);
+}
+
+static __always_inline void gmem_lsm_end(struct gmem_lsm_under_way *ended, s32 result)
+{
+	const struct gmem_lsm_convert convert = ended->convert;
+	struct gmem_lsm_request request = {
+		.id = ended->id,
+		.kvm = (struct kvm *)ended->kvm,
+		.vm = bpf_map_lookup_elem(&lsm_vms, &ended->id),
+	};
+
+	ended->open = 0;
+	gmem_lsm_policy.convert_end((struct kvm *)(void *)&request, &convert,
+				    ended->changed, result);
+}
+
+/*
+ * Where the task's next request is to be kept; NULL if there is no memory for it.
+ * One that is open still did not come to KVM: a security module refused it that was
+ * asked later.
+ */
+static __always_inline struct gmem_lsm_under_way *gmem_lsm_next(void)
+{
+	struct gmem_lsm_under_way *next;
+
+	next = gmem_lsm_under_way(BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (next && next->open)
+		gmem_lsm_end(next, next->changed ? 0 : -EPERM);
+	return next;
+}
+
+static __always_inline void gmem_lsm_open(struct gmem_lsm_under_way *next,
+					  const struct gmem_lsm_request *request,
+					  const struct gmem_lsm_convert *convert)
+{
+	next->id = request->id;
+	next->kvm = (u64)request->kvm;
+	next->changed = 0;
+	next->convert = *convert;
+	next->open = 1;
+}
+
+/* Notes a change that KVM makes, and returns of how many frames. */
+static __always_inline u64
+gmem_lsm_changes(struct gmem_lsm_request *request,
+		 const struct gmem_lsm_convert *change, bool has_memfd)
 {
 	const struct gmem_lsm_invalidate invalidate = {
-		.start = convert->start,
-		.end = convert->end,
+		.start = change->start,
+		.end = change->end,
 		.reason = KVM_GMEM_INVALIDATE_CONVERSION,
 	};
-	u64 changed = gmem_lsm_note(request, convert);
+	u64 changed = gmem_lsm_note(request, change, has_memfd);
 	struct gmem_lsm_vm *vm = request->vm;
 
 	if (vm) {
-		__sync_fetch_and_add(convert->attributes ? &vm->to_private :
-							  &vm->to_shared,
-				     convert->nr_pages);
+		__sync_fetch_and_add(change->attributes ? &vm->to_private :
+							 &vm->to_shared,
+				     change->nr_pages);
 		__sync_fetch_and_add(&vm->conversions, 1);
 	}
 	if (gmem_lsm_policy.invalidate)
-		gmem_lsm_policy.invalidate(kvm, &invalidate);
+		gmem_lsm_policy.invalidate((struct kvm *)(void *)request,
+					   &invalidate);
+	return changed;
+}
+
+/* Of the ioctl of a guest_memfd it is not known where KVM does it: it counts as done. */
+static __always_inline void
+gmem_lsm_passes(struct gmem_lsm_request *request,
+		const struct gmem_lsm_convert *convert, bool allowed)
+{
+	u64 changed = gmem_lsm_changes(request, convert, true);
+
 	if (gmem_lsm_policy.convert_end && allowed)
-		gmem_lsm_policy.convert_end(kvm, convert, changed, 0);
+		gmem_lsm_policy.convert_end((struct kvm *)(void *)request, convert,
+					    changed, 0);
 }
 
 /* Returns the errno to refuse with, or 0. */
-static __always_inline int gmem_lsm_decide(struct gmem_lsm_request *request,
+static __always_inline int gmem_lsm_decide(struct gmem_lsm_request *request, u32 cmd,
 					   const struct gmem_lsm_convert *convert)
 {
+	bool waits = gmem_lsm_policy.convert_end && cmd == GMEM_LSM_SET;
 	bool audit = lsm_settings.flags & GMEM_POLICY_AUDIT;
 	struct kvm *kvm = (struct kvm *)(void *)request;
+	struct gmem_lsm_under_way *next = NULL;
 	enum gmem_denial denial;
 	s64 verdict = 0;
-	int err;
+	int err = 0;
 
 	gmem_lsm_find(request);
 	if (request->fresh && gmem_lsm_policy.vm_init)
 		gmem_lsm_policy.vm_init(kvm);
+	if (waits)
+		next = gmem_lsm_next();
 	__sync_fetch_and_add(&lsm_counts.calls, 1);
 	if (request->vm)
 		__sync_fetch_and_add(&request->vm->calls, 1);
-	if (gmem_lsm_policy.convert)
+	if (waits && !next)
+		verdict = -ENOMEM;
+	else if (gmem_lsm_policy.convert)
 		verdict = gmem_lsm_policy.convert(kvm, convert);
 
 	if (!verdict) {
 		__sync_fetch_and_add(&lsm_counts.allowed, 1);
-		gmem_lsm_passes(request, kvm, convert, true);
-		return 0;
+		if (next)
+			gmem_lsm_open(next, request, convert);
+	} else {
+		err = gmem_lsm_errno(verdict, &denial);
+		__sync_fetch_and_add(&lsm_counts.denied, 1);
+		__sync_fetch_and_add(&lsm_counts.denied_by_errno[denial], 1);
+		if (request->vm)
+			__sync_fetch_and_add(&request->vm->denied, 1);
+		gmem_lsm_tell(request, err, audit);
+		if (!audit)
+			return err;
 	}
-	err = gmem_lsm_errno(verdict, &denial);
-	__sync_fetch_and_add(&lsm_counts.denied, 1);
-	__sync_fetch_and_add(&lsm_counts.denied_by_errno[denial], 1);
-	if (request->vm)
-		__sync_fetch_and_add(&request->vm->denied, 1);
-	gmem_lsm_tell(request, err, audit);
-	if (!audit)
-		return err;
-	gmem_lsm_passes(request, kvm, convert, false);
+	if (cmd == GMEM_LSM_SET2)
+		gmem_lsm_passes(request, convert, !verdict);
 	return 0;
 }
 
@@ -534,17 +639,23 @@ struct gmem_lsm_attributes {
 	u64 flags;
 };
 
-/* What KVM refuses by itself is not asked about. */
+/* What KVM refuses by itself is not asked about.  What flags the other ioctl has is its own. */
 static __always_inline bool
-gmem_lsm_is_valid(const struct gmem_lsm_attributes *attributes)
+gmem_lsm_is_valid(const struct gmem_lsm_attributes *attributes, u32 cmd)
 {
 	u64 end = attributes->address + attributes->size;
 
-	return !attributes->flags && attributes->size &&
+	return (!attributes->flags || cmd == GMEM_LSM_SET2) && attributes->size &&
 	       end > attributes->address &&
 	       !((attributes->address | attributes->size) &
 		 ((1ULL << GMEM_LSM_PAGE_SHIFT) - 1)) &&
 	       !(attributes->attributes & ~KVM_MEMORY_ATTRIBUTE_PRIVATE);
+}
+
+/* KVM takes what is asked of a VM from the process alone that made it. */
+static __always_inline bool gmem_lsm_is_makers(const struct kvm *kvm)
+{
+	return BPF_CORE_READ(gmem_stock_vm(kvm), mm) == bpf_get_current_task_btf()->mm;
 }
 
 /* Which VM it is about, if it is one of ours and the policy is for it. */
@@ -557,7 +668,10 @@ static __always_inline bool gmem_lsm_is_asked(struct gmem_lsm_request *request,
 	if (kind != (cmd == GMEM_LSM_SET ? GMEM_STOCK_VM : GMEM_STOCK_MEMFD) ||
 	    !gmem_lsm_begin(request, file, kind))
 		return false;
-	if (lsm_settings.vm_id && lsm_settings.vm_id != request->id)
+	if (!lsm_settings.in_force ||
+	    (lsm_settings.vm_id && lsm_settings.vm_id != request->id))
+		return false;
+	if (cmd == GMEM_LSM_SET && !gmem_lsm_is_makers(request->kvm))
 		return false;
 	return !expires_ns || bpf_ktime_get_boot_ns() < expires_ns;
 }
@@ -591,12 +705,12 @@ gmem_lsm_answer(struct gmem_lsm_request *request, const struct file *file,
 		.attributes = attributes->attributes,
 	};
 
-	if (!gmem_lsm_is_valid(attributes))
+	if (!gmem_lsm_is_valid(attributes, cmd))
 		return 0;
 	convert.start = gmem_lsm_first_frame(file, cmd) +
 			(attributes->address >> GMEM_LSM_PAGE_SHIFT);
 	convert.end = convert.start + convert.nr_pages;
-	return gmem_lsm_bounded(-gmem_lsm_decide(request, &convert));
+	return gmem_lsm_bounded(-gmem_lsm_decide(request, cmd, &convert));
 }
 
 __attribute__((section("lsm.s/file_ioctl"), used)) int
@@ -634,6 +748,58 @@ lsm_compat(unsigned long long *ctx)
 	if (bpf_probe_read_user(&attributes, sizeof(attributes), (void *)ctx[2]))
 		return -GMEM_LSM_EFAULT;
 	return gmem_lsm_answer(&request, file, cmd, &attributes);
+}
+
+/*
+ * KVM changes frames of a memslot.  It holds slots_lock, so there is one at a time of a
+ * VM, in the order in which KVM does them.
+ */
+__attribute__((section("fentry/kvm_arch_post_set_memory_attributes"), used)) int
+lsm_changed(unsigned long long *ctx)
+{
+	const struct kvm_gfn_range *range = (void *)ctx[1];
+	struct gmem_lsm_under_way *under_way;
+	struct gmem_lsm_request request;
+	struct gmem_lsm_convert change;
+	u64 kvm = 0, changed;
+
+	/* A program that does nothing else is not attached. */
+	if (!gmem_lsm_policy.convert_end && !gmem_lsm_policy.invalidate)
+		return 0;
+	/* As a number, which is what others have of it. */
+	bpf_get_func_arg(ctx, 0, &kvm);
+	gmem_lsm_of(&request, (struct kvm *)kvm);
+	request.vm = bpf_map_lookup_elem(&lsm_vms, &request.id);
+	if (!request.vm)
+		return 0;
+	change.start = range->start;
+	change.end = range->end;
+	change.nr_pages = change.end - change.start;
+	change.attributes = range->arg.attributes & KVM_MEMORY_ATTRIBUTE_PRIVATE;
+	change.flags = 0;
+	changed = gmem_lsm_changes(&request, &change,
+				   range->slot->flags & GMEM_LSM_HAS_MEMFD);
+	under_way = gmem_lsm_policy.convert_end ? gmem_lsm_under_way(0) : NULL;
+	if (under_way && under_way->open && under_way->kvm == kvm)
+		under_way->changed += changed;
+	return 0;
+}
+
+/* KVM has answered. */
+__attribute__((section("fexit/kvm_vm_ioctl"), used)) int
+lsm_done(unsigned long long *ctx)
+{
+	const struct file *file = (void *)ctx[0];
+	struct gmem_lsm_under_way *under_way;
+	u32 cmd = ctx[1];
+
+	if (cmd != GMEM_LSM_SET || !gmem_lsm_policy.convert_end)
+		return 0;
+	under_way = gmem_lsm_under_way(0);
+	if (under_way && under_way->open &&
+	    under_way->kvm == (u64)file->private_data)
+		gmem_lsm_end(under_way, ctx[3]);
+	return 0;
 }
 
 /* Nobody can ask KVM for anything by this file any more: forget the VM. */

@@ -21,6 +21,8 @@
 /* The program that decides, and those that help it; maps and these are found by name. */
 #define GMEM_LSM_PROG		"lsm_ioctl"
 #define GMEM_LSM_PROG_COMPAT	"lsm_compat"
+#define GMEM_LSM_PROG_CHANGED	"lsm_changed"
+#define GMEM_LSM_PROG_DONE	"lsm_done"
 #define GMEM_LSM_PROG_RELEASE	"lsm_vm_release"
 
 /* gmem_lsm_settings.abi: that of this file. */
@@ -32,6 +34,7 @@
  * @vm_id: the VM it is for, 0 for every VM
  * @expires_ns: CLOCK_BOOTTIME at which it ends, 0 if it does not by itself
  * @since_ns: CLOCK_MONOTONIC at which it was put into force
+ * @in_force: it decides; set when all of its programs are attached and pinned
  * @priority: what it was attached with; the kernel asks the last one first
  * @flags: GMEM_POLICY_*
  * @name: its name
@@ -41,6 +44,7 @@ struct gmem_lsm_settings {
 	__u64 vm_id;
 	__u64 expires_ns;
 	__u64 since_ns;
+	__u64 in_force;
 	__s32 priority;
 	__u32 flags;
 	char name[GMEM_POLICY_NAME_LEN];
@@ -70,11 +74,12 @@ struct gmem_lsm_counts {
  * struct gmem_lsm_vm - what a policy knows of a VM
  * @calls: times that it was asked about it
  * @denied: verdicts that denied
- * @conversions: those that it let pass
+ * @conversions: changes that KVM made, of a memslot each
  * @to_private: pages of those to private
  * @to_shared: pages of those to shared
  *
- * A page is counted again each time that it is converted.
+ * A page is counted again each time that it is converted.  Nothing is, if the policy
+ * is told neither of changes nor of the end of conversions.
  */
 struct gmem_lsm_vm {
 	__u64 calls;

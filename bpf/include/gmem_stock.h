@@ -19,6 +19,7 @@ struct kvm___stock {
 	struct mm_struct *mm;
 	atomic_t online_vcpus;
 	struct dentry *debugfs_dentry;
+	pid_t userspace_pid;
 } __attribute__((preserve_access_index));
 
 /* A guest_memfd's file->private_data: up to 6.17 struct kvm_gmem, then gmem_file. */
@@ -104,9 +105,10 @@ static __always_inline struct task_struct *gmem_stock_owner(const struct kvm *kv
 /*
  * A VM's id.  KVM has none of its own, but it has a directory in debugfs for each VM,
  * whose inode has a number of 32 bits that is not given again until all others were.
- * Where there is none the id is made of where the VM is and when its process began,
- * and has bit 51 set: a process that ends a VM and makes another may then have both
- * under one id.
+ * Where there is none the id is made of where the VM is and of the number of the process
+ * that made it, and has bit 51 set: a process that ends a VM and makes another may then
+ * have both under one id.  Neither changes while the VM lives, which it may do for longer
+ * than its process: what is kept by this id is removed by it.
  */
 static __always_inline __u64 gmem_stock_id(const struct kvm *kvm)
 {
@@ -114,8 +116,9 @@ static __always_inline __u64 gmem_stock_id(const struct kvm *kvm)
 
 	if (id)
 		return id;
-	id = BPF_CORE_READ(gmem_stock_owner(kvm), group_leader, start_boottime);
-	id = ((__u64)kvm >> 6 ^ id << 20 ^ id >> 12) * 0x9e3779b97f4a7c15ULL;
+	if (bpf_core_field_exists(gmem_stock_vm(kvm)->userspace_pid))
+		id = (__u32)BPF_CORE_READ(gmem_stock_vm(kvm), userspace_pid);
+	id = ((__u64)kvm >> 6 ^ id << 40) * 0x9e3779b97f4a7c15ULL;
 	return id >> 13 | 1ULL << 51;
 }
 

@@ -22,6 +22,35 @@ teardown()
 	stop_guests abuser
 }
 
+# with_vm TYPE: runs the Perl on standard input with a VM of that type, whose memory is
+# PAGES pages from PLACE on. convert(PAGE, PAGES, ATTRIBUTES) returns 0 or the errno.
+with_vm()
+{
+	run perl -e '
+		use constant { PLACE => 0x100000, PAGES => 1024, PRIVATE => 8 };
+		use constant { EBUSY => 16, EINVAL => 22, ENOSPC => 28, EDQUOT => 122 };
+		sub convert { my ($page, $pages, $to) = @_;
+			return ioctl($vm, 0x4020aed2, pack("QQQQ", PLACE + $page * 4096,
+				$pages * 4096, $to, 0)) ? 0 : $! + 0; }
+		sub want { my ($name, $errno, $want) = @_;
+			die "$name: $errno, not $want\n" if $errno != $want; }
+		sub add_memory {
+			my $create = pack("Q8", PAGES * 4096);
+			my $memfd = ioctl($vm, 0xc040aed4, $create) or die "memfd: $!";
+			my $at = syscall(9, 0, PAGES * 4096, 3, 0x22, -1, 0);
+			ioctl($vm, 0x40a0ae49, pack("LLQQQQLLQ14", 0, 4, PLACE, PAGES * 4096,
+				$at, 0, $memfd + 0, 0)) or die "memslot: $!"; }
+		open(our $kvm, "+<", "/dev/kvm") or die;
+		my $fd = ioctl($kvm, 0xae01, $ARGV[0] + 0) or die "a VM: $!";
+		open(our $vm, "+<&=", $fd + 0) or die;
+		add_memory() if $ARGV[0];
+		my $then = do { local $/; <STDIN> };
+		eval("$then; 1") or die $@;
+	' "$1"
+	echo "$output"
+	[ "$status" -eq 0 ]
+}
+
 # attach ARGUMENT...: which tells what is not enforced, and nothing else.
 attach()
 {
@@ -126,6 +155,13 @@ counts()
 		want("no such attribute", $vm, SET, pack("QQQQ", 0x100000, 4096, 128, 0), 22);
 		want("no memory", $vm, SET, 8, 14);
 		want("another ioctl", $vm, SET2, $good . "\0" x 96, 25);
+		my $child = fork // die;
+		if (!$child) {
+			want("a VM of another process", $vm, SET, $good, 5);
+			exit(0);
+		}
+		waitpid($child, 0);
+		die if $?;
 		want("the VM again", $vm, SET, $good, 1);
 	'
 	echo "$output"
@@ -242,7 +278,49 @@ counts()
 # Programs of policies that are still loaded.
 bpftool_progs()
 {
-	"$TOP/build/bpftool" prog show | grep -E 'name lsm_(ioctl|compat|vm_release)' || :
+	"$TOP/build/bpftool" prog show |
+		grep -E 'name lsm_(ioctl|compat|changed|done|vm_release)' || :
+}
+
+# elements MAP: how many a map has, of the one policy that there is
+elements()
+{
+	"$TOP/build/bpftool" map dump name "$1" -j | jq length
+}
+
+no_elements()
+{
+	[ "$(elements lsm_vms)" -eq 0 ] && [ "$(elements lsm_frames)" -eq 0 ] &&
+		[ "$(elements vms)" -eq 0 ]
+}
+
+@test "what is known of a VM goes with it, also of one without a name in debugfs" {
+	attach sharedcap --all
+	perl -e '
+		open(my $kvm, "+<", "/dev/kvm") or die;
+		my $first = ioctl($kvm, 0xae01, 1) or die;
+		# KVM names the directory by process and descriptor, and has that already.
+		syscall(33, $first + 0, 100) == 100 or die "dup2: $!";
+		syscall(3, $first + 0);
+		my $second = ioctl($kvm, 0xae01, 1) or die;
+		die "$first, $second" if $first != $second;
+		open(my $vm, "+<&=", $second + 0) or die;
+		open(my $other, "+<&=", 100) or die;
+		my $page = pack("QQQQ", 0x100000, 4096, 8, 0);
+		ioctl($_, 0x4020aed2, $page) or die $! for ($vm, $other);
+		open(my $f, ">", $ARGV[0]); close($f);
+		sleep 1000;
+	' "$BATS_TEST_TMPDIR/ready" 3>&- &
+	wait_for 30 test -e "$BATS_TEST_TMPDIR/ready"
+	gmemtop --json --once >"$BATS_TEST_TMPDIR/frame"
+	# The one has its number, the other what is made of where it is.
+	[ "$(jq '[.vms[].id >= pow(2; 51)] | sort | . == [false, true]' \
+		"$BATS_TEST_TMPDIR/frame")" = true ]
+	[ "$(elements lsm_vms)" -eq 2 ]
+	[ "$(elements lsm_frames)" -eq 2 ]
+	[ "$(elements vms)" -eq 2 ]
+	kill -KILL $!
+	wait_for 30 no_elements
 }
 
 @test "pingpong refuses what is converted back and forth, and not the rest" {
@@ -273,6 +351,86 @@ bpftool_progs()
 	[ "$(jq .pages_to_shared <<<"$last")" -eq 256 ]
 	[ "$(policy sharedcap-all denied)" -eq "$(jq .refused <<<"$last")" ]
 	[ "$(jq .refused <<<"$last")" -gt 0 ]
+}
+
+@test "fragment keeps its bound when vCPUs convert at once" {
+	attach fragment --all --set ranges=10
+	run gmemload fragment --vcpus 4 --rate max --iterations 500 --json -
+	local last=$(grep '^{' <<<"$output" | tail -n 1)
+	echo "$last"
+	[ "$(policy fragment-all denied)" -eq "$(jq .refused <<<"$last")" ]
+	# The fifth is at the begin of the memory, where there was such a place already.
+	[ "$(jq .conversions <<<"$last")" -ge 4 ]
+	[ "$(jq .conversions <<<"$last")" -le 5 ]
+}
+
+@test "what KVM refuses makes no range, and holds no place of one" {
+	attach fragment --all --set ranges=4
+	# An ordinary VM has no private memory.
+	with_vm 0 <<-'END'
+	want("page $_", convert(2 * $_, 1, PRIVATE), EINVAL) for (1 .. 50);
+	END
+	[ "$(counts fragment-all)" = "50 50 0" ]
+	with_vm 1 <<-'END'
+	want("all", convert(0, PAGES, PRIVATE), 0);
+	want("a page", convert(10, 1, 0), 0);
+	want("another", convert(20, 1, 0), ENOSPC);
+	want("the first again", convert(10, 1, PRIVATE), 0);
+	want("another", convert(20, 1, 0), 0);
+	END
+}
+
+@test "frames that no memory is behind lift no cap of sharedcap" {
+	attach sharedcap --all --set grace=0 --set percent=25
+	[ "$(ls $PINS | sed 's/^sharedcap-all//' | xargs)" = "+changed +compat +done +release" ]
+	with_vm 1 <<-'END'
+	want("all", convert(0, PAGES, PRIVATE), 0);
+	want("nothing", convert(65536, 65536, PRIVATE), 0);
+	want("half of nothing", convert(1000, 8192, PRIVATE), 0);
+	want("page $_", convert($_, 1, 0), 0) for (0 .. PAGES / 4 - 1);
+	want("one more", convert(300, 1, 0), EDQUOT);
+	want("nothing again", convert(65536, 65536, 0), 0);
+	want("one more still", convert(300, 1, 0), EDQUOT);
+	want("one less", convert(0, 1, PRIVATE), 0);
+	want("one more", convert(300, 1, 0), 0);
+	END
+}
+
+@test "what another policy refuses is not credited" {
+	attach ratelimit --all --set rate=1000000 --set private_rate=1
+	# The one that came last is asked first.
+	attach sharedcap --all --set grace=0 --set percent=25
+	with_vm 1 <<-'END'
+	my $errno;
+	want("all", convert(0, PAGES, PRIVATE), 0);
+	want("page $_", convert($_, 1, 0), 0) for (0 .. PAGES / 4 - 1);
+	for (1 .. 100) {
+		$errno = convert(0, 1, PRIVATE);
+		last if $errno;
+		want("page 0 again", convert(0, 1, 0), 0);
+	}
+	want("private beyond its rate", $errno, EBUSY);
+	want("one more", convert(300, 1, 0), EDQUOT);
+	END
+	[ "$(policy ratelimit-all denied)" -gt 0 ]
+}
+
+@test "what another policy refuses holds no place" {
+	attach ratelimit --all --set rate=5 --set burst=1
+	attach fragment --all --set ranges=6
+	with_vm 1 <<-'END'
+	my ($begun, $errno) = (time);
+	# Each of these was let pass by the first, and refused by the second.
+	for my $page (0, 10, 20) {
+		do {
+			$errno = convert($page, 1, PRIVATE);
+			die "page $page: $errno\n" if $errno && $errno != EBUSY;
+			die "page $page is never done\n" if time - $begun > 120;
+		} while ($errno);
+	}
+	END
+	[ "$(policy ratelimit-all denied)" -gt 3 ]
+	[ "$(policy fragment-all denied)" -eq 0 ]
 }
 
 @test "audit records what is above a threshold" {
@@ -315,6 +473,28 @@ bpftool_progs()
 	[ "$status" -eq 0 ]
 	nothing_left
 	[ -z "$(bpftool_progs)" ]
+}
+
+@test "a policy that was not put into force does nothing, and is removed" {
+	local map value
+	start_vm one first 50
+	attach deny --all
+	wait_for 30 eval '[ "$(policy deny-all denied)" -gt 5 ]'
+	# As one leaves it that is killed at the last moment.
+	map=$("$TOP/build/bpftool" map show -j | jq '.[] | select(.name == ".data.lsm").id')
+	value=$("$TOP/build/bpftool" map lookup id "$map" key 0 0 0 0 -j |
+		jq -r '.value | join(" ")')
+	# shellcheck disable=SC2086 # its bytes
+	set -- $value
+	[ "${33}" = 0x01 ]
+	"$TOP/build/bpftool" map update id "$map" key 0 0 0 0 value hex \
+		"${@:1:32}" 00 "${@:34}"
+	[ -z "$(policy deny-all denied)" ] || [ "$(attached | jq -r .state)" = "stale: detached" ]
+	sleep 1
+	attach ratelimit --all --set rate=1000000
+	[ "$(attached | jq -r .pin)" = ratelimit-all ]
+	[ "$(ls $PINS)" = $'ratelimit-all\nratelimit-all+compat\nratelimit-all+release' ]
+	wait_for 30 eval '[ "$(policy ratelimit-all allowed)" -gt 5 ]'
 }
 
 @test "apply makes the host match a file" {

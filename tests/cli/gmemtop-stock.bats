@@ -142,6 +142,30 @@ last_of()
 	[ "$(jq '[.vms[] | select(.pid == null)][0].name' frame.json)" = '"-"' ]
 }
 
+@test "a VM of which there are millions of descriptors is one, and hides no other" {
+	# More than the records that are kept, from what one user may open.
+	ulimit -n 524288
+	perl -e '
+		open(my $kvm, "+<", "/dev/kvm") or die "/dev/kvm: $!";
+		my $fd = ioctl($kvm, 0xae01, 0) or die "KVM_CREATE_VM: $!";
+		for (1 .. 524200) { syscall(32, $fd + 0) >= 0 or die "dup: $!"; }
+		for (1 .. 8) {
+			my $child = fork // die "fork: $!";
+			push @children, $child;
+			sleep(1000), exit if !$child;
+		}
+		$SIG{TERM} = sub { kill("KILL", @children); exit };
+		open(my $f, ">", $ARGV[0]); close($f);
+		sleep 1000;
+	' "$PWD/many" 3>&- &
+	pid=$!
+	mine="$mine $pid"
+	wait_for 120 test -e many
+	"$gmemtop" --json --once >frame.json
+	[ "$(jq '.vms | length' frame.json)" -eq 4 ]
+	[ "$(of_pid "$pid" '.rss_pages > 0')" = true ]
+}
+
 @test "a file that is called as a VM's is none" {
 	sample 0.1
 	before=$(jq '.vms | length' frame.json)
@@ -315,6 +339,42 @@ last_of()
 	[ "$(last_of "$(pid_of steady)" .rates.denied)" = 0 ]
 	kill -CONT "$abuser"
 	"$build/gmempolicy" detach "$pin"
+}
+
+@test "an argument that cannot be read is no denial" {
+	"$build/gmempolicy" attach deny --all
+	watch_frames
+	perl -e '
+		open(my $kvm, "+<", "/dev/kvm") or die "/dev/kvm: $!";
+		my $fd = ioctl($kvm, 0xae01, 1) or die "KVM_CREATE_VM: $!";
+		open(my $vm, "+<&=", $fd + 0) or die $!;
+		for (1 .. 5) { ioctl($vm, 0x4020aed2, 8) and die; $! == 14 or die $!; }
+		my $page = pack("QQQQ", 0x100000, 4096, 8, 0);
+		ioctl($vm, 0x4020aed2, $page) and die;
+		open(my $f, ">", $ARGV[0]); close($f);
+		sleep 1000;
+	' "$PWD/asked" 3>&- &
+	pid=$!
+	mine="$mine $pid"
+	wait_for 30 test -e asked
+	fresh_frames
+	[ "$(last_of "$pid" .conversions_denied)" -eq 1 ]
+	"$build/gmempolicy" detach --all
+}
+
+# links FUNCTION...: of programs of those names, in the order in which they were attached
+links()
+{
+	"$build/bpftool" prog show -j | jq -c '[.[] | {id, name}]' >progs
+	"$build/bpftool" link show -j | jq -r --slurpfile progs progs '
+		sort_by(.id) | .[] | .prog_id as $id |
+		$progs[0][] | select(.id == $id).name' | grep -xE "$(IFS='|'; echo "$*")"
+}
+
+@test "who ends what a task is about is attached first" {
+	watch_frames
+	[ "$(links on_changed on_ioctl)" = $'on_ioctl\non_changed' ]
+	[ "$(links on_prefault on_prefaulted)" = $'on_prefaulted\non_prefault' ]
 }
 
 @test "nothing is attached but while somebody looks at rates" {

@@ -88,6 +88,29 @@ TEST(vms_are_told_apart_by_id)
 	EXPECT_EQ(31, sample.vms[1].vm_id);
 }
 
+/* Also of a VM whose process gave its files away: who has them then knows less. */
+TEST(merged_files_tell_what_any_of_them_did)
+{
+	struct gmem_stock_file files[] = {
+		vm_file(1, 30), memfd(1, 30, 8, 5), vm_file(1, 30), vm_file(2, 31),
+		memfd(1, 30, 8, 5), vm_file(1, 30),
+	};
+
+	files[0].owner_start_ns = 0;
+	files[5].owner_start_ns = 0;
+	files[2].owner_start_ns = 77;
+	files[2].owner_pid = 7;
+	files[2].pid = 9;
+	ASSERT_EQ(3, gmem_stock_merge(files, ARRAY_LEN(files)));
+	EXPECT_EQ(77, files[0].owner_start_ns);
+	EXPECT_EQ(7, files[0].owner_pid);
+	EXPECT_EQ(9, files[0].pid);
+	EXPECT_EQ(8, files[1].inode);
+	EXPECT_EQ(31, files[2].vm_id);
+	EXPECT_EQ(3, gmem_stock_merge(files, 3));
+	EXPECT_EQ(0, gmem_stock_merge(NULL, 0));
+}
+
 TEST(what_nobody_counted_is_not_known)
 {
 	struct gmem_stock_file files[] = { vm_file(1, 30) };

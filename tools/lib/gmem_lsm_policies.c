@@ -168,7 +168,7 @@ static int for_each(int (*use)(const struct gmem_lsm_link *link,
 			continue;
 		err = look_at(fd, &link, &settings);
 		close(fd);
-		if (err)
+		if (err || !settings.in_force)
 			continue;
 		err = use(&link, &settings, ctx);
 		if (err)

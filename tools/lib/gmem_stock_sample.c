@@ -164,7 +164,11 @@ static int make_room(struct gmem_stock *stock)
 	size_t room = stock->room ? 2 * stock->room : 256;
 	struct gmem_stock_file *files;
 
-	/* Each VM has a few, and each process that it was given to has them again. */
+	/* A process that a VM was given to has its files again. */
+	stock->nr_files = gmem_stock_merge(stock->files, stock->nr_files);
+	if (stock->nr_files < stock->room / 2)
+		return 0;
+	/* Each VM has a few. */
 	if (room > 64UL * GMEM_VMS_MAX) {
 		gmem_err("there are more files of VMs than the %lu that can be looked at; stop some VMs",
 			 64UL * GMEM_VMS_MAX);

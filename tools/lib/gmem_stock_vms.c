@@ -21,6 +21,40 @@ static int compare_files(const void *a, const void *b)
 	return (fa->inode > fb->inode) - (fa->inode < fb->inode);
 }
 
+static bool is_same_vm(const struct gmem_stock_file *a, const struct gmem_stock_file *b)
+{
+	return a->vm_id == b->vm_id && a->vm == b->vm;
+}
+
+/* What was found of the same file in another process. */
+static void merge_file(struct gmem_stock_file *to, const struct gmem_stock_file *from)
+{
+	if (from->owner_start_ns) {
+		to->owner_start_ns = from->owner_start_ns;
+		to->owner_pid = from->owner_pid;
+		to->pid = from->pid;
+	}
+	if (from->rss_pages != GMEM_UNKNOWN)
+		to->rss_pages = from->rss_pages;
+}
+
+size_t gmem_stock_merge(struct gmem_stock_file *files, size_t nr_files)
+{
+	struct gmem_stock_file *last = files;
+	size_t i;
+
+	if (!nr_files)
+		return 0;
+	qsort(files, nr_files, sizeof(*files), compare_files);
+	for (i = 1; i < nr_files; i++) {
+		if (compare_files(last, &files[i]))
+			*++last = files[i];
+		else
+			merge_file(last, &files[i]);
+	}
+	return last - files + 1;
+}
+
 #define COUNTER(member, what)						\
 	{ offsetof(struct gmem_vm_sample, member),			\
 	  offsetof(struct gmem_stock_counts, member), what }
@@ -84,8 +118,7 @@ static void begin_vm(struct gmem_vm_sample *vm, const struct gmem_stock_file *fi
 	set_counters(vm, &file->counts, counted);
 }
 
-static void add_file(struct gmem_vm_sample *vm, const struct gmem_stock_file *file,
-		     bool again)
+static void add_file(struct gmem_vm_sample *vm, const struct gmem_stock_file *file)
 {
 	if (file->owner_start_ns) {
 		vm->owner_start_ns = file->owner_start_ns;
@@ -94,8 +127,6 @@ static void add_file(struct gmem_vm_sample *vm, const struct gmem_stock_file *fi
 	}
 	if (file->rss_pages != GMEM_UNKNOWN)
 		vm->rss_pages = file->rss_pages;
-	if (again)
-		return;
 	vm->size_pages += file->size_pages;
 	vm->populated_pages += file->populated_pages;
 	vm->node_pages[0] = vm->populated_pages;
@@ -103,11 +134,6 @@ static void add_file(struct gmem_vm_sample *vm, const struct gmem_stock_file *fi
 		vm->mapped_pages = GMEM_UNKNOWN;
 	else if (vm->mapped_pages != GMEM_UNKNOWN)
 		vm->mapped_pages += file->mapped_pages;
-}
-
-static bool is_same_vm(const struct gmem_stock_file *a, const struct gmem_stock_file *b)
-{
-	return a->vm_id == b->vm_id && a->vm == b->vm;
 }
 
 static size_t count_vms(const struct gmem_stock_file *files, size_t nr_files)
@@ -144,23 +170,18 @@ int gmem_stock_vms(struct gmem_stock_file *files, size_t nr_files,
 		   unsigned int counted, struct gmem_sample *sample)
 {
 	struct gmem_vm_sample *vm = sample->vms;
-	const struct gmem_stock_file *before;
-	bool first;
 	size_t i;
 	int err;
 
 	sample->nr_vms = 0;
-	if (nr_files)
-		qsort(files, nr_files, sizeof(*files), compare_files);
+	nr_files = gmem_stock_merge(files, nr_files);
 	err = make_room(sample, count_vms(files, nr_files));
 	for (i = 0; i < nr_files && !err; i++) {
-		before = i ? &files[i - 1] : NULL;
-		first = !before || !is_same_vm(before, &files[i]);
-		if (first) {
+		if (!i || !is_same_vm(&files[i - 1], &files[i])) {
 			vm = &sample->vms[sample->nr_vms++];
 			begin_vm(vm, &files[i], counted);
 		}
-		add_file(vm, &files[i], !first && before->inode == files[i].inode);
+		add_file(vm, &files[i]);
 	}
 	return err;
 }

@@ -15,6 +15,15 @@
 #define GMEM_STOCK_UNBINDS	(1U << 4)
 
 /**
+ * gmem_stock_merge() - of files that are one, keep one that tells all
+ * @files: the files in any order, sorted afterwards
+ * @nr_files: how many
+ *
+ * Return: how many there are then.
+ */
+size_t gmem_stock_merge(struct gmem_stock_file *files, size_t nr_files);
+
+/**
  * gmem_stock_vms() - make VMs of files
  * @files: the files in any order, sorted afterwards; a VM has many, and each may be
  *	there several times, since a file may be open in many processes

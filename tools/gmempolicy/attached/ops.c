@@ -162,28 +162,47 @@ static int setting(int map, const char *name, uint64_t *number)
 		*number = settings.flags;
 	else if (!strcmp(name, EXPIRES))
 		*number = settings.expires_ns;
+	else if (!strcmp(name, "in_force"))
+		*number = settings.in_force;
 	else
 		return -ENOENT;
 	return 0;
 }
 
-int ops_detach(int link)
+/* Writes the settings of the policy of a link as they are but for one of them. */
+static int change_settings(const struct gmem_lsm_link *lsm, size_t member,
+			   uint64_t value)
 {
 	struct gmem_lsm_settings settings;
-	struct gmem_lsm_link lsm;
 	int map, err;
 
-	if (gmem_lsm_link(link, &lsm))
-		return bpf_link_detach(link);
-	map = bpf_map_get_fd_by_id(lsm.settings_id);
+	map = bpf_map_get_fd_by_id(lsm->settings_id);
 	if (map < 0)
 		return map;
 	err = gmem_lsm_settings(map, &settings);
-	settings.expires_ns = 1;
+	memcpy((char *)&settings + member, &value, sizeof(value));
 	if (!err)
 		err = write_settings(map, &settings);
 	close(map);
 	return err;
+}
+
+int ops_enforce(int link)
+{
+	struct gmem_lsm_link lsm;
+
+	if (gmem_lsm_link(link, &lsm))
+		return 0;
+	return change_settings(&lsm, offsetof(struct gmem_lsm_settings, in_force), 1);
+}
+
+int ops_detach(int link)
+{
+	struct gmem_lsm_link lsm;
+
+	if (gmem_lsm_link(link, &lsm))
+		return bpf_link_detach(link);
+	return change_settings(&lsm, offsetof(struct gmem_lsm_settings, expires_ns), 1);
 }
 
 /* ------------------------------------------------------------- members */
@@ -406,6 +425,13 @@ int ops_number(int map, const char *name, uint64_t *number)
 	}
 	free(value);
 	return err;
+}
+
+bool ops_is_in_force(int map)
+{
+	uint64_t in_force;
+
+	return ops_check(map) || ops_number(map, "in_force", &in_force) || in_force;
 }
 
 bool ops_has_ended(int map)

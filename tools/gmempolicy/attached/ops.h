@@ -43,6 +43,16 @@ int ops_replace(const struct object *object, int link);
 int ops_attach(struct object *object, uint64_t expires_ns, struct links *links);
 
 /**
+ * ops_enforce() - let the policy of a link decide, once nothing of it is missing
+ * @link: descriptor of the link
+ *
+ * One of BPF's LSM has several programs: until then none of them does anything.
+ *
+ * Return: 0 or -errno, without a message.
+ */
+int ops_enforce(int link);
+
+/**
  * ops_detach() - end the policy of a link, whoever else has the link
  * @link: descriptor of the link
  *
@@ -138,12 +148,20 @@ int ops_check(int map);
 /**
  * ops_number() - read a number of a policy
  * @map: descriptor of its map
- * @name: vm_id, priority, flags or expires_ns
+ * @name: vm_id, priority, flags or expires_ns; of one of BPF's LSM also in_force
  * @number: where to
  *
  * Return: 0, or -errno without a message.
  */
 int ops_number(int map, const char *name, uint64_t *number);
+
+/**
+ * ops_is_in_force() - was a policy put into force?
+ * @map: descriptor of its map
+ *
+ * Return: false if ops_enforce() is still to come, or its caller was killed before.
+ */
+bool ops_is_in_force(int map);
 
 /**
  * ops_has_ended() - is its time up?

@@ -151,12 +151,12 @@ static int pin_link(int dir, const char *name, const char *suffix, int fd)
 	struct pin_path path;
 	int err;
 
-	if (fd < 0)
-		return 0;
 	pin_name(&full, name, suffix);
 	/* Left by somebody who was killed, or the other's that is replaced. */
 	if (*suffix)
 		unlinkat(dir, full.text, 0);
+	if (fd < 0)
+		return 0;
 	err = bpf_obj_pin(fd, pin_path(&path, dir, full.text));
 	if (err && err != -EEXIST)
 		gmem_err("cannot pin " PINS_DIR "/%s: %s; %s", full.text,
@@ -185,6 +185,15 @@ static void remove_helpers(int dir, const char *name)
 		unlinkat(dir, pin_name(&full, name, object_link_suffixes[i]), 0);
 }
 
+static int enforce(const char *name, const struct links *links)
+{
+	int err = ops_enforce(links->fds[0]);
+
+	if (err)
+		gmem_err_bpf(err, "cannot put the policy %s into force", name);
+	return err;
+}
+
 int pins_add(const char *name, const struct links *links)
 {
 	int dir = open_dir(true), err;
@@ -197,8 +206,13 @@ int pins_add(const char *name, const struct links *links)
 		err = pin_helpers(dir, name, links);
 		if (!err)
 			err = pin_link(dir, name, "", links->fds[0]);
-		if (err)
+		if (err) {
 			remove_helpers(dir, name);
+		} else {
+			err = enforce(name, links);
+			if (err)
+				pins_remove(name);
+		}
 	}
 	close(dir);
 	return err == -EEXIST ? in_use(name) : err;
@@ -220,6 +234,8 @@ int pins_replace(const char *name, const struct links *links)
 	}
 	if (!err)
 		err = pin_helpers(dir, name, links);
+	if (!err)
+		err = enforce(name, links);
 	close(dir);
 	return err;
 }
@@ -270,6 +286,19 @@ static bool is_link(int fd)
 	return strstr(kind, "bpf_link") || strstr(kind, "bpf-link");
 }
 
+/* Who was killed before all of a policy was pinned has not put it into force. */
+static bool is_in_force(uint32_t map_id)
+{
+	int map = bpf_map_get_fd_by_id(map_id);
+	bool in_force;
+
+	if (map < 0)
+		return true;
+	in_force = ops_is_in_force(map);
+	close(map);
+	return in_force;
+}
+
 static void examine_link(int fd, struct pin *pin)
 {
 	uint32_t map_id;
@@ -277,7 +306,7 @@ static void examine_link(int fd, struct pin *pin)
 	if (ops_link(fd, &pin->link_id, &map_id))
 		return;
 	pin->is_link = true;
-	pin->detached = !map_id;
+	pin->detached = !map_id || !is_in_force(map_id);
 }
 
 static void examine(int dir, struct pin *pin)
@@ -336,7 +365,7 @@ static bool has_ended(int link)
 	map = bpf_map_get_fd_by_id(map_id);
 	if (map < 0)
 		return false;
-	ended = ops_has_ended(map);
+	ended = ops_has_ended(map) || !ops_is_in_force(map);
 	close(map);
 	return ended;
 }

@@ -20,7 +20,8 @@ struct links;
  * struct pin - a file of the directory
  * @name: its name
  * @is_link: it pins the link of a policy; the members below are valid
- * @detached: the link has been detached from what it was attached to
+ * @detached: the link has been detached from what it was attached to, or its policy
+ *	was never put into force
  * @link_id: id of the link
  */
 struct pin {
@@ -55,9 +56,9 @@ int pins_check_free(const char *name);
  * @name: name of the pin
  * @links: what holds it in force
  *
- * Makes the directory if need be, for its owner only.  The policy's own link is
- * pinned last: without it the others do nothing, and whoever has the lock next
- * removes them.
+ * Makes the directory if need be, for its owner only.  The policy is in force when all
+ * is pinned: until then none of its programs does anything, and whoever has the lock
+ * next removes what is there.
  *
  * Return: 0, or -errno after one line of error.
  */

@@ -32,7 +32,8 @@
 
 const char *const object_hooks[OBJECT_HOOKS] = {
 	"fault", "fault_end", "convert", "convert_end", "invalidate", "vm_init",
-	"vm_exit", "file_ioctl", "file_ioctl_compat", "kvm_vm_release",
+	"vm_exit", "file_ioctl", "file_ioctl_compat",
+	"kvm_arch_post_set_memory_attributes", "kvm_vm_ioctl", "kvm_vm_release",
 };
 
 /* The programs of a policy of BPF's LSM, in the order of their links. */
@@ -42,11 +43,13 @@ static const struct {
 } lsm_progs[OBJECT_LINKS] = {
 	{ "file_ioctl", GMEM_LSM_PROG },
 	{ "file_ioctl_compat", GMEM_LSM_PROG_COMPAT },
+	{ "kvm_arch_post_set_memory_attributes", GMEM_LSM_PROG_CHANGED },
+	{ "kvm_vm_ioctl", GMEM_LSM_PROG_DONE },
 	{ "kvm_vm_release", GMEM_LSM_PROG_RELEASE },
 };
 
 const char *const object_link_suffixes[OBJECT_LINKS] = {
-	"", "+compat", "+release",
+	"", "+compat", "+changed", "+done", "+release",
 };
 
 /* @ops, of the type @ops_type, is a struct kvm_gmem_ops or, if @is_lsm, settings. */
@@ -124,6 +127,9 @@ static int find_ops(struct object *object)
 	return -EINVAL;
 }
 
+/* Of what the policy has no hook for, only the end of the program is left. */
+#define INSNS_OF_NOTHING	2
+
 static bool is_ours(const struct object *object, const struct bpf_program *prog)
 {
 	size_t i;
@@ -132,7 +138,7 @@ static bool is_ours(const struct object *object, const struct bpf_program *prog)
 		return bpf_program__type(prog) == BPF_PROG_TYPE_STRUCT_OPS;
 	for (i = 0; i < OBJECT_LINKS; i++) {
 		if (!strcmp(bpf_program__name(prog), lsm_progs[i].name))
-			return true;
+			return bpf_program__insn_cnt(prog) > INSNS_OF_NOTHING;
 	}
 	return false;
 }
@@ -435,9 +441,11 @@ const struct bpf_program *object_hook(const struct object *object,
 	int64_t size;
 
 	for (i = 0; i < OBJECT_LINKS && object->is_lsm; i++) {
-		if (!strcmp(hook, lsm_progs[i].hook))
-			return bpf_object__find_program_by_name(object->bpf,
-								lsm_progs[i].name);
+		if (strcmp(hook, lsm_progs[i].hook))
+			continue;
+		prog = bpf_object__find_program_by_name(object->bpf,
+							lsm_progs[i].name);
+		return prog && bpf_program__autoload(prog) ? prog : NULL;
 	}
 	if (object->is_lsm || !find_member(object, hook, &offset, &size) ||
 	    size != sizeof(prog))
@@ -535,6 +543,8 @@ static int attach_lsm(const struct object *object, struct links *links)
 							lsm_progs[i].name);
 		if (!prog)
 			return -EINVAL;
+		if (!bpf_program__autoload(prog))
+			continue;
 		links->fds[i] = take_link(bpf_program__attach(prog));
 		if (links->fds[i] < 0)
 			return links->fds[i];
