@@ -4,6 +4,7 @@
  * away, as an area of its own, or since it is about to break.  The VM has two nodes,
  * memory that is for what can be moved (movablecore=), and an area (cma=).
  */
+#include <sched.h>
 #include <sys/time.h>
 
 #include "migrate_host.h"
@@ -201,6 +202,16 @@ static long in_huge_pages(const char *mem)
 	return vmstat("thp_fault_alloc") - before;
 }
 
+/* A CPU has free pages in lists of its own, which others do not get. */
+static void stay_on_one_cpu(void)
+{
+	cpu_set_t cpus;
+
+	CPU_ZERO(&cpus);
+	CPU_SET(0, &cpus);
+	MUST(!sched_setaffinity(0, sizeof(cpus), &cpus), "cannot stay on a CPU");
+}
+
 /*
  * Pages of 2 MiB on node 1, @max at most, without anybody making room for them.  All
  * are at the beginning of *@mem; the rest of that is empty.
@@ -211,6 +222,7 @@ static uint64_t take_huge_pages(char **mem, uint64_t max)
 	int tries = 0;
 	uint64_t nr;
 
+	stay_on_one_cpu();
 	*mem = mmap(NULL, (max + 1) * HUGE, PROT_READ | PROT_WRITE,
 		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	MUST(*mem != MAP_FAILED, "map memory");
