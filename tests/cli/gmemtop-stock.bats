@@ -242,7 +242,7 @@ last_of()
 	[[ $output == *"gmem_vm_conversions_total{vm="* ]]
 	[[ $output == *"gmem_vm_host_memory_bytes{vm="* ]]
 	for family in private stale ranges delay_seconds faults_denied closed; do
-		[[ $output != *"gmem_vm_$family"[_a-z]*"{"* ]] || { echo "$family"; return 1; }
+		! grep -E "^gmem_vm_$family[_a-z]*\{" metrics/gmem.prom || return 1
 	done
 	[[ $output != *18446744073709551615* && $output != *e+19* ]]
 	[[ $output != *$'\n'gmem_orphaned* && $output != *$'\n'"gmem_policies "* ]]
