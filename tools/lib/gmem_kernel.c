@@ -182,15 +182,17 @@ int gmem_policies_enabled(void)
 const char *gmem_huge_off(char mode[GMEM_HUGE_MODE_LEN])
 {
 	FILE *f = fopen(HUGE_MODE, "re");
+	int err = f ? 0 : errno;
 
 	*mode = '\0';
-	if (!f && errno == ENOENT && gmem_source_is_stock())
+	/* To ask for the source may change errno. */
+	if (err == ENOENT && gmem_source_is_stock())
 		return "this kernel's KVM is without gmem";
-	if (!f && errno == ENOENT)
+	if (err == ENOENT)
 		return access(THP_DIR, F_OK) && errno == ENOENT ?
 		       "the kernel has no CONFIG_TRANSPARENT_HUGEPAGE" :
 		       "KVM was built without CONFIG_KVM_GMEM_HUGE";
-	if (!f)
+	if (err)
 		return NULL;
 	if (fgets(mode, GMEM_HUGE_MODE_LEN, f))
 		mode[strcspn(mode, "\n")] = '\0';
