@@ -63,25 +63,31 @@ TEST_F(huge, memory_in_pieces)
 {
 	struct hog hog = shatter_memory();
 	struct gmem_vm_sample u;
+	uint64_t none;
 	int tries;
 
 	EXPECT_EQ(0, run(self, WRITE, 0, BIG_PAGES, 91));
 	u = usage();
 	EXPECT_EQ(BIG_PAGES, u.populated_pages);
-	EXPECT_EQ(0, u.huge_pages);
+	/* A page of the kernel's own that comes free can complete a piece. */
+	none = NR_HUGE - u.huge_pages / PER_HUGE;
+	EXPECT_LT(0, none);
+	EXPECT_EQ(BIG_PAGES - none * PER_HUGE, u.huge_pages);
 	/* The first page of each for that, and the others since one was there. */
-	EXPECT_EQ(NR_HUGE, u.huge_fallbacks[GMEM_HUGE_MEMORY]);
-	EXPECT_EQ(BIG_PAGES - NR_HUGE, u.huge_fallbacks[GMEM_HUGE_PRESENT]);
+	EXPECT_EQ(none, u.huge_fallbacks[GMEM_HUGE_MEMORY]);
+	EXPECT_EQ(none * (PER_HUGE - 1), u.huge_fallbacks[GMEM_HUGE_PRESENT]);
 	EXPECT_EQ(0, run(self, CHECK, 0, BIG_PAGES, 91));
-	for (tries = 0; tries < 100 && usage().huge_waiting < NR_HUGE; tries++)
+	for (tries = 0; tries < 100 && usage().huge_waiting < none; tries++)
 		usleep(100000);
-	EXPECT_EQ(NR_HUGE, usage().huge_waiting);
-	EXPECT_EQ(0, usage().huge_merges);
+	/* One that waits may find such a piece. */
+	u = usage();
+	EXPECT_EQ(none, u.huge_waiting + u.huge_merges);
+	EXPECT_LT(0, u.huge_waiting);
 
 	give_back(&hog);
 	await_huge(BIG_PAGES);
 	EXPECT_PAGES(BIG_PAGES, BIG_PAGES, 0);
-	EXPECT_EQ(NR_HUGE, usage().huge_merges);
+	EXPECT_EQ(none, usage().huge_merges);
 	EXPECT_EQ(0, usage().huge_waiting);
 	EXPECT_EQ(0, run(self, CHECK, 0, BIG_PAGES, 91));
 }
