@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * lsm VARIANT...: what a policy of BPF's LSM adds to ioctls on a kernel that has
- * nothing of gmem: with nothing attached (none), with one (deny, ratelimit), and after
- * one is gone (detached).  The ioctls are those that no policy is about, KVM_RUN among
+ * nothing of gmem: with nothing attached (none), with one (deny, ratelimit, and fragment,
+ * which has to know what KVM did), and after one is gone (detached).  The ioctls are those that no policy is about, KVM_RUN among
  * them; "passes" has the one that is, and that ratelimit lets pass.
  */
 #include <bpf/bpf.h>
@@ -113,7 +113,8 @@ static void measure(const char *variant)
 	if (!strcmp(variant, "none")) {
 		measure_others(variant);
 		measure_conversion(variant);
-	} else if (!strcmp(variant, "deny") || !strcmp(variant, "ratelimit")) {
+	} else if (!strcmp(variant, "deny") || !strcmp(variant, "ratelimit") ||
+		   !strcmp(variant, "fragment")) {
 		under(variant, variant, measure_others);
 	} else if (!strcmp(variant, "passes")) {
 		under("ratelimit", variant, measure_conversion);
