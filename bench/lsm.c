@@ -2,8 +2,9 @@
 /*
  * lsm VARIANT...: what a policy of BPF's LSM adds to ioctls on a kernel that has
  * nothing of gmem: with nothing attached (none), with one (deny, ratelimit, and fragment,
- * which has to know what KVM did), and after one is gone (detached).  The ioctls are those that no policy is about, KVM_RUN among
- * them; "passes" has the one that is, and that ratelimit lets pass.
+ * which has to know what KVM did), and after one is gone (detached).  The ioctls are
+ * those that no policy is about, KVM_RUN among them; "passes" has the one that is, and
+ * that ratelimit lets pass.
  */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>

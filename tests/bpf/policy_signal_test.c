@@ -140,7 +140,7 @@ static int failed_under_fire(struct puppet_bpf *p, enum request request,
  * always looked for signals before each page, so some fail without a delay, too;
  * but of those that were delayed, and so can wait, not more.
  */
-TEST_F_TIMEOUT(policy, signal_at_the_end_of_a_delay, HANG_SECONDS)
+TEST_F_TIMEOUT(policy, signal_at_the_end_of_a_delay, 3 * HANG_SECONDS)
 {
 	struct puppet_bpf *p = new_puppet("end", 0, 0, 0);
 	struct bpf_link *link = attach(p);
