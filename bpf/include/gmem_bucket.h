@@ -220,7 +220,8 @@ static __always_inline u64 gmem_bucket_take(struct gmem_bucket *b,
 /*
  * Those below take no branch, because the verifier would follow both ways
  * at each of them, for each waiter, and multiply.  The compiler must not see
- * through them, or it would put the branches back.
+ * through them, or it would put the branches back.  What is chosen is multiplied
+ * by 1 or 0: a mask of all bits or none is a branch to verifiers from Linux 7 on.
  */
 #define gmem_opaque(v)	asm volatile("" : "+r"(v))
 
@@ -247,7 +248,7 @@ static __always_inline u64 gmem_same(u64 a, u64 b)
 /* a if which is 1, b if it is 0. */
 static __always_inline u64 gmem_choose(u64 which, u64 a, u64 b)
 {
-	return b ^ ((a ^ b) & -which);
+	return b ^ ((a ^ b) * which);
 }
 
 /* The place of a caller, GMEM_QUEUE_LEN if it has none. */

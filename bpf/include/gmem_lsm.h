@@ -9,8 +9,10 @@
  *
  * The ioctl's argument is read once, and what was read is what is decided on.  A VMM
  * that changes it before KVM reads it, too, converts something else.  What KVM did is
- * noted where KVM does it, under its slots_lock: lsm_changed().  How a request ended
- * that was let pass is told when KVM has answered it: lsm_done().
+ * noted where KVM does it, under its slots_lock: lsm_changed().  There a request ends
+ * that was let pass, or where KVM finds nothing to do: lsm_no_change().  Of one that
+ * comes to neither the policy hears when its task asks again or exits: KVM's answer is
+ * seen at the end of all that is asked of a VM only, and nobody is to pay for that.
  */
 #ifndef __GMEM_LSM_H
 #define __GMEM_LSM_H
@@ -121,6 +123,15 @@ gmem_lsm_request(const struct kvm *kvm)
 /* --------------------------------------------------------- in place of kfuncs */
 
 extern struct gmem_lsm_settings lsm_settings;
+
+/* By id: the VMs that it was asked about. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 16384);
+	__type(key, u64);
+	__type(value, struct gmem_lsm_vm);
+} lsm_vms SEC(".maps");
 
 static __always_inline u64 gmem_vm_id(const struct kvm *kvm)
 {
@@ -284,8 +295,8 @@ __noinline u64 gmem_lsm_set(u64 id, u64 start, u64 end, u64 attr)
 	bpf_spin_lock(&frames->lock);
 	changes = gmem_ranges_count(&frames->ranges, start, end, attr ^ 1);
 	changes *= gmem_ranges_set(&frames->ranges, start, end, attr) | (attr ^ 1);
-	frames->to_private += changes & -attr;
-	frames->to_shared += changes & (attr - 1);
+	frames->to_private += changes * attr;
+	frames->to_shared += changes * (attr ^ 1);
 	bpf_spin_unlock(&frames->lock);
 	return changes;
 }
@@ -311,7 +322,7 @@ gmem_lsm_note(struct gmem_lsm_request *request,
 
 static __always_inline void
 gmem_lsm_fill(struct gmem_lsm_usage *usage,
-	      const struct gmem_lsm_request *request)
+	      const struct gmem_lsm_request *request, const struct gmem_lsm_vm *vm)
 {
 	struct gmem_lsm_frames *frames =
 		gmem_lsm_frames_of(request->id, (u64)request->kvm);
@@ -342,11 +353,11 @@ gmem_lsm_note(struct gmem_lsm_request *request,
 
 static __always_inline void
 gmem_lsm_fill(struct gmem_lsm_usage *usage,
-	      const struct gmem_lsm_request *request)
+	      const struct gmem_lsm_request *request, const struct gmem_lsm_vm *vm)
 {
 	usage->private_pages = gmem_lsm_has_private((u64)request->kvm);
-	usage->pages_to_private = request->vm->to_private;
-	usage->pages_to_shared = request->vm->to_shared;
+	usage->pages_to_private = vm->to_private;
+	usage->pages_to_shared = vm->to_shared;
 }
 
 static __always_inline void gmem_lsm_forget(u64 id)
@@ -360,13 +371,14 @@ static __always_inline int bpf_kvm_gmem_usage(struct kvm *kvm,
 					      u32 usage__sz)
 {
 	const struct gmem_lsm_request *request = gmem_lsm_request(kvm);
+	const struct gmem_lsm_vm *vm =
+		bpf_map_lookup_elem(&lsm_vms, &request->id);
 
 	__builtin_memset(usage, 0, sizeof(*usage));
-	if (!request->vm)
+	if (!vm)
 		return -1;
-	gmem_lsm_fill(usage, request);
-	usage->invalidations[KVM_GMEM_INVALIDATE_CONVERSION] =
-		request->vm->conversions;
+	gmem_lsm_fill(usage, request, vm);
+	usage->invalidations[KVM_GMEM_INVALIDATE_CONVERSION] = vm->conversions;
 	return sizeof(*usage);
 }
 
@@ -376,14 +388,6 @@ static __always_inline int bpf_kvm_gmem_usage(struct kvm *kvm,
 static const struct gmem_lsm_ops gmem_lsm_policy;
 
 struct gmem_lsm_counts lsm_counts SEC(GMEM_LSM_COUNTS) = {};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 16384);
-	__type(key, u64);
-	__type(value, struct gmem_lsm_vm);
-} lsm_vms SEC(".maps");
 
 /* Verdicts that denied, for who watches. */
 struct {
@@ -501,10 +505,85 @@ static __always_inline void gmem_lsm_tell(const struct gmem_lsm_request *request
 	bpf_ringbuf_submit(event, 0);
 }
 
+/* ------------------------------------------------------- what the policy is told */
+
+/*
+ * None of these is static: so each is verified once, and not for each way to it.  What
+ * they are given is numbers, and memory of the caller's.  They say that they use all of
+ * it: what a policy has no use for the compiler would not pass, and the verifier asks
+ * for it.
+ */
+#define gmem_lsm_use(v)		asm volatile("" : : "r"(v))
+
+/* Its verdict; first it hears of the VM, if that is @fresh. */
+__noinline s64 gmem_lsm_ask(u64 id, u64 kvm, u64 fresh,
+			    const struct gmem_lsm_convert *convert)
+{
+	struct gmem_lsm_request request = {
+		.id = id,
+		.kvm = (struct kvm *)kvm,
+	};
+
+	gmem_lsm_use(id);
+	gmem_lsm_use(kvm);
+	gmem_lsm_use(fresh);
+	gmem_lsm_use(convert);
+	if (!convert)
+		return -ENOMEM;
+	if (fresh && gmem_lsm_policy.vm_init)
+		gmem_lsm_policy.vm_init((struct kvm *)(void *)&request);
+	return gmem_lsm_policy.convert ?
+	       gmem_lsm_policy.convert((struct kvm *)(void *)&request, convert) : 0;
+}
+
+/* One that it let pass has ended. */
+__noinline int gmem_lsm_tell_end(u64 id, u64 kvm, const struct gmem_lsm_convert *convert,
+				 u64 changed, s32 result)
+{
+	struct gmem_lsm_request request = {
+		.id = id,
+		.kvm = (struct kvm *)kvm,
+	};
+
+	gmem_lsm_use(id);
+	gmem_lsm_use(kvm);
+	gmem_lsm_use(changed);
+	gmem_lsm_use(result);
+	gmem_lsm_use(convert);
+	if (!convert || !gmem_lsm_policy.convert_end)
+		return 0;
+	gmem_lsm_policy.convert_end((struct kvm *)(void *)&request, convert, changed,
+				    result);
+	return 0;
+}
+
+/* KVM changes these frames. */
+__noinline int gmem_lsm_tell_change(u64 id, u64 kvm, u64 start, u64 end)
+{
+	const struct gmem_lsm_invalidate invalidate = {
+		.start = start,
+		.end = end,
+		.reason = KVM_GMEM_INVALIDATE_CONVERSION,
+	};
+	struct gmem_lsm_request request = {
+		.id = id,
+		.kvm = (struct kvm *)kvm,
+	};
+
+	gmem_lsm_use(id);
+	gmem_lsm_use(kvm);
+	gmem_lsm_use(start);
+	gmem_lsm_use(end);
+	if (!gmem_lsm_policy.invalidate)
+		return 0;
+	gmem_lsm_policy.invalidate((struct kvm *)(void *)&request, &invalidate);
+	return 0;
+}
+
 /* ------------------------------------------------------ what came of a request */
 
 /* The task's, if the policy is to hear of its end. */
-static __always_inline struct gmem_lsm_under_way *gmem_lsm_under_way(u64 flags)
+static __always_inline struct gmem_lsm_under_way *gmem_lsm_of_task(u64 flags)
 {
 	return bpf_task_storage_get(&lsm_under_way, bpf_get_current_task_btf(), NULL,
 				    flags);
@@ -513,29 +592,29 @@ static __always_inline struct gmem_lsm_under_way *gmem_lsm_under_way(u64 flags)
 static __always_inline void gmem_lsm_end(struct gmem_lsm_under_way *ended, s32 result)
 {
 	const struct gmem_lsm_convert convert = ended->convert;
-	struct gmem_lsm_request request = {
-		.id = ended->id,
-		.kvm = (struct kvm *)ended->kvm,
-		.vm = bpf_map_lookup_elem(&lsm_vms, &ended->id),
-	};
 
 	ended->open = 0;
-	gmem_lsm_policy.convert_end((struct kvm *)(void *)&request, &convert,
-				    ended->changed, result);
+	gmem_lsm_tell_end(ended->id, ended->kvm, &convert, ended->changed, result);
 }
 
 /*
- * Where the task's next request is to be kept; NULL if there is no memory for it.
- * One that is open still did not come to KVM: a security module refused it that was
- * asked later.
+ * The task is not in that request any more.  If it is open still, KVM refused it, or
+ * found no memory where it ends, or it did not come to KVM: a security module refused
+ * it that was asked later.
  */
+static __always_inline void gmem_lsm_end_last(struct gmem_lsm_under_way *last)
+{
+	if (last && last->open)
+		gmem_lsm_end(last, last->changed ? 0 : -EPERM);
+}
+
+/* Where the task's next request is to be kept; NULL if there is no memory for it. */
 static __always_inline struct gmem_lsm_under_way *gmem_lsm_next(void)
 {
-	struct gmem_lsm_under_way *next;
+	struct gmem_lsm_under_way *next =
+		gmem_lsm_of_task(BPF_LOCAL_STORAGE_GET_F_CREATE);
 
-	next = gmem_lsm_under_way(BPF_LOCAL_STORAGE_GET_F_CREATE);
-	if (next && next->open)
-		gmem_lsm_end(next, next->changed ? 0 : -EPERM);
+	gmem_lsm_end_last(next);
 	return next;
 }
 
@@ -555,11 +634,6 @@ static __always_inline u64
 gmem_lsm_changes(struct gmem_lsm_request *request,
 		 const struct gmem_lsm_convert *change, bool has_memfd)
 {
-	const struct gmem_lsm_invalidate invalidate = {
-		.start = change->start,
-		.end = change->end,
-		.reason = KVM_GMEM_INVALIDATE_CONVERSION,
-	};
 	u64 changed = gmem_lsm_note(request, change, has_memfd);
 	struct gmem_lsm_vm *vm = request->vm;
 
@@ -569,9 +643,8 @@ gmem_lsm_changes(struct gmem_lsm_request *request,
 				     change->nr_pages);
 		__sync_fetch_and_add(&vm->conversions, 1);
 	}
-	if (gmem_lsm_policy.invalidate)
-		gmem_lsm_policy.invalidate((struct kvm *)(void *)request,
-					   &invalidate);
+	gmem_lsm_tell_change(request->id, (u64)request->kvm, change->start,
+			     change->end);
 	return changed;
 }
 
@@ -582,9 +655,8 @@ gmem_lsm_passes(struct gmem_lsm_request *request,
 {
 	u64 changed = gmem_lsm_changes(request, convert, true);
 
-	if (gmem_lsm_policy.convert_end && allowed)
-		gmem_lsm_policy.convert_end((struct kvm *)(void *)request, convert,
-					    changed, 0);
+	if (allowed)
+		gmem_lsm_tell_end(request->id, (u64)request->kvm, convert, changed, 0);
 }
 
 /* Returns the errno to refuse with, or 0. */
@@ -593,24 +665,19 @@ static __always_inline int gmem_lsm_decide(struct gmem_lsm_request *request, u32
 {
 	bool waits = gmem_lsm_policy.convert_end && cmd == GMEM_LSM_SET;
 	bool audit = lsm_settings.flags & GMEM_POLICY_AUDIT;
-	struct kvm *kvm = (struct kvm *)(void *)request;
 	struct gmem_lsm_under_way *next = NULL;
 	enum gmem_denial denial;
 	s64 verdict = 0;
 	int err = 0;
 
 	gmem_lsm_find(request);
-	if (request->fresh && gmem_lsm_policy.vm_init)
-		gmem_lsm_policy.vm_init(kvm);
 	if (waits)
 		next = gmem_lsm_next();
 	__sync_fetch_and_add(&lsm_counts.calls, 1);
 	if (request->vm)
 		__sync_fetch_and_add(&request->vm->calls, 1);
-	if (waits && !next)
-		verdict = -ENOMEM;
-	else if (gmem_lsm_policy.convert)
-		verdict = gmem_lsm_policy.convert(kvm, convert);
+	verdict = waits && !next ? -ENOMEM :
+		  gmem_lsm_ask(request->id, (u64)request->kvm, request->fresh, convert);
 
 	if (!verdict) {
 		__sync_fetch_and_add(&lsm_counts.allowed, 1);
@@ -779,26 +846,46 @@ lsm_changed(unsigned long long *ctx)
 	change.flags = 0;
 	changed = gmem_lsm_changes(&request, &change,
 				   range->slot->flags & GMEM_LSM_HAS_MEMFD);
-	under_way = gmem_lsm_policy.convert_end ? gmem_lsm_under_way(0) : NULL;
-	if (under_way && under_way->open && under_way->kvm == kvm)
-		under_way->changed += changed;
+	under_way = gmem_lsm_policy.convert_end ? gmem_lsm_of_task(0) : NULL;
+	if (!under_way || !under_way->open || under_way->kvm != kvm)
+		return 0;
+	under_way->changed += changed;
+	/* Its memslots come in the order of their frames. */
+	if (change.end >= under_way->convert.end)
+		gmem_lsm_end(under_way, 0);
 	return 0;
 }
 
-/* KVM has answered. */
-__attribute__((section("fexit/kvm_vm_ioctl"), used)) int
-lsm_done(unsigned long long *ctx)
+/*
+ * KVM has seen whether all is so already that the request asks for.  If so, there is
+ * nothing to change, and that is the end of it.
+ */
+__attribute__((section("fexit/kvm_range_has_memory_attributes"), used)) int
+lsm_no_change(unsigned long long *ctx)
 {
-	const struct file *file = (void *)ctx[0];
+	u64 kvm = 0, start = ctx[1], end = ctx[2], is_so = 0;
 	struct gmem_lsm_under_way *under_way;
-	u32 cmd = ctx[1];
 
-	if (cmd != GMEM_LSM_SET || !gmem_lsm_policy.convert_end)
+	if (!gmem_lsm_policy.convert_end)
 		return 0;
-	under_way = gmem_lsm_under_way(0);
-	if (under_way && under_way->open &&
-	    under_way->kvm == (u64)file->private_data)
-		gmem_lsm_end(under_way, ctx[3]);
+	/* How many arguments come before it differs. */
+	bpf_get_func_ret(ctx, &is_so);
+	if (!(is_so & 0xff))
+		return 0;
+	bpf_get_func_arg(ctx, 0, &kvm);
+	under_way = gmem_lsm_of_task(0);
+	if (under_way && under_way->open && under_way->kvm == kvm &&
+	    under_way->convert.start == start && under_way->convert.end == end)
+		gmem_lsm_end(under_way, 0);
+	return 0;
+}
+
+/* Who has converted nothing any more has nothing under way, either. */
+__attribute__((section("tp_btf/sched_process_exit"), used)) int
+lsm_task_exit(unsigned long long *ctx)
+{
+	if (gmem_lsm_policy.convert_end)
+		gmem_lsm_end_last(gmem_lsm_of_task(0));
 	return 0;
 }
 

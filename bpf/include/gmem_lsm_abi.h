@@ -22,11 +22,12 @@
 #define GMEM_LSM_PROG		"lsm_ioctl"
 #define GMEM_LSM_PROG_COMPAT	"lsm_compat"
 #define GMEM_LSM_PROG_CHANGED	"lsm_changed"
-#define GMEM_LSM_PROG_DONE	"lsm_done"
+#define GMEM_LSM_PROG_NO_CHANGE	"lsm_no_change"
+#define GMEM_LSM_PROG_EXIT	"lsm_task_exit"
 #define GMEM_LSM_PROG_RELEASE	"lsm_vm_release"
 
 /* gmem_lsm_settings.abi: that of this file. */
-#define GMEM_LSM_ABI		0x676d656d00000001ULL
+#define GMEM_LSM_ABI		0x676d656d00000002ULL
 
 /**
  * struct gmem_lsm_settings - which VMs a policy is for, and how

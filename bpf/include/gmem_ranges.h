@@ -56,7 +56,7 @@ static __always_inline u64 gmem_ranges_before(const struct gmem_ranges *r,
 
 	for (i = GMEM_RANGES_STEPS - 1; i >= 0; i--) {
 		step = 1ULL << i;
-		pos |= step & -gmem_before(key, r->keys[pos + step - 1]);
+		pos |= step * gmem_before(key, r->keys[pos + step - 1]);
 	}
 	return pos;
 }

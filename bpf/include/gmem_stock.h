@@ -70,10 +70,13 @@ static __always_inline int gmem_stock_kind(const struct file *file)
 	return GMEM_STOCK_NONE;
 }
 
-/* The VM that a file of that kind belongs to; to be read with BPF_CORE_READ(). */
+/*
+ * The VM that a file of that kind belongs to; to be read with BPF_CORE_READ().  For the
+ * verifier it is a number, which a pointer that the file is asked for is not everywhere.
+ */
 static __always_inline struct kvm *gmem_stock_kvm(const struct file *file, int kind)
 {
-	void *data = file->private_data;
+	void *data = BPF_CORE_READ(file, private_data);
 
 	if (kind == GMEM_STOCK_VM)
 		return data;

@@ -23,10 +23,12 @@ teardown()
 }
 
 # with_vm TYPE: runs the Perl on standard input with a VM of that type, whose memory is
-# PAGES pages from PLACE on. convert(PAGE, PAGES, ATTRIBUTES) returns 0 or the errno.
+# PAGES pages from PLACE on. convert(PAGE, PAGES, ATTRIBUTES) returns 0 or the errno;
+# waiting_thread(the same) has a thread do it, which is there until it is ended(THREAD).
 with_vm()
 {
 	run perl -e '
+		use threads;
 		use constant { PLACE => 0x100000, PAGES => 1024, PRIVATE => 8 };
 		use constant { EBUSY => 16, EINVAL => 22, ENOSPC => 28, EDQUOT => 122 };
 		sub convert { my ($page, $pages, $to) = @_;
@@ -34,6 +36,18 @@ with_vm()
 				$pages * 4096, $to, 0)) ? 0 : $! + 0; }
 		sub want { my ($name, $errno, $want) = @_;
 			die "$name: $errno, not $want\n" if $errno != $want; }
+		sub waiting_thread { my @what = @_;
+			pipe(my $done, my $tell_done) and pipe(my $end, my $tell_end) or die;
+			my $thread = threads->create(sub {
+				my $errno = convert(@what);
+				syswrite($tell_done, "d");
+				sysread($end, my $byte, 1);
+				return $errno; });
+			sysread($done, my $byte, 1);
+			return [$thread, $tell_end]; }
+		sub ended { my ($thread, $tell_end) = @{$_[0]};
+			syswrite($tell_end, "e");
+			want("the thread", $thread->join, 0); }
 		sub add_memory {
 			my $create = pack("Q8", PAGES * 4096);
 			my $memfd = ioctl($vm, 0xc040aed4, $create) or die "memfd: $!";
@@ -382,7 +396,7 @@ no_elements()
 
 @test "frames that no memory is behind lift no cap of sharedcap" {
 	attach sharedcap --all --set grace=0 --set percent=25
-	[ "$(ls $PINS | sed 's/^sharedcap-all//' | xargs)" = "+changed +compat +done +release" ]
+	[ "$(ls $PINS | sed 's/^sharedcap-all//' | xargs)" = "+changed +compat +exit +release +same" ]
 	with_vm 1 <<-'END'
 	want("all", convert(0, PAGES, PRIVATE), 0);
 	want("nothing", convert(65536, 65536, PRIVATE), 0);
@@ -431,6 +445,34 @@ no_elements()
 	END
 	[ "$(policy ratelimit-all denied)" -gt 3 ]
 	[ "$(policy fragment-all denied)" -eq 0 ]
+}
+
+@test "what changes nothing holds no place, whoever asked for it" {
+	attach fragment --all --set ranges=4
+	with_vm 1 <<-'END'
+	want("all", convert(0, PAGES, PRIVATE), 0);
+	my @threads = map { waiting_thread(0, 100, PRIVATE) } (1 .. 3);
+	want("a page", convert(10, 1, 0), 0);
+	want("another", convert(20, 1, 0), ENOSPC);
+	ended($_) for @threads;
+	END
+	[ "$(counts fragment-all)" = "6 5 1" ]
+}
+
+@test "what KVM does not do to its end holds a place until its thread asks again or ends" {
+	attach fragment --all --set ranges=4
+	with_vm 1 <<-'END'
+	want("all", convert(0, PAGES, PRIVATE), 0);
+	# There is no memory where this ends.
+	my $thread = waiting_thread(1000, 100, PRIVATE);
+	want("a page", convert(10, 1, 0), EBUSY);
+	ended($thread);
+	want("a page", convert(10, 1, 0), 0);
+	want("another", convert(20, 1, 0), ENOSPC);
+	want("beyond the end", convert(1000, 100, 0), 0);
+	want("the page again", convert(10, 1, PRIVATE), 0);
+	want("another", convert(20, 1, 0), 0);
+	END
 }
 
 @test "audit records what is above a threshold" {

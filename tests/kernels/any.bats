@@ -338,6 +338,16 @@ more_programs()
 	[[ $output == *delay*fault* ]]
 }
 
+@test "each policy of conversions can be attached, whatever this kernel's verifier thinks" {
+	for name in audit deny fragment pingpong ratelimit sharedcap; do
+		run gmempolicy attach $name --all
+		echo "$output"
+		[ "$status" -eq 0 ]
+		gmempolicy detach $name-all
+	done
+	nothing_left
+}
+
 @test "policies of faults are refused in one line that says what to do" {
 	for name in faultrate quota guard; do
 		refuses 1 "gmem-dkms" attach $name --all

@@ -16,6 +16,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <time.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include <linux/falloc.h>
@@ -595,11 +596,24 @@ static void *vcpu_thread(void *arg)
 	return NULL;
 }
 
-static void kicked(int sig)
+/*
+ * Is the instruction that the signal came before a system call's?  If so, the call
+ * has not begun, or it was left to begin again.
+ */
+static bool before_syscall(const ucontext_t *context)
+{
+	static const uint8_t syscall_insn[] = { 0x0f, 0x05 };
+
+	return !memcmp((void *)context->uc_mcontext.gregs[REG_RIP], syscall_insn,
+		       sizeof(syscall_insn));
+}
+
+static void kicked(int sig, siginfo_t *info, void *context)
 {
 	struct vmm *vmm = converting;
 
-	if (!vmm || !stopping(vmm))
+	/* A call that has come back is counted: its refusals are a policy's, one by one. */
+	if (!vmm || !stopping(vmm) || !before_syscall(context))
 		return;
 	converting = NULL;
 	siglongjmp(left, 1);
@@ -811,7 +825,7 @@ static void check_host_view(struct vmm *vmm)
  */
 int gl_vmm_main(struct gl_guest *guest)
 {
-	const struct sigaction kick = { .sa_handler = kicked };
+	const struct sigaction kick = { .sa_sigaction = kicked, .sa_flags = SA_SIGINFO };
 	/* Its handler jumps out, and the next one must find it unblocked. */
 	const struct sigaction bus = { .sa_handler = on_sigbus, .sa_flags = SA_NODEFER };
 	struct vmm_vcpu vcpus[GL_MAX_VCPUS] = {};

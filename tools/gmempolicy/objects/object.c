@@ -33,7 +33,8 @@
 const char *const object_hooks[OBJECT_HOOKS] = {
 	"fault", "fault_end", "convert", "convert_end", "invalidate", "vm_init",
 	"vm_exit", "file_ioctl", "file_ioctl_compat",
-	"kvm_arch_post_set_memory_attributes", "kvm_vm_ioctl", "kvm_vm_release",
+	"kvm_arch_post_set_memory_attributes", "kvm_range_has_memory_attributes",
+	"sched_process_exit", "kvm_vm_release",
 };
 
 /* The programs of a policy of BPF's LSM, in the order of their links. */
@@ -44,12 +45,13 @@ static const struct {
 	{ "file_ioctl", GMEM_LSM_PROG },
 	{ "file_ioctl_compat", GMEM_LSM_PROG_COMPAT },
 	{ "kvm_arch_post_set_memory_attributes", GMEM_LSM_PROG_CHANGED },
-	{ "kvm_vm_ioctl", GMEM_LSM_PROG_DONE },
+	{ "kvm_range_has_memory_attributes", GMEM_LSM_PROG_NO_CHANGE },
+	{ "sched_process_exit", GMEM_LSM_PROG_EXIT },
 	{ "kvm_vm_release", GMEM_LSM_PROG_RELEASE },
 };
 
 const char *const object_link_suffixes[OBJECT_LINKS] = {
-	"", "+compat", "+changed", "+done", "+release",
+	"", "+compat", "+changed", "+same", "+exit", "+release",
 };
 
 /* @ops, of the type @ops_type, is a struct kvm_gmem_ops or, if @is_lsm, settings. */

@@ -14,13 +14,13 @@
 struct bpf_program;
 struct object;
 
-#define OBJECT_HOOKS	12
+#define OBJECT_HOOKS	13
 
 /* Names of all hooks, in the order in which they are listed. */
 extern const char *const object_hooks[OBJECT_HOOKS];
 
 /* Programs of a policy that are attached one by one. */
-#define OBJECT_LINKS	5
+#define OBJECT_LINKS	6
 
 /**
  * struct links - what holds a policy in force
@@ -31,7 +31,7 @@ struct links {
 	int fds[OBJECT_LINKS];
 };
 
-#define NO_LINKS	((struct links) { { -1, -1, -1, -1, -1 } })
+#define NO_LINKS	((struct links) { { -1, -1, -1, -1, -1, -1 } })
 
 /* What is added to a policy's name to name the pin of each. */
 extern const char *const object_link_suffixes[OBJECT_LINKS];
