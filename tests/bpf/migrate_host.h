@@ -112,10 +112,13 @@ static inline bool block_is_reserved(uint64_t block)
 	return found;
 }
 
-/* Takes half a block's memory of a node, until the process ends. */
-static inline void take_half_a_block(uint32_t node)
+/*
+ * Takes memory of a node as the guest has it, until the process ends.  A CPU gives away
+ * first what it got back last: who takes nothing between two moves gets the same pages
+ * again.
+ */
+static inline void take_memory(const struct guest *g, uint32_t node, size_t size)
 {
-	const size_t size = pages_per_block() / 2 * PAGE_SIZE;
 	const unsigned long mask = 1UL << node;
 	char *mem;
 
@@ -123,6 +126,8 @@ static inline void take_half_a_block(uint32_t node)
 	MUST(mem != MAP_FAILED, "map memory");
 	MUST(!syscall(__NR_mbind, mem, size, MPOL_BIND, &mask, 64, 0), "mbind: %s",
 	     strerror(errno));
+	/* A kernel without huge pages refuses. */
+	madvise(mem, size, g->kind == IN_HUGE_FOLIOS ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
 	memset(mem, 1, size);
 }
 
@@ -136,9 +141,9 @@ static inline uint64_t move_to_block(struct guest *g, uint32_t node, uint64_t *i
 
 	*inside = 0;
 	for (tries = 0; tries < 8 && !*inside; tries++) {
-		if (tries)
-			take_half_a_block(node);
 		move_all(g, !node);
+		if (tries)
+			take_memory(g, node, pages_per_block() / 2 * PAGE_SIZE);
 		moves_trace();
 		move_all(g, node);
 		nr = moves_read(moves, ARRAY_SIZE(moves));

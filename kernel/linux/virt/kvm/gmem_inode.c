@@ -431,7 +431,6 @@ struct folio *kvm_gmem_lock_folio(struct inode *inode, pgoff_t index)
 	struct folio *folio;
 	int r;
 
-	might_sleep();
 	for (;;) {
 		folio = __filemap_get_folio(inode->i_mapping, index,
 					    FGP_LOCK | FGP_NOWAIT, 0);
