@@ -667,7 +667,7 @@ static __always_inline int gmem_lsm_decide(struct gmem_lsm_request *request, u32
 	bool audit = lsm_settings.flags & GMEM_POLICY_AUDIT;
 	struct gmem_lsm_under_way *next = NULL;
 	enum gmem_denial denial;
-	s64 verdict = 0;
+	s64 verdict;
 	int err = 0;
 
 	gmem_lsm_find(request);
