@@ -87,6 +87,12 @@ static void *moves_to_nodes(void *arg)
 	return NULL;
 }
 
+/*
+ * Who looks for room in all memory may be in a block while that goes.  mm bears it, but
+ * not that a debug kernel poisons the block's struct pages: one at a time.
+ */
+static pthread_mutex_t all_memory = PTHREAD_MUTEX_INITIALIZER;
+
 static void *takes_blocks(void *arg)
 {
 	unsigned int state = seed + 2;
@@ -96,11 +102,13 @@ static void *takes_blocks(void *arg)
 		do {
 			block = rand_r(&state) % 64;
 		} while (!block_is(block, "valid_zones", "Movable"));
+		pthread_mutex_lock(&all_memory);
 		if (!set_block(block, "offline")) {
 			host->taken++;
 			MUST(!online_block(block), "a block does not come back: %s",
 			     strerror(errno));
 		}
+		pthread_mutex_unlock(&all_memory);
 		host_may_not();
 		usleep(rand_r(&state) % 100000);
 	}
@@ -121,7 +129,9 @@ static void *wants_areas(void *arg)
 			MUST(!area_write(AREA "/free", pages), "the area is not free");
 		}
 		if (rand_r(&state) % 4 == 0) {
+			pthread_mutex_lock(&all_memory);
 			must_write("/proc/sys/vm/compact_memory", "1");
+			pthread_mutex_unlock(&all_memory);
 			host->compactions++;
 		}
 		host_may_not();
