@@ -880,7 +880,7 @@ lsm_no_change(unsigned long long *ctx)
 	return 0;
 }
 
-/* Who has converted nothing any more has nothing under way, either. */
+/* A task that exits has left its last request. */
 __attribute__((section("tp_btf/sched_process_exit"), used)) int
 lsm_task_exit(unsigned long long *ctx)
 {
