@@ -13,6 +13,10 @@
 
 #include "migrate_host.h"
 
+/* It lasts as long as GMEM_SECONDS says; who hangs meets the suite's limit. */
+#undef TEST_TIMEOUT_DEFAULT
+#define TEST_TIMEOUT_DEFAULT	7200
+
 #define MAX_PAGES	(4 * PER_HUGE)
 #define SLOT_B		(MOVE_SLOT + 1)
 /* What the host may use more of in the end, for itself: pages. */
