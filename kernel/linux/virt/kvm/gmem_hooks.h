@@ -44,7 +44,7 @@ void kvm_gmem_unbind_attributes(struct kvm *kvm,
 				const struct kvm_memory_slot *slot,
 				struct inode *inode);
 
-/* gmem_huge.c */
+/* gmem_huge.c, gmem_huge_split.c */
 DECLARE_STATIC_KEY_FALSE(kvm_gmem_huge_key);
 int __kvm_gmem_cut_begin(struct kvm *kvm, gfn_t start, gfn_t end,
 			 unsigned long attributes,

@@ -102,6 +102,7 @@ static __always_inline bool kvm_gmem_huge_used(void)
 	       static_branch_unlikely(&kvm_gmem_huge_key);
 }
 
+struct kvm_gmem;
 struct kvm_gmem_inode;
 
 #ifdef CONFIG_KVM_GMEM_HUGE
@@ -253,5 +254,30 @@ static __always_inline void kvm_gmem_huge_failed(struct inode *inode,
 	if (kvm_gmem_huge_used())
 		__kvm_gmem_huge_failed(inode, start, end);
 }
+
+/* Among gmem_huge.c, gmem_huge_split.c and gmem_huge_merge.c */
+
+/*
+ * A vCPU's fault holds its folio for a moment: how often to wait for it, and how long
+ * at first.  Each time it is twice as long.
+ */
+#define KVM_GMEM_SPLIT_TRIES	8
+#define KVM_GMEM_SPLIT_WAIT_US	50
+
+/* Pages of a huge folio. */
+static inline pgoff_t kvm_gmem_huge_nr(const struct kvm_gmem_huge *huge)
+{
+	return 1UL << huge->order;
+}
+
+struct kvm_gmem *kvm_gmem_huge_file(const struct kvm_gmem_huge *huge);
+int kvm_gmem_huge_unlike(const struct kvm_gmem_huge *huge,
+			 const struct kvm_memory_slot *slot, pgoff_t index);
+gfp_t kvm_gmem_huge_gfp(const struct kvm_gmem_huge *huge);
+bool kvm_gmem_is_cut(const struct kvm_gmem_huge *huge, pgoff_t first);
+int kvm_gmem_split_folio(struct kvm_gmem_huge *huge, struct folio *folio);
+int kvm_gmem_huge_isolate(struct kvm_gmem_huge *huge, pgoff_t first);
+void kvm_gmem_huge_poke(struct kvm_gmem_huge *huge);
+void kvm_gmem_merge_work(struct work_struct *work);
 
 #endif /* __KVM_GMEM_HUGE_H */
