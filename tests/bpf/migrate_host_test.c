@@ -5,7 +5,6 @@
  * memory that is for what can be moved (movablecore=), and an area (cma=).
  */
 #include <glob.h>
-#include <sched.h>
 #include <sys/time.h>
 
 #include "migrate_host.h"
@@ -120,23 +119,6 @@ static uint64_t find_block_for_all(int node)
 	return 0;
 }
 
-/* The kernel's own memory for what this process does comes from that node. */
-static void run_on_node(int node)
-{
-	cpu_set_t set;
-	char path[96];
-	int cpu;
-
-	CPU_ZERO(&set);
-	for (cpu = 0; cpu < CPU_SETSIZE; cpu++) {
-		snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%d/node%d", cpu,
-			 node);
-		if (!access(path, F_OK))
-			CPU_SET(cpu, &set);
-	}
-	MUST(!sched_setaffinity(0, sizeof(set), &set), "no CPU of node %d", node);
-}
-
 /* One that goes as long as it is empty. */
 TEST(a_block_with_unmovable_pages_stays)
 {
@@ -146,7 +128,8 @@ TEST(a_block_with_unmovable_pages_stays)
 	struct guest g;
 	int r;
 
-	run_on_node(0);
+	/* The kernel's own memory for what this does comes from node 0. */
+	kvm_pin_this_task_to_pcpu(0);
 	block = find_block_for_all(1);
 	pages = free_for_all(1);
 	/* There is no room for all of them beside the block. */
@@ -241,16 +224,6 @@ static long in_huge_pages(const char *mem)
 	return vmstat("thp_fault_alloc") - before;
 }
 
-/* A CPU has free pages in lists of its own, which others do not get. */
-static void stay_on_one_cpu(void)
-{
-	cpu_set_t cpus;
-
-	CPU_ZERO(&cpus);
-	CPU_SET(0, &cpus);
-	MUST(!sched_setaffinity(0, sizeof(cpus), &cpus), "cannot stay on a CPU");
-}
-
 /*
  * Pages of 2 MiB on node 1, @max at most, without anybody making room for them.  All
  * are at the beginning of *@mem; the rest of that is empty.
@@ -261,7 +234,8 @@ static uint64_t take_huge_pages(char **mem, uint64_t max)
 	int tries = 0;
 	uint64_t nr;
 
-	stay_on_one_cpu();
+	/* A CPU has free pages in lists of its own, which others do not get. */
+	kvm_pin_this_task_to_pcpu(0);
 	*mem = mmap(NULL, (max + 1) * HUGE, PROT_READ | PROT_WRITE,
 		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	MUST(*mem != MAP_FAILED, "map memory");

@@ -48,7 +48,7 @@ says_no_hooks()
 	awk '$3 ~ /^kvm_gmem_/ { print $3 }' "$map" >"$always"
 	[ "$(wc -l <"$always")" -gt 5 ]
 	if [ -r /sys/module/kvm/parameters/gmem_in_place_conversion ]; then
-		cat "$kernel"/linux/virt/kvm/gmem_{inode,convert,mmap,notifier,huge,huge_split,huge_merge,migrate}.c |
+		cat "$kernel"/linux/virt/kvm/gmem_{inode,convert,mmap,notifier,huge*,migrate}.c |
 			grep -E '^([a-z]|DEFINE_)' | grep -oE 'kvm_gmem_[a-z_]+' >>"$always"
 		cat "$kernel"/patches/6.12/{0004,001[0167]}-*.patch |
 			grep -E '^\+[a-z]' | grep -oE 'kvm_gmem_[a-z_]+' >>"$always"

@@ -6,7 +6,6 @@
  * that runs without confidential computing hardware has it; so are verdicts,
  * for there is no policy.
  */
-#include <sched.h>
 
 #include "kvm_util.h"
 #include "processor.h"
@@ -57,14 +56,11 @@ int main(void)
 	uint64_t pfns[NR_PAGES];
 	struct kvm_vcpu *vcpu;
 	struct kvm_vm *vm;
-	cpu_set_t cpu;
 	char text[32];
 	int fd, r;
 
 	/* On one CPU, whose clock puts the events in order. */
-	CPU_ZERO(&cpu);
-	CPU_SET(0, &cpu);
-	TEST_ASSERT(!sched_setaffinity(0, sizeof(cpu), &cpu), "cannot stay on a CPU");
+	kvm_pin_this_task_to_pcpu(0);
 
 	vm = vm_create_shape_with_one_vcpu(shape, &vcpu, guest_code);
 	fd = vm_create_guest_memfd(vm, FILE_PAGES * PAGE_SIZE, 0);
