@@ -276,7 +276,9 @@ TEST(a_node_is_full)
 
 	must_write("/sys/kernel/mm/transparent_hugepage/enabled", "madvise");
 	must_write("/sys/kernel/mm/transparent_hugepage/defrag", "never");
-	guest_begin(&g, IN_HUGE_FOLIOS, HUGE_PAGES, 0);
+	/* Who asks for huge folios has memory compacted for some, but not for all of these. */
+	guest_begin(&g, IN_HUGE_FOLIOS, 32 * PER_HUGE, 0);
+	tell_guest(&g, &work.pages, HUGE_PAGES);
 	ASSERT_EQ(0, allocate(&g, 0, g.pages));
 	guest_start(&g);
 	move_all(&g, 0);
@@ -284,9 +286,8 @@ TEST(a_node_is_full)
 	request = move_once(g.vm_id, 0, g.pages, 1, &r);
 	EXPECT_EQ(1, r);
 	EXPECT_EQ(PER_HUGE, request.pages[MOVED_NO_MEMORY]);
-	/* Another CPU's lists may have had one more for the first. */
 	fit = request.pages[MOVED_NOW];
-	EXPECT_GE(2 * PER_HUGE, fit);
+	EXPECT_GT(g.pages, fit);
 	EXPECT_EQ(MOVE_GFN + fit + PER_HUGE, request.start);
 	EXPECT_EQ(fit, usage().node_pages[1]);
 	EXPECT_EQ(g.pages - fit, usage().node_pages[0]);
@@ -575,5 +576,8 @@ TEST(a_broken_page_stays)
 
 int main(int argc, char **argv)
 {
+	/* Nobody makes room who was not asked, and what is free can be had. */
+	must_write("/proc/sys/vm/compaction_proactiveness", "0");
+	must_write("/proc/sys/vm/watermark_boost_factor", "0");
 	return run_migrate_tests(argc, argv);
 }
